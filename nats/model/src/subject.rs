@@ -1,0 +1,271 @@
+//! Every subject of Hansard, as a type that prints and parses it. No other code formats subjects.
+
+use std::fmt;
+use std::str::FromStr;
+
+use crate::account::Handle;
+use crate::event::EventClass;
+use crate::id::{ConversationId, DeviceId, PartitionId, UserId};
+
+/// A NATS subject.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Subject {
+    /// `ev.<partition>.<a>.<b>.msg|meta`: the log.
+    Event {
+        /// The partition of the conversation.
+        partition: PartitionId,
+        /// The conversation.
+        conversation: ConversationId,
+        /// Which of its two subjects.
+        class: EventClass,
+    },
+    /// `acct.handle.<handle>`: the creation of a user; once per handle.
+    AccountHandle(Handle),
+    /// `acct.user.<user>`: changes of a profile.
+    AccountUser(UserId),
+    /// `acct.device.<user>.<device>`: a session's life.
+    AccountDevice(UserId, DeviceId),
+    /// `acct.settings.<user>.<a>.<b>`: what a user set for one conversation.
+    AccountSettings(UserId, ConversationId),
+    /// `live.d.<bucket x>.<x>.<bucket y>.<y>` or `live.g.<id>`: an event as the projector saw it.
+    Live(ConversationId),
+    /// `live.u.<bucket>.<user>`: what concerns one person.
+    LiveUser(UserId),
+    /// `typing.<a>.<b>`: never stored.
+    Typing(ConversationId),
+    /// `query.<partition>.<verb>`: a question to the owner of a partition.
+    Query(PartitionId, QueryVerb),
+    /// `gateway.<gateway>.confirm`: asks one gateway to confirm a group's meta sequence.
+    GatewayConfirm(DeviceId),
+}
+
+/// What an owner can be asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum QueryVerb {
+    /// Events of a conversation, every kind.
+    Events,
+    /// Messages of a conversation, with the others folded in.
+    Messages,
+    /// Where (conversation, sender, id) is stored.
+    Lookup,
+    /// One conversation as one user sees it.
+    Conversation,
+    /// Conversations of a user that changed after a position.
+    Changed,
+    /// The live feed again, after a position.
+    Feed,
+    /// How many reactions a user has on a message.
+    Reactions,
+}
+
+impl QueryVerb {
+    /// All verbs, for registering a service.
+    pub const ALL: [Self; 7] = [
+        Self::Events,
+        Self::Messages,
+        Self::Lookup,
+        Self::Conversation,
+        Self::Changed,
+        Self::Feed,
+        Self::Reactions,
+    ];
+
+    /// The subject token.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Events => "events",
+            Self::Messages => "messages",
+            Self::Lookup => "lookup",
+            Self::Conversation => "conversation",
+            Self::Changed => "changed",
+            Self::Feed => "feed",
+            Self::Reactions => "reactions",
+        }
+    }
+}
+
+/// The text is not a subject of Hansard.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("not a subject of hansard")]
+pub struct ParseSubjectError;
+
+impl Subject {
+    /// The log subject of an event.
+    pub fn event(partition: PartitionId, conversation: ConversationId, class: EventClass) -> Self {
+        Self::Event { partition, conversation, class }
+    }
+}
+
+/// `ev.<partition>.<a>.<b>.*`: both subjects of a conversation.
+pub fn event_filter(partition: PartitionId, conversation: ConversationId) -> String {
+    format!("ev.{partition}.{conversation}.*")
+}
+
+impl EventClass {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Msg => "msg",
+            Self::Meta => "meta",
+        }
+    }
+}
+
+impl fmt::Display for Subject {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Event { partition, conversation, class } => {
+                write!(f, "ev.{partition}.{conversation}.{}", class.as_str())
+            }
+            Self::AccountHandle(handle) => write!(f, "acct.handle.{handle}"),
+            Self::AccountUser(user) => write!(f, "acct.user.{user}"),
+            Self::AccountDevice(user, device) => write!(f, "acct.device.{user}.{device}"),
+            Self::AccountSettings(user, conversation) => {
+                write!(f, "acct.settings.{user}.{conversation}")
+            }
+            Self::Live(ConversationId::Direct(x, y)) => {
+                write!(f, "live.d.{}.{x}.{}.{y}", x.bucket(), y.bucket())
+            }
+            Self::Live(ConversationId::Group(group)) => write!(f, "live.g.{group}"),
+            Self::LiveUser(user) => write!(f, "live.u.{}.{user}", user.bucket()),
+            Self::Typing(conversation) => write!(f, "typing.{conversation}"),
+            Self::Query(partition, verb) => write!(f, "query.{partition}.{}", verb.as_str()),
+            Self::GatewayConfirm(gateway) => write!(f, "gateway.{gateway}.confirm"),
+        }
+    }
+}
+
+impl FromStr for Subject {
+    type Err = ParseSubjectError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        parse(text).ok_or(ParseSubjectError)
+    }
+}
+
+fn parse(text: &str) -> Option<Subject> {
+    let (root, rest) = text.split_once('.')?;
+    match root {
+        "ev" => {
+            let (partition, rest) = rest.split_once('.')?;
+            let (conversation, class) = rest.rsplit_once('.')?;
+            let class = match class {
+                "msg" => EventClass::Msg,
+                "meta" => EventClass::Meta,
+                _ => return None,
+            };
+            Some(Subject::event(parse_partition(partition)?, conversation.parse().ok()?, class))
+        }
+        "acct" => parse_account(rest),
+        "live" => parse_live(rest),
+        "typing" => Some(Subject::Typing(rest.parse().ok()?)),
+        "query" => {
+            let (partition, verb) = rest.split_once('.')?;
+            let verb = QueryVerb::ALL.into_iter().find(|known| known.as_str() == verb)?;
+            Some(Subject::Query(parse_partition(partition)?, verb))
+        }
+        "gateway" => {
+            Some(Subject::GatewayConfirm(rest.strip_suffix(".confirm")?.parse().ok()?))
+        }
+        _ => None,
+    }
+}
+
+fn parse_account(rest: &str) -> Option<Subject> {
+    let (kind, rest) = rest.split_once('.')?;
+    match kind {
+        "handle" => Some(Subject::AccountHandle(rest.parse().ok()?)),
+        "user" => Some(Subject::AccountUser(rest.parse().ok()?)),
+        "device" => {
+            let (user, device) = rest.split_once('.')?;
+            Some(Subject::AccountDevice(user.parse().ok()?, device.parse().ok()?))
+        }
+        "settings" => {
+            let (user, conversation) = rest.split_once('.')?;
+            Some(Subject::AccountSettings(user.parse().ok()?, conversation.parse().ok()?))
+        }
+        _ => None,
+    }
+}
+
+fn parse_live(rest: &str) -> Option<Subject> {
+    let mut tokens = rest.split('.');
+    let subject = match tokens.next()? {
+        "g" => Subject::Live(ConversationId::Group(tokens.next()?.parse().ok()?)),
+        "u" => Subject::LiveUser(parse_bucketed_user(&mut tokens)?),
+        "d" => {
+            let (x, y) = (parse_bucketed_user(&mut tokens)?, parse_bucketed_user(&mut tokens)?);
+            if x > y {
+                return None;
+            }
+            Subject::Live(ConversationId::Direct(x, y))
+        }
+        _ => return None,
+    };
+    tokens.next().is_none().then_some(subject)
+}
+
+fn parse_bucketed_user<'a>(tokens: &mut impl Iterator<Item = &'a str>) -> Option<UserId> {
+    let bucket = tokens.next()?;
+    let user: UserId = tokens.next()?.parse().ok()?;
+    (user.bucket() == bucket).then_some(user)
+}
+
+fn parse_partition(text: &str) -> Option<PartitionId> {
+    let partition: u16 = text.parse().ok()?;
+    // One spelling: no sign, no leading zero.
+    (partition.to_string() == text).then_some(PartitionId(partition))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::id::GroupId;
+
+    fn any_user() -> impl Strategy<Value = UserId> {
+        any::<[u8; 20]>().prop_map(UserId::from_entropy)
+    }
+
+    fn any_conversation() -> impl Strategy<Value = ConversationId> {
+        prop_oneof![
+            (any_user(), any_user()).prop_map(|(x, y)| ConversationId::direct(x, y)),
+            any::<[u8; 20]>().prop_map(|e| ConversationId::Group(GroupId::from_entropy(e))),
+        ]
+    }
+
+    fn any_subject() -> impl Strategy<Value = Subject> {
+        let device = any::<[u8; 20]>().prop_map(DeviceId::from_entropy);
+        let verb = proptest::sample::select(QueryVerb::ALL.to_vec());
+        let class = prop_oneof![Just(EventClass::Msg), Just(EventClass::Meta)];
+        let partition = (0u16..1024).prop_map(PartitionId);
+        prop_oneof![
+            (partition.clone(), any_conversation(), class)
+                .prop_map(|(p, conversation, class)| Subject::event(p, conversation, class)),
+            "[a-z0-9_-]{2,10}(\\.[a-z0-9_-]{1,10})?"
+                .prop_map(|handle| Subject::AccountHandle(handle.parse().expect("a handle"))),
+            any_user().prop_map(Subject::AccountUser),
+            (any_user(), device.clone()).prop_map(|(u, d)| Subject::AccountDevice(u, d)),
+            (any_user(), any_conversation()).prop_map(|(u, c)| Subject::AccountSettings(u, c)),
+            any_conversation().prop_map(Subject::Live),
+            any_user().prop_map(Subject::LiveUser),
+            any_conversation().prop_map(Subject::Typing),
+            (partition, verb).prop_map(|(p, verb)| Subject::Query(p, verb)),
+            device.prop_map(Subject::GatewayConfirm),
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn parsing_is_the_inverse_of_printing(subject in any_subject()) {
+            prop_assert_eq!(subject.to_string().parse(), Ok(subject));
+        }
+
+        #[test]
+        fn what_parses_prints_the_same(text in "(ev|acct|live|query|typing)\\.[a-z0-9.*> ]{0,60}") {
+            if let Ok(subject) = text.parse::<Subject>() {
+                prop_assert_eq!(subject.to_string(), text);
+            }
+        }
+    }
+}
