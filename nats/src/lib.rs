@@ -1,2 +1,35 @@
+//! The backbone of Hansard: everything that touches NATS.
+//!
+//! Reading order:
+//!
+//! 1. [`server`]: the embedded nats-server, a supervised child;
+//! 2. [`connection`]: one connection of one role, and who may publish what;
+//! 3. [`streams`] and [`deployment`]: the table of streams and buckets, provisioning, drift;
+//! 4. [`log`]: append with pipelined acks, leader reads, the dense reader, log time;
+//! 5. [`live`], [`query`]: what projectors tell gateways, unasked and asked;
+//! 6. [`inbox`], [`accounts`], [`lease`], [`registry`]: the other streams and buckets.
+//!
+//! Invariant: the types of async-nats stop here; callers see `hansard_model` types and bytes.
+//! Invariant: an acknowledgement is never assumed. A timeout is [`log::AppendError::Unknown`], not
+//! a failure.
+//! Deliberately absent: `republish`, durable consumers, and guards on ordinary messages; the
+//! design page measured why.
 
+pub mod accounts;
+pub mod connection;
+pub mod deployment;
+mod direct;
+pub mod inbox;
+pub mod lease;
+pub mod live;
+pub mod log;
+pub mod metrics;
+pub mod query;
+pub mod registry;
 pub mod server;
+pub mod streams;
+
+pub use connection::{Connection, Endpoint, ServiceRole};
+pub use deployment::Deployment;
+pub use log::{Log, LogClock};
+pub use server::Durability;

@@ -241,8 +241,11 @@ pub struct ChangedRequest {
 pub struct ChangedReply {
     /// The entries, unordered.
     pub items: Vec<InboxEntry>,
-    /// As of this position of the partition.
+    /// Complete up to this position of the partition.
     pub as_of: Seq,
+    /// The answer was cut: ask again after `as_of`.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub more: bool,
 }
 
 /// A conversation as one user sees it, at a position.

@@ -1,0 +1,279 @@
+//! Bodies of the HTTP interface.
+
+use hansard_model::account::Handle;
+use hansard_model::{ConversationId, DeviceId, LogTime, MessageId, Role, Seq, UserId};
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+
+use crate::error::ErrorBody;
+use crate::server::EventFrame;
+
+/// `User`: a person as others see them.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct User {
+    /// The id.
+    pub user: UserId,
+    /// The handle.
+    pub handle: Handle,
+    /// The display name.
+    pub name: String,
+    /// A media id.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub avatar: Option<String>,
+}
+
+/// `Conversation`: a conversation as one member sees it.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Conversation {
+    /// The id.
+    pub conversation: ConversationId,
+    /// `direct` or `group`.
+    pub kind: ConversationKind,
+    /// A group's title.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub title: Option<String>,
+    /// The other person of a direct conversation.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub with: Option<UserId>,
+    /// The reader's role; absent once they are no member.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub role: Option<Role>,
+    /// How many members.
+    pub member_count: usize,
+    /// The first event the reader sees.
+    pub view_from: Seq,
+    /// The last message, its text cut to a preview.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last: Option<EventFrame>,
+    /// Read up to here.
+    pub read: Seq,
+    /// Messages of others after `read`.
+    pub unread: u64,
+    /// Of these, how many mention the reader.
+    pub mentions: u64,
+    /// No notifications until then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub muted_until: Option<LogTime>,
+    /// Kept on top.
+    pub pinned: bool,
+    /// Out of sight.
+    pub archived: bool,
+    /// All up to this event is in these figures.
+    pub as_of: Seq,
+}
+
+/// What kind of conversation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ConversationKind {
+    /// Two people (or one).
+    Direct,
+    /// A group.
+    Group,
+}
+
+/// A list.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct List<T> {
+    /// The items.
+    pub items: Vec<T>,
+    /// The `cursor` of the next page; absent on the last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next: Option<String>,
+}
+
+/// `{"error": ..}`
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct ErrorResponse {
+    /// The error.
+    pub error: ErrorBody,
+}
+
+/// `POST /v1/users`
+#[derive(Serialize, Deserialize)]
+pub struct CreateUser {
+    /// The client's id of the request: the same again makes no second user.
+    pub id: MessageId,
+    /// The handle.
+    pub handle: Handle,
+    /// The password, 8 to 256 bytes.
+    pub password: String,
+    /// The display name; the handle if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+}
+
+/// `PATCH /v1/users/me`
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct PatchUser {
+    /// The display name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// A media id.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub avatar: Option<String>,
+}
+
+/// `POST /v1/sessions`
+#[derive(Serialize, Deserialize)]
+pub struct OpenSession {
+    /// The handle.
+    pub handle: Handle,
+    /// The password.
+    pub password: String,
+    /// What the person calls the device.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub device_name: Option<String>,
+}
+
+/// The answer to `POST /v1/sessions` and `/v1/sessions/refresh`.
+#[derive(Clone, Serialize, Deserialize)]
+pub struct OpenedSession {
+    /// The bearer token.
+    pub token: String,
+    /// When it ends.
+    pub expires_at: LogTime,
+    /// Whose it is.
+    pub user: UserId,
+    /// For which device.
+    pub device: DeviceId,
+}
+
+/// An item of `GET /v1/sessions`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Session {
+    /// The device.
+    pub device: DeviceId,
+    /// What the person calls it.
+    pub name: String,
+    /// When it was opened.
+    pub since: LogTime,
+    /// When its token ends.
+    pub expires_at: LogTime,
+    /// It is the one that asks.
+    pub current: bool,
+}
+
+/// `POST /v1/conversations`
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum CreateConversation {
+    /// A group.
+    Group {
+        /// The client's id of the request: the same again makes no second group.
+        id: MessageId,
+        /// What it is called.
+        title: String,
+        /// Members besides the caller.
+        #[serde(default)]
+        members: Vec<UserId>,
+    },
+    /// A direct conversation; nothing is stored before its first message.
+    Direct {
+        /// With whom.
+        with: UserId,
+    },
+}
+
+/// `PATCH /v1/conversations/{c}/me`. An absent field stays; `muted_until: null` unmutes.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct PatchConversation {
+    /// No notifications until then.
+    #[serde(default, with = "present", skip_serializing_if = "Option::is_none")]
+    pub muted_until: Option<Option<LogTime>>,
+    /// Keep on top.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pinned: Option<bool>,
+    /// Put out of sight.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub archived: Option<bool>,
+}
+
+/// Tells `null` from absent.
+mod present {
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    pub(super) fn serialize<S: Serializer, T: Serialize>(
+        value: &Option<Option<T>>,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        value.as_ref().and_then(Option::as_ref).serialize(serializer)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
+        deserializer: D,
+    ) -> Result<Option<Option<T>>, D::Error> {
+        Option::<T>::deserialize(deserializer).map(Some)
+    }
+}
+
+/// An item of `GET /v1/conversations/{c}/members`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Member {
+    /// Who.
+    pub user: UserId,
+    /// In which role.
+    pub role: Role,
+    /// Since which event.
+    pub joined: Seq,
+}
+
+/// `POST /v1/conversations/{c}/messages`
+#[derive(Debug, Serialize, Deserialize)]
+pub struct SendMessage {
+    /// The client's id.
+    pub id: MessageId,
+    /// What.
+    pub event: Box<RawValue>,
+}
+
+/// The answer to it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SentMessage {
+    /// Its place, for ever.
+    pub seq: Seq,
+    /// It was stored before.
+    pub duplicate: bool,
+}
+
+/// `GET /v1/conversations/{c}/events`
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct EventList {
+    /// The chain, ascending.
+    pub items: Vec<EventFrame>,
+    /// There is more in the direction asked for.
+    pub more: bool,
+}
+
+/// `GET /v1/conversations/{c}/messages`
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct MessageList {
+    /// Messages, ascending, with their `state`.
+    pub items: Vec<EventFrame>,
+    /// Apply only live events after this.
+    pub as_of: Seq,
+    /// There are earlier ones.
+    pub more_before: bool,
+    /// There are later ones.
+    pub more_after: bool,
+}
+
+/// `GET /v1/sync`
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct SyncResponse {
+    /// As over WebSocket; the last is `synced`.
+    pub frames: Vec<Box<RawValue>>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn null_and_absent_differ() {
+        let absent: PatchConversation = serde_json::from_str("{}").expect("valid");
+        assert_eq!(absent.muted_until, None);
+        let null: PatchConversation = serde_json::from_str(r#"{"muted_until":null}"#).expect("valid");
+        assert_eq!(null.muted_until, Some(None));
+    }
+}

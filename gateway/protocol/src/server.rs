@@ -1,0 +1,200 @@
+//! Frames from the server to a client.
+//!
+//! `event` frames are the only ones made for many receivers; the gateway splices them around the
+//! stored bytes with [`event_prefix`] instead of serializing [`EventFrame`], which clients read.
+
+use hansard_model::{ConversationId, DeviceId, LogTime, MessageId, Seq, UserId};
+use hansard_model::query::MessageState;
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+
+use crate::client::FrameRef;
+use crate::error::ErrorBody;
+use crate::http::{Conversation, User};
+
+/// A frame from the server. An object with a `type`; unknown ones are to be ignored.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub enum ServerFrame {
+    /// The answer to `hello`.
+    Welcome(Welcome),
+    /// An event is stored.
+    Ack(Ack),
+    /// A frame was refused.
+    Error(ErrorBody),
+    /// An event of a conversation.
+    Event(EventFrame),
+    /// The reader's own view of a conversation.
+    Conversation(Conversation),
+    /// A person changed.
+    User(User),
+    /// Events were left out: from < seq <= to.
+    Gap {
+        /// Where.
+        conversation: ConversationId,
+        /// After this one.
+        from: Seq,
+        /// Up to and including this one; the next event has it as `prev`.
+        to: Seq,
+    },
+    /// The catch-up is over.
+    Synced(Synced),
+    /// Store this with the events before it.
+    Cursor {
+        /// Opaque.
+        cursor: String,
+    },
+    /// Somebody is typing.
+    Typing {
+        /// Where.
+        conversation: ConversationId,
+        /// Who.
+        user: UserId,
+    },
+    /// Reconnect elsewhere.
+    Drain {
+        /// After about this many milliseconds.
+        after_ms: u64,
+        /// Where.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        url: Option<String>,
+    },
+    /// Done.
+    Ok {
+        /// The frame it answers.
+        #[serde(rename = "ref", default, skip_serializing_if = "Option::is_none")]
+        reference: Option<FrameRef>,
+    },
+    /// The answer to `ping`.
+    Pong {
+        /// The frame it answers.
+        #[serde(rename = "ref", default, skip_serializing_if = "Option::is_none")]
+        reference: Option<FrameRef>,
+        /// As in `cursor`; absent before `synced`.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        cursor: Option<String>,
+    },
+    /// A type that this version does not know.
+    #[serde(other, skip_serializing)]
+    Unknown,
+}
+
+/// `welcome`
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Welcome {
+    /// Who you are.
+    pub user: UserId,
+    /// On which device.
+    pub device: DeviceId,
+    /// The log's time.
+    pub server_time: LogTime,
+    /// Seconds between pings of the server.
+    pub heartbeat_s: u64,
+    /// What an ack means: `fsync` or `os`.
+    pub durability: String,
+    /// The limits of this deployment.
+    pub limits: Limits,
+    /// What this server can do besides.
+    pub features: Vec<String>,
+}
+
+/// The limits in `welcome`.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub struct Limits {
+    /// Bytes of text in a message.
+    pub text_bytes: usize,
+    /// Bytes of a frame.
+    pub frame_bytes: usize,
+    /// Members of a group.
+    pub group: usize,
+    /// Events of each conversation in a catch-up.
+    pub catch_up: usize,
+    /// Items of a page.
+    pub page: usize,
+    /// Unanswered sends of a connection.
+    pub in_flight: usize,
+}
+
+/// `ack`
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Ack {
+    /// The frame it answers.
+    #[serde(rename = "ref", default, skip_serializing_if = "Option::is_none")]
+    pub reference: Option<FrameRef>,
+    /// Where.
+    pub conversation: ConversationId,
+    /// The client's id.
+    pub id: MessageId,
+    /// Its place, for ever.
+    pub seq: Seq,
+    /// It was stored before.
+    pub duplicate: bool,
+}
+
+/// `event`, as a client reads it, and an item of a list.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct EventFrame {
+    /// Where.
+    pub conversation: ConversationId,
+    /// Its place.
+    pub seq: Seq,
+    /// The preceding valid event of the conversation, 0 for none.
+    pub prev: Seq,
+    /// Messages up to and including it.
+    pub n: u64,
+    /// When it was stored.
+    pub ts: LogTime,
+    /// The stored bytes: `{v, id, sender, device, event}`.
+    pub body: Box<RawValue>,
+    /// What later events made of it; only in `messages` lists.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub state: Option<MessageState>,
+}
+
+/// `synced`
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Synced {
+    /// Store this with the events before it.
+    pub cursor: String,
+    /// Everything is there; else resume again with the cursor.
+    pub complete: bool,
+    /// The cursor given was of another log: drop the cache.
+    pub reset: bool,
+}
+
+/// Everything of an `event` frame before the body; the body and a `}` follow.
+pub fn event_prefix(
+    conversation: ConversationId,
+    seq: Seq,
+    prev: Seq,
+    n: u64,
+    ts: LogTime,
+) -> String {
+    format!(
+        r#"{{"type":"event","conversation":"{conversation}","seq":{seq},"prev":{prev},"n":{n},"ts":"{ts}","body":"#
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_spliced_frame_reads_as_an_event() {
+        let conversation = format!("g.{}", "a".repeat(20)).parse().expect("an id");
+        let prefix = event_prefix(conversation, Seq(9), Seq(7), 3, LogTime::from_millis(1));
+        let frame = format!("{prefix}{}}}", r#"{"v":1}"#);
+        let ServerFrame::Event(event) = serde_json::from_str(&frame).expect("a frame") else {
+            panic!("not an event")
+        };
+        assert_eq!((event.seq, event.prev, event.n), (Seq(9), Seq(7), 3));
+        assert_eq!(event.body.get(), r#"{"v":1}"#);
+        insta::assert_snapshot!("event_frame", frame);
+    }
+
+    #[test]
+    fn unknown_types_are_read_as_unknown() {
+        let frame: ServerFrame = serde_json::from_str(r#"{"type":"wave","x":1}"#).expect("a frame");
+        assert!(matches!(frame, ServerFrame::Unknown));
+    }
+}

@@ -1,0 +1,173 @@
+//! The account stream: append with create-if-absent, follow.
+
+use std::time::Duration;
+
+use async_nats::header::{HeaderMap, NATS_EXPECTED_LAST_SUBJECT_SEQUENCE};
+use async_nats::jetstream::consumer::DeliverPolicy;
+use async_nats::jetstream::consumer::pull::{Ordered, OrderedConfig};
+use async_nats::jetstream::context::traits::Publisher as _;
+use async_nats::jetstream::context::PublishErrorKind;
+use async_nats::jetstream::message::OutboundMessage;
+use futures_util::StreamExt;
+use hansard_model::account::{AccountEvent, AccountSubject};
+use hansard_model::subject::Subject;
+use hansard_model::{LogTime, Seq};
+
+use crate::connection::Connection;
+use crate::direct::{self, ReadError, unavailable};
+use crate::streams::ACCOUNTS;
+
+const RETRY_PAUSE: Duration = Duration::from_millis(200);
+
+/// The account stream; clones share it.
+#[derive(Clone)]
+pub struct AccountLog {
+    connection: Connection,
+}
+
+/// Why an account event has no acknowledgement.
+#[derive(Debug, thiserror::Error)]
+pub enum AppendAccountError {
+    /// Not stored: the subject has another last sequence.
+    #[error("the subject is taken")]
+    Conflict,
+    /// Perhaps stored.
+    #[error("the account log did not acknowledge")]
+    Unknown(#[source] async_nats::Error),
+}
+
+/// An account event as the stream holds it.
+#[derive(Debug)]
+pub struct AccountRecord {
+    /// Where.
+    pub seq: Seq,
+    /// When.
+    pub ts: LogTime,
+    /// What it is about and what it says; `None` when it cannot be read.
+    pub event: Option<(AccountSubject, AccountEvent)>,
+}
+
+impl AccountLog {
+    /// The stream of a deployment.
+    pub fn open(connection: &Connection) -> Self {
+        Self { connection: connection.clone() }
+    }
+
+    /// Appends; with `expected`, only while the subject's last sequence is that (0: none yet).
+    ///
+    /// # Errors
+    /// [`AppendAccountError`]
+    pub async fn append(
+        &self,
+        subject: &Subject,
+        event: &AccountEvent,
+        expected: Option<Seq>,
+    ) -> Result<Seq, AppendAccountError> {
+        let unknown = |error: async_nats::Error| AppendAccountError::Unknown(error);
+        let payload = serde_json::to_vec(event).map_err(|error| unknown(error.into()))?;
+        let mut headers = HeaderMap::new();
+        if let Some(expected) = expected {
+            headers.insert(NATS_EXPECTED_LAST_SUBJECT_SEQUENCE, expected.to_string());
+        }
+        let message =
+            OutboundMessage::new(subject.to_string().into(), payload.into(), Some(headers));
+        let classify = |error: async_nats::jetstream::context::PublishError| match error.kind() {
+            PublishErrorKind::WrongLastSequence => AppendAccountError::Conflict,
+            PublishErrorKind::StreamNotFound
+            | PublishErrorKind::WrongLastMessageId
+            | PublishErrorKind::TimedOut
+            | PublishErrorKind::BrokenPipe
+            | PublishErrorKind::MaxAckPending
+            | PublishErrorKind::MaxPayloadExceeded
+            | PublishErrorKind::Other => unknown(error.into()),
+        };
+        let pending =
+            self.connection.jetstream.publish_message(message).await.map_err(classify)?;
+        Ok(Seq(pending.await.map_err(classify)?.sequence))
+    }
+
+    /// The last sequence of the stream, from the leader: what a reader must have applied to be as
+    /// fresh as now.
+    ///
+    /// # Errors
+    /// [`ReadError`] when the leader does not answer.
+    pub async fn last_seq(&self) -> Result<Seq, ReadError> {
+        Ok(direct::leader_info(&self.connection, ACCOUNTS).await?.last)
+    }
+
+    /// Follows the stream from just after `after`, for ever.
+    pub fn follow(&self, after: Seq) -> AccountReader {
+        AccountReader { connection: self.connection.clone(), after, messages: None }
+    }
+}
+
+/// A reader of the account stream. It survives lost connections by itself.
+pub struct AccountReader {
+    connection: Connection,
+    after: Seq,
+    messages: Option<Ordered>,
+}
+
+impl AccountReader {
+    /// The next event. Waits for ever; safe to drop while it waits.
+    pub async fn next(&mut self) -> AccountRecord {
+        loop {
+            let messages = match &mut self.messages {
+                Some(messages) => messages,
+                None => match self.consume().await {
+                    Ok(messages) => self.messages.insert(messages),
+                    Err(error) => {
+                        tracing::debug!(%error, "accounts not available");
+                        tokio::time::sleep(RETRY_PAUSE).await;
+                        continue;
+                    }
+                },
+            };
+            let Some(Ok(message)) = messages.next().await else {
+                self.messages = None;
+                continue;
+            };
+            let Ok(info) = message.info() else { continue };
+            let seq = Seq(info.stream_sequence);
+            if seq <= self.after {
+                continue;
+            }
+            self.after = seq;
+            let nanos = info.published.unix_timestamp_nanos().try_into().unwrap_or(0);
+            let event = read(&message.subject, &message.payload);
+            if event.is_none() {
+                tracing::error!(event.seq = seq.0, "an account event cannot be read");
+            }
+            return AccountRecord { seq, ts: LogTime::from_nanos(nanos), event };
+        }
+    }
+
+    async fn consume(&self) -> Result<Ordered, ReadError> {
+        let jetstream = &self.connection.jetstream;
+        let stream = jetstream.get_stream_no_info(ACCOUNTS).await.map_err(unavailable)?;
+        let config = OrderedConfig {
+            deliver_policy: DeliverPolicy::ByStartSequence { start_sequence: self.after.next().0 },
+            ..OrderedConfig::default()
+        };
+        let consumer = stream.create_consumer(config).await.map_err(unavailable)?;
+        consumer.messages().await.map_err(unavailable)
+    }
+}
+
+fn read(subject: &str, payload: &[u8]) -> Option<(AccountSubject, AccountEvent)> {
+    let about = match subject.parse().ok()? {
+        Subject::AccountHandle(_) => AccountSubject::Handle,
+        Subject::AccountUser(user) => AccountSubject::User(user),
+        Subject::AccountDevice(user, device) => AccountSubject::Device(user, device),
+        Subject::AccountSettings(user, conversation) => {
+            AccountSubject::Settings(user, conversation)
+        }
+        Subject::Event { .. }
+        | Subject::Live(_)
+        | Subject::LiveUser(_)
+        | Subject::Typing(_)
+        | Subject::Query(..)
+        | Subject::GatewayConfirm(_) => return None,
+    };
+    Some((about, serde_json::from_slice(payload).ok()?))
+}

@@ -1,0 +1,242 @@
+//! The inbox bucket: read in one batched get, written with compare-and-set.
+
+use std::collections::HashMap;
+use std::future::Future;
+
+use async_nats::header::{HeaderMap, NATS_EXPECTED_LAST_SUBJECT_SEQUENCE};
+use async_nats::jetstream::context::PublishErrorKind;
+use async_nats::jetstream::context::traits::Publisher as _;
+use async_nats::jetstream::message::OutboundMessage;
+use bytes::Bytes;
+use futures_util::StreamExt;
+use hansard_model::inbox::{Head, InboxKey, MemberRecord, Position};
+use hansard_model::{ConversationId, PartitionCount, PartitionId, Seq, UserId};
+use serde::Deserialize;
+
+use crate::connection::Connection;
+use crate::direct::{self, BATCH_MAX, BatchRequest, ReadError, Stored, unavailable};
+use crate::streams::{INBOX_BUCKET, bucket_stream, bucket_subject};
+
+/// Attempts of one compare-and-set.
+const PUT_ATTEMPTS: u32 = 8;
+
+/// The inbox bucket; clones share it.
+#[derive(Clone)]
+pub struct InboxBucket {
+    connection: Connection,
+    partitions: PartitionCount,
+}
+
+/// What the bucket says of one user.
+#[derive(Debug)]
+pub struct Memberships {
+    /// The user's records, unordered; former memberships included.
+    pub records: Vec<(ConversationId, MemberRecord)>,
+    /// Up to where the bucket covers each partition (index), at least.
+    pub positions: Vec<Seq>,
+}
+
+/// Why a value was not written.
+#[derive(Debug, thiserror::Error)]
+pub enum PutError {
+    /// The log's server did not answer, or the bucket is contended.
+    #[error("the inbox bucket does not answer")]
+    Unavailable(#[source] async_nats::Error),
+}
+
+/// The position that every value carries, so that an older copy is known as older.
+#[derive(Deserialize)]
+struct Stamp {
+    #[serde(alias = "as_of")]
+    seq: Seq,
+}
+
+impl InboxBucket {
+    /// The bucket of a deployment with that many partitions.
+    pub fn open(connection: &Connection, partitions: PartitionCount) -> Self {
+        Self { connection: connection.clone(), partitions }
+    }
+
+    /// All memberships of a user and the positions of the partitions. The positions are read
+    /// before the records, so the records are at least as new.
+    ///
+    /// # Errors
+    /// [`ReadError`] when the bucket does not answer.
+    pub async fn memberships(&self, user: UserId) -> Result<Memberships, ReadError> {
+        let positions = self.positions().await?;
+        let filter = bucket_subject(INBOX_BUCKET, &InboxKey::members_of(user));
+        let stored = match self.last_of(vec![filter.clone()]).await {
+            Ok(stored) => stored,
+            // More than a batch: the server refuses the whole request (413).
+            Err(ReadError::Unexpected(_)) => self.list(filter).await?,
+            Err(error) => return Err(error),
+        };
+        let records = stored.iter().filter_map(|stored| match key_of(stored)? {
+            InboxKey::Member(_, conversation) => Some((conversation, value_of(stored)?)),
+            InboxKey::Head(_) | InboxKey::Position(_) => None,
+        });
+        Ok(Memberships { records: records.collect(), positions })
+    }
+
+    /// Up to where the bucket covers each partition; index = partition.
+    ///
+    /// # Errors
+    /// [`ReadError`] when the bucket does not answer.
+    pub async fn positions(&self) -> Result<Vec<Seq>, ReadError> {
+        let mut positions = vec![Seq::ZERO; usize::from(self.partitions.get())];
+        for stored in self.last_of(vec![bucket_subject(INBOX_BUCKET, "p.*")]).await? {
+            if let (Some(InboxKey::Position(partition)), Some(Position { seq })) =
+                (key_of(&stored), value_of(&stored))
+                && let Some(position) = positions.get_mut(partition.index())
+            {
+                *position = seq;
+            }
+        }
+        Ok(positions)
+    }
+
+    /// The position of one partition.
+    ///
+    /// # Errors
+    /// [`ReadError`] when the bucket does not answer.
+    pub async fn position(&self, partition: PartitionId) -> Result<Seq, ReadError> {
+        Ok(self.positions().await?.get(partition.index()).copied().unwrap_or_default())
+    }
+
+    /// The heads of conversations; those that have none are left out.
+    ///
+    /// # Errors
+    /// [`ReadError`] when the bucket does not answer.
+    pub async fn heads(
+        &self,
+        conversations: &[ConversationId],
+    ) -> Result<HashMap<ConversationId, Head>, ReadError> {
+        let mut heads = HashMap::with_capacity(conversations.len());
+        for chunk in conversations.chunks(BATCH_MAX) {
+            let subjects = chunk
+                .iter()
+                .map(|c| bucket_subject(INBOX_BUCKET, &InboxKey::Head(*c).to_string()))
+                .collect();
+            heads.extend(self.last_of(subjects).await?.iter().filter_map(|stored| {
+                match key_of(stored)? {
+                    InboxKey::Head(conversation) => Some((conversation, value_of(stored)?)),
+                    InboxKey::Member(..) | InboxKey::Position(_) => None,
+                }
+            }));
+        }
+        Ok(heads)
+    }
+
+    async fn last_of(&self, subjects: Vec<String>) -> Result<Vec<Stored>, ReadError> {
+        if subjects.is_empty() {
+            return Ok(Vec::new());
+        }
+        // `multi_last` answers 413 beyond a batch, and otherwise says what is left.
+        let request =
+            BatchRequest { multi_last: subjects, batch: BATCH_MAX, ..BatchRequest::default() };
+        let (stored, more) =
+            direct::batch(&self.connection, &bucket_stream(INBOX_BUCKET), &request).await?;
+        if more {
+            return Err(ReadError::Unexpected("more than a batch".to_owned()));
+        }
+        Ok(stored)
+    }
+
+    /// The slow way for many keys: a consumer over the last message of each.
+    async fn list(&self, filter: String) -> Result<Vec<Stored>, ReadError> {
+        use async_nats::jetstream::consumer::{DeliverPolicy, pull};
+
+        let stream = self
+            .connection
+            .jetstream
+            .get_stream_no_info(bucket_stream(INBOX_BUCKET))
+            .await
+            .map_err(unavailable)?;
+        let config = pull::OrderedConfig {
+            deliver_policy: DeliverPolicy::LastPerSubject,
+            filter_subject: filter,
+            ..pull::OrderedConfig::default()
+        };
+        let consumer = stream.create_consumer(config).await.map_err(unavailable)?;
+        let mut messages = consumer.messages().await.map_err(unavailable)?;
+        let mut all = Vec::new();
+        loop {
+            let next = tokio::time::timeout(crate::connection::REQUEST_TIMEOUT, messages.next());
+            let Some(message) = next.await.map_err(unavailable)? else { break };
+            let message = message.map_err(unavailable)?;
+            let info = message.info().map_err(unavailable)?;
+            let (seq, left) = (Seq(info.stream_sequence), info.pending);
+            all.push(Stored {
+                subject: message.subject.to_string(),
+                seq,
+                ts: hansard_model::LogTime::default(),
+                headers: message.headers.clone().unwrap_or_default(),
+                payload: message.payload.clone(),
+            });
+            if left == 0 {
+                break;
+            }
+        }
+        Ok(all)
+    }
+
+    /// Writes a copy of the owner's state as of `as_of`, unless a newer one is there. Returns at
+    /// once; the future resolves with the revision. Give the last known `revision` of the key
+    /// (0: none) to save a round trip.
+    pub fn put(
+        &self,
+        key: InboxKey,
+        value: Vec<u8>,
+        as_of: Seq,
+        revision: u64,
+    ) -> impl Future<Output = Result<u64, PutError>> + Send + use<> {
+        let connection = self.connection.clone();
+        async move {
+            let subject = bucket_subject(INBOX_BUCKET, &key.to_string());
+            let (value, mut revision) = (Bytes::from(value), revision);
+            for _ in 0..PUT_ATTEMPTS {
+                match compare_and_set(&connection, &subject, value.clone(), revision).await {
+                    Ok(revision) => return Ok(revision),
+                    Err(error) if error.kind() == PublishErrorKind::WrongLastSequence => {}
+                    Err(error) => return Err(PutError::Unavailable(error.into())),
+                }
+                let request = direct::LeaderRequest {
+                    last_by_subj: Some(subject.clone()),
+                    ..direct::LeaderRequest::default()
+                };
+                let found =
+                    direct::leader_get(&connection, &bucket_stream(INBOX_BUCKET), &request)
+                        .await
+                        .map_err(|error| PutError::Unavailable(error.into()))?;
+                revision = found.as_ref().map_or(0, |found| found.seq.0);
+                let stamp = found.and_then(|found| value_of::<Stamp>(&found));
+                if stamp.is_some_and(|stamp| stamp.seq > as_of) {
+                    return Ok(revision);
+                }
+            }
+            Err(PutError::Unavailable("contended".into()))
+        }
+    }
+}
+
+async fn compare_and_set(
+    connection: &Connection,
+    subject: &str,
+    value: Bytes,
+    revision: u64,
+) -> Result<u64, async_nats::jetstream::context::PublishError> {
+    let mut headers = HeaderMap::new();
+    headers.insert(NATS_EXPECTED_LAST_SUBJECT_SEQUENCE, revision.to_string());
+    let message = OutboundMessage::new(subject.to_owned().into(), value, Some(headers));
+    Ok(connection.jetstream.publish_message(message).await?.await?.sequence)
+}
+
+fn key_of(stored: &Stored) -> Option<InboxKey> {
+    stored.subject.strip_prefix("$KV.INBOX.")?.parse().ok()
+}
+
+fn value_of<T: serde::de::DeserializeOwned>(stored: &Stored) -> Option<T> {
+    serde_json::from_slice(&stored.payload)
+        .inspect_err(|error| tracing::warn!(%error, key = stored.subject, "unreadable inbox value"))
+        .ok()
+}

@@ -1,0 +1,210 @@
+//! The log: append, read, follow.
+//!
+//! An event's way in: [`Log::append`] puts it on its subject, in order, and returns the pending
+//! acknowledgement; many are in flight at once. Its way out: [`Log::follow`] gives every sequence
+//! of a partition exactly once and in order, or stops.
+
+mod append;
+mod clock;
+mod follow;
+mod record;
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use hansard_model::event::EventClass;
+use hansard_model::record::EventKey;
+use hansard_model::subject::{Subject, event_filter};
+use hansard_model::{ConversationId, PartitionCount, PartitionId, Record, Seq};
+
+pub use append::{Append, AppendError, Appended, PendingAppend};
+pub use clock::{LogClock, NotSynchronized};
+pub use follow::{FollowError, LogReader};
+
+use crate::connection::Connection;
+use crate::deployment::Deployment;
+use crate::direct::{self, BATCH_MAX, BatchRequest, LeaderRequest};
+use crate::streams;
+
+pub use crate::direct::ReadError;
+
+/// Events of one conversation that a scan beyond the index reads at most.
+const SCAN_MAX: usize = 100_000;
+/// How often a scan that meets a replica behind the leader tries again.
+const SCAN_RETRIES: u32 = 20;
+
+/// The event log of a deployment; clones share it.
+#[derive(Clone)]
+pub struct Log {
+    connection: Connection,
+    clock: LogClock,
+    partitions: PartitionCount,
+}
+
+impl Log {
+    /// The log, with a clock that something else keeps synchronized; see [`LogClock::keep`].
+    pub fn open(connection: &Connection, deployment: &Deployment, clock: LogClock) -> Self {
+        Self { connection: connection.clone(), clock, partitions: deployment.partitions }
+    }
+
+    /// The clock of the log.
+    pub fn clock(&self) -> &LogClock {
+        &self.clock
+    }
+
+    /// The connection it uses.
+    pub fn connection(&self) -> &Connection {
+        &self.connection
+    }
+
+    /// How many partitions.
+    pub fn partitions(&self) -> PartitionCount {
+        self.partitions
+    }
+
+    /// The partition of a conversation.
+    pub fn partition_of(&self, conversation: ConversationId) -> PartitionId {
+        conversation.partition(self.partitions)
+    }
+
+    /// The event at `seq`, from the leader; `None` when there is none.
+    ///
+    /// # Errors
+    /// [`ReadError`] when the leader does not answer.
+    pub async fn read(
+        &self,
+        partition: PartitionId,
+        seq: Seq,
+    ) -> Result<Option<Record<Bytes>>, ReadError> {
+        let request = LeaderRequest { seq: Some(seq.0), ..LeaderRequest::default() };
+        let stored =
+            direct::leader_get(&self.connection, &streams::events(partition), &request).await?;
+        Ok(stored.as_ref().and_then(record::from_stored))
+    }
+
+    /// The last sequence of a partition, from the leader; 0 when it is empty.
+    ///
+    /// # Errors
+    /// [`ReadError`] when the leader does not answer.
+    pub async fn last_seq(&self, partition: PartitionId) -> Result<Seq, ReadError> {
+        Ok(direct::leader_info(&self.connection, &streams::events(partition)).await?.last)
+    }
+
+    /// The last meta event of a conversation, void or not, from the leader; 0 for none.
+    ///
+    /// # Errors
+    /// [`ReadError`] when the leader does not answer.
+    pub async fn last_meta_seq(&self, conversation: ConversationId) -> Result<Seq, ReadError> {
+        self.last_seq_of(conversation, EventClass::Meta).await
+    }
+
+    async fn last_seq_of(
+        &self,
+        conversation: ConversationId,
+        class: EventClass,
+    ) -> Result<Seq, ReadError> {
+        let partition = self.partition_of(conversation);
+        let subject = Subject::event(partition, conversation, class).to_string();
+        let request = LeaderRequest { last_by_subj: Some(subject), ..LeaderRequest::default() };
+        let stored =
+            direct::leader_get(&self.connection, &streams::events(partition), &request).await?;
+        Ok(stored.map_or(Seq::ZERO, |stored| stored.seq))
+    }
+
+    /// The meta events of a conversation after `after` and up to the leader's last, void ones
+    /// included, and that last position.
+    ///
+    /// # Errors
+    /// [`ReadError`] when the log does not answer.
+    pub async fn meta_events(
+        &self,
+        conversation: ConversationId,
+        after: Seq,
+    ) -> Result<(Vec<Record<Bytes>>, Seq), ReadError> {
+        let to = self.last_meta_seq(conversation).await?;
+        let records = self.scan(conversation, EventClass::Meta, after, to).await?;
+        Ok((records, to))
+    }
+
+    /// Where the valid event with `key` is stored after `after`, up to the leader's last.
+    ///
+    /// # Errors
+    /// [`ReadError`] when the log does not answer, or holds more than the scan may read.
+    pub async fn find_after(
+        &self,
+        key: EventKey,
+        class: EventClass,
+        after: Seq,
+    ) -> Result<Option<Seq>, ReadError> {
+        let to = self.last_seq_of(key.conversation, class).await?;
+        let records = self.scan(key.conversation, class, after, to).await?;
+        let found = records.iter().find(|record| record.key == Some(key) && !record.is_void());
+        Ok(found.map(|record| record.seq))
+    }
+
+    /// Events of one subject in `after < seq <= to`, where `to` is a position that the leader
+    /// named: a replica that does not reach it yet is asked again, so that nothing reads as absent
+    /// that is stored.
+    async fn scan(
+        &self,
+        conversation: ConversationId,
+        class: EventClass,
+        after: Seq,
+        to: Seq,
+    ) -> Result<Vec<Record<Bytes>>, ReadError> {
+        let partition = self.partition_of(conversation);
+        let stream = streams::events(partition);
+        let subject = Subject::event(partition, conversation, class).to_string();
+        let (mut records, mut reached, mut retries) = (Vec::new(), after, 0);
+        while reached < to {
+            let request = BatchRequest {
+                seq: Some(reached.next().0),
+                next_by_subj: Some(subject.clone()),
+                batch: BATCH_MAX,
+                ..BatchRequest::default()
+            };
+            let (stored, _) = direct::batch(&self.connection, &stream, &request).await?;
+            if stored.is_empty() {
+                retries += 1;
+                if retries > SCAN_RETRIES {
+                    return Err(direct::unavailable("a replica stays behind its leader"));
+                }
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+            for stored in stored.iter().filter(|stored| stored.seq <= to) {
+                reached = reached.max(stored.seq);
+                records.extend(record::from_stored(stored));
+            }
+            if stored.last().is_some_and(|last| last.seq > to) {
+                reached = to;
+            }
+            if records.len() > SCAN_MAX {
+                return Err(ReadError::Unexpected("more events than a scan reads".to_owned()));
+            }
+        }
+        Ok(records)
+    }
+
+    /// Follows a partition from just after `after`: every sequence, in order.
+    pub fn follow(&self, partition: PartitionId, after: Seq) -> LogReader {
+        LogReader::new(self.connection.clone(), self.clock.clone(), partition, after)
+    }
+
+    /// Reads one conversation in order, straight from the stream: both subjects, void events
+    /// included, from just after `after`. Ends at the last event there was when it began, unless
+    /// `live`. Bounded by its channel, not by the conversation.
+    ///
+    /// # Errors
+    /// [`ReadError`] when the log does not answer.
+    pub async fn replay(
+        &self,
+        conversation: ConversationId,
+        after: Seq,
+        live: bool,
+    ) -> Result<tokio::sync::mpsc::Receiver<Record<Bytes>>, ReadError> {
+        let partition = self.partition_of(conversation);
+        let filter = event_filter(partition, conversation);
+        follow::replay(&self.connection, partition, filter, after, live).await
+    }
+}
+

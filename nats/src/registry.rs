@@ -1,0 +1,151 @@
+//! The gateways that are running, and their confirmation of a group's state.
+//!
+//! A gateway registers before it vouches for anybody, on a synced stream, and its entry outlives
+//! every vouch it has given: so whoever lists the gateways after an event was stored lists all
+//! that may have vouched against the state before it.
+
+use std::time::Duration;
+
+use async_nats::header::{HeaderMap, NATS_MESSAGE_TTL};
+use async_nats::jetstream::context::traits::Publisher as _;
+use async_nats::jetstream::message::OutboundMessage;
+use async_nats::{Request, Subscriber};
+use futures_util::StreamExt;
+use hansard_model::subject::Subject;
+use hansard_model::{ConversationId, DeviceId, Seq};
+use serde::{Deserialize, Serialize};
+
+use crate::connection::Connection;
+use crate::direct::{self, ReadError, unavailable};
+use crate::streams::{GATEWAYS_BUCKET, bucket_stream, bucket_subject};
+
+/// A gateway that does not renew its entry is forgotten after this: longer than any vouch.
+pub const REGISTRATION_TTL: Duration = Duration::from_secs(10);
+/// How often a gateway renews its entry.
+pub const REGISTER_EVERY: Duration = Duration::from_secs(3);
+
+/// What a gateway says of itself.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GatewayEntry {
+    /// Its id, new at each start.
+    pub gateway: DeviceId,
+    /// Where clients reach it.
+    pub url: String,
+}
+
+/// "Vouch no more against a state before `seq`."
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ConfirmRequest {
+    /// The group.
+    pub conversation: ConversationId,
+    /// The meta event it must have.
+    pub seq: Seq,
+}
+
+impl Connection {
+    /// Writes or renews a gateway's entry.
+    ///
+    /// # Errors
+    /// [`ReadError::Unavailable`] when it is not acknowledged.
+    pub async fn register_gateway(&self, entry: &GatewayEntry) -> Result<(), ReadError> {
+        self.write_entry(entry.gateway, serde_json::to_vec(entry).map_err(unavailable)?, REGISTRATION_TTL)
+            .await
+    }
+
+    /// Takes a gateway's entry back, once it vouches no more.
+    ///
+    /// # Errors
+    /// [`ReadError::Unavailable`] when it is not acknowledged; the entry then ends by itself.
+    pub async fn deregister_gateway(&self, gateway: DeviceId) -> Result<(), ReadError> {
+        self.write_entry(gateway, Vec::new(), Duration::from_secs(1)).await
+    }
+
+    async fn write_entry(
+        &self,
+        gateway: DeviceId,
+        value: Vec<u8>,
+        ttl: Duration,
+    ) -> Result<(), ReadError> {
+        let mut headers = HeaderMap::new();
+        headers.insert(NATS_MESSAGE_TTL, format!("{}s", ttl.as_secs()));
+        let subject = bucket_subject(GATEWAYS_BUCKET, gateway.as_str());
+        let message = OutboundMessage::new(subject.into(), value.into(), Some(headers));
+        let pending = self.jetstream.publish_message(message).await.map_err(unavailable)?;
+        pending.await.map_err(unavailable)?;
+        Ok(())
+    }
+
+    /// The gateways that are registered now, as the leader has them.
+    ///
+    /// # Errors
+    /// [`ReadError`] when the bucket does not answer: assume there are others.
+    pub async fn gateways(&self) -> Result<Vec<DeviceId>, ReadError> {
+        let stream = bucket_stream(GATEWAYS_BUCKET);
+        let filter = bucket_subject(GATEWAYS_BUCKET, "*");
+        let subjects = direct::leader_subjects(self, &stream, &filter).await?;
+        let prefix = bucket_subject(GATEWAYS_BUCKET, "");
+        Ok(subjects.iter().filter_map(|s| s.strip_prefix(&prefix)?.parse().ok()).collect())
+    }
+
+    /// Asks a gateway to confirm; `false` when it does not within `timeout`.
+    pub async fn ask_confirmation(
+        &self,
+        gateway: DeviceId,
+        request: ConfirmRequest,
+        timeout: Duration,
+    ) -> bool {
+        let Ok(payload) = serde_json::to_vec(&request) else { return false };
+        let subject = Subject::GatewayConfirm(gateway).to_string();
+        let request = Request::new().payload(payload.into()).timeout(Some(timeout));
+        match self.client.send_request(subject, request).await {
+            Ok(answer) => answer.payload == "ok",
+            Err(_) => false,
+        }
+    }
+
+    /// Takes requests for confirmation.
+    ///
+    /// # Errors
+    /// [`ReadError::Unavailable`] when the subscription cannot be made.
+    pub async fn confirmations(&self, gateway: DeviceId) -> Result<Confirmations, ReadError> {
+        let subject = Subject::GatewayConfirm(gateway).to_string();
+        let messages = self.client.subscribe(subject).await.map_err(unavailable)?;
+        self.client.flush().await.map_err(unavailable)?;
+        Ok(Confirmations { connection: self.clone(), messages })
+    }
+}
+
+/// Requests for confirmation.
+pub struct Confirmations {
+    connection: Connection,
+    messages: Subscriber,
+}
+
+/// One request for confirmation.
+pub struct Confirmation {
+    connection: Connection,
+    reply: async_nats::Subject,
+    /// What is to be confirmed.
+    pub request: ConfirmRequest,
+}
+
+impl Confirmations {
+    /// The next request; `None` when the client is closed.
+    pub async fn next(&mut self) -> Option<Confirmation> {
+        loop {
+            let message = self.messages.next().await?;
+            let request = serde_json::from_slice(&message.payload);
+            if let (Ok(request), Some(reply)) = (request, message.reply) {
+                return Some(Confirmation { connection: self.connection.clone(), reply, request });
+            }
+        }
+    }
+}
+
+impl Confirmation {
+    /// "I vouch no more against an earlier state, and all that I vouched for is settled."
+    pub async fn confirm(self) {
+        // The asker waits out the lease when this is lost.
+        let _ = self.connection.client.publish(self.reply, "ok".into()).await;
+    }
+}

@@ -1,0 +1,133 @@
+//! The table of streams and buckets: the one place that says what is stored, how, and for how
+//! long. Who may write what is [`ServiceRole::publish_deny`](crate::ServiceRole::publish_deny).
+//!
+//! | Stream | Subjects | Kept | Synced |
+//! |---|---|---|---|
+//! | `EVENTS_<p>` | `ev.<p>.>` | for ever | yes |
+//! | `ACCOUNTS` | `acct.>` | for ever | yes |
+//! | `KV_DEPLOYMENT` | bucket | last | yes |
+//! | `KV_GATEWAYS` | bucket, TTL per key | last | yes: a removal relies on it |
+//! | `KV_INBOX` | bucket | last | no: a view |
+//! | `KV_LEASES` | bucket in memory, TTL per key | last | no |
+
+use std::time::Duration;
+
+use async_nats::jetstream::stream::{Compression, Config, DiscardPolicy, PersistenceMode, StorageType};
+use hansard_model::{PartitionCount, PartitionId, limit};
+
+/// Largest stored event, headers included, in bytes.
+const EVENT_MESSAGE_BYTES_MAX: i32 = 128 * 1024;
+
+pub(crate) const ACCOUNTS: &str = "ACCOUNTS";
+pub(crate) const DEPLOYMENT_BUCKET: &str = "DEPLOYMENT";
+pub(crate) const GATEWAYS_BUCKET: &str = "GATEWAYS";
+pub(crate) const INBOX_BUCKET: &str = "INBOX";
+pub(crate) const LEASES_BUCKET: &str = "LEASES";
+
+/// The stream of a partition.
+pub fn events(partition: PartitionId) -> String {
+    format!("EVENTS_{partition}")
+}
+
+/// The stream of a bucket.
+pub(crate) fn bucket_stream(bucket: &str) -> String {
+    format!("KV_{bucket}")
+}
+
+/// The subject of a bucket's key.
+pub(crate) fn bucket_subject(bucket: &str, key: &str) -> String {
+    format!("$KV.{bucket}.{key}")
+}
+
+/// The whole table for a deployment.
+pub(crate) fn table(partitions: PartitionCount, replicas: usize) -> Vec<Config> {
+    let synced = |config: Config| Config { num_replicas: replicas, ..config };
+    // Replicated streams are always written through the Raft log; `async` is for R1 only.
+    let rebuildable = |config: Config| Config {
+        persist_mode: Some(PersistenceMode::Async),
+        num_replicas: 1,
+        ..config
+    };
+    let mut table = vec![
+        synced(log(ACCOUNTS.to_owned(), "acct.>".to_owned())),
+        synced(bucket(DEPLOYMENT_BUCKET, StorageType::File)),
+        synced(bucket(GATEWAYS_BUCKET, StorageType::File)),
+        rebuildable(bucket(INBOX_BUCKET, StorageType::File)),
+        Config { num_replicas: replicas, ..bucket(LEASES_BUCKET, StorageType::Memory) },
+    ];
+    table.extend(
+        partitions.partitions().map(|p| synced(log(events(p), format!("ev.{p}.>")))),
+    );
+    table
+}
+
+fn log(name: String, subject: String) -> Config {
+    Config {
+        name,
+        subjects: vec![subject],
+        storage: StorageType::File,
+        discard: DiscardPolicy::New,
+        duplicate_window: Duration::from_millis(limit::DEDUPLICATION_WINDOW_MS),
+        max_message_size: EVENT_MESSAGE_BYTES_MAX,
+        allow_direct: true,
+        deny_delete: true,
+        ..Config::default()
+    }
+}
+
+fn bucket(name: &str, storage: StorageType) -> Config {
+    Config {
+        name: bucket_stream(name),
+        subjects: vec![bucket_subject(name, ">")],
+        storage,
+        max_messages_per_subject: 1,
+        discard: DiscardPolicy::New,
+        allow_rollup: true,
+        allow_direct: true,
+        allow_message_ttl: storage == StorageType::Memory || name == GATEWAYS_BUCKET,
+        duplicate_window: Duration::from_secs(1),
+        ..Config::default()
+    }
+}
+
+/// How an existing stream differs from the table, field by field; empty when it does not.
+pub(crate) fn drift(wanted: &Config, found: &Config) -> Vec<String> {
+    let mut differences = Vec::new();
+    let mut compare = |field: &str, wanted: String, found: String| {
+        if wanted != found {
+            differences.push(format!("{field} is {found}, should be {wanted}"));
+        }
+    };
+    compare("subjects", format!("{:?}", wanted.subjects), format!("{:?}", found.subjects));
+    compare("storage", format!("{:?}", wanted.storage), format!("{:?}", found.storage));
+    compare("num_replicas", wanted.num_replicas.to_string(), found.num_replicas.to_string());
+    compare("max_age", format!("{:?}", wanted.max_age), format!("{:?}", found.max_age));
+    compare("discard", format!("{:?}", wanted.discard), format!("{:?}", found.discard));
+    compare(
+        "duplicate_window",
+        format!("{:?}", wanted.duplicate_window),
+        format!("{:?}", found.duplicate_window),
+    );
+    compare(
+        "max_messages_per_subject",
+        wanted.max_messages_per_subject.to_string(),
+        found.max_messages_per_subject.max(0).to_string(),
+    );
+    compare("allow_direct", wanted.allow_direct.to_string(), found.allow_direct.to_string());
+    compare(
+        "persist_mode",
+        format!("{:?}", wanted.persist_mode.unwrap_or_default()),
+        format!("{:?}", found.persist_mode.unwrap_or_default()),
+    );
+    compare("republish", format!("{:?}", wanted.republish), format!("{:?}", found.republish));
+    compare(
+        "compression",
+        is_compressed(wanted).to_string(),
+        is_compressed(found).to_string(),
+    );
+    differences
+}
+
+fn is_compressed(config: &Config) -> bool {
+    matches!(config.compression, Some(Compression::S2))
+}
