@@ -27,7 +27,7 @@ pub struct AccountLog {
 
 /// Why an account event has no acknowledgement.
 #[derive(Debug, thiserror::Error)]
-pub enum AppendAccountError {
+pub enum AppendError {
     /// Not stored: the subject has another last sequence.
     #[error("the subject is taken")]
     Conflict,
@@ -56,14 +56,14 @@ impl AccountLog {
     /// Appends; with `expected`, only while the subject's last sequence is that (0: none yet).
     ///
     /// # Errors
-    /// [`AppendAccountError`]
+    /// [`AppendError`]
     pub async fn append(
         &self,
         subject: &Subject,
         event: &AccountEvent,
         expected: Option<Seq>,
-    ) -> Result<Seq, AppendAccountError> {
-        let unknown = |error: async_nats::Error| AppendAccountError::Unknown(error);
+    ) -> Result<Seq, AppendError> {
+        let unknown = |error: async_nats::Error| AppendError::Unknown(error);
         let payload = serde_json::to_vec(event).map_err(|error| unknown(error.into()))?;
         let mut headers = HeaderMap::new();
         if let Some(expected) = expected {
@@ -72,7 +72,7 @@ impl AccountLog {
         let message =
             OutboundMessage::new(subject.to_string().into(), payload.into(), Some(headers));
         let classify = |error: async_nats::jetstream::context::PublishError| match error.kind() {
-            PublishErrorKind::WrongLastSequence => AppendAccountError::Conflict,
+            PublishErrorKind::WrongLastSequence => AppendError::Conflict,
             PublishErrorKind::StreamNotFound
             | PublishErrorKind::WrongLastMessageId
             | PublishErrorKind::TimedOut

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+use crate::direct::{ReadError, unavailable};
 use crate::metrics;
 
 /// How long an acknowledgement or a reply is waited for before its outcome is called unknown.
@@ -227,6 +228,16 @@ impl Connection {
     /// After each, core NATS messages may be missing.
     pub fn interruptions(&self) -> watch::Receiver<u64> {
         self.interruptions.clone()
+    }
+
+    /// Returns when the server has taken all that this connection sent before: a subscription made
+    /// before it is in force. (The client's own `flush` only empties its buffer.)
+    ///
+    /// # Errors
+    /// [`ReadError::Unavailable`] when the server does not answer.
+    pub(crate) async fn round_trip(&self) -> Result<(), ReadError> {
+        self.client.request("$JS.API.INFO", bytes::Bytes::new()).await.map_err(unavailable)?;
+        Ok(())
     }
 
     /// Waits until what was published is on its way to the server.

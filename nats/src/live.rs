@@ -98,7 +98,7 @@ impl Connection {
         let live = self.client.subscribe("live.>").await.map_err(unavailable)?;
         let typing = self.client.subscribe("typing.>").await.map_err(unavailable)?;
         // The subscription exists on the server before the caller reads where the feed stands.
-        self.client.flush().await.map_err(unavailable)?;
+        self.round_trip().await?;
         Ok(LiveFeed { messages: futures_util::stream::select(live, typing) })
     }
 }

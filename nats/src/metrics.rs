@@ -9,6 +9,7 @@ const INTERRUPTIONS_TOTAL: &str = "hansard_nats_interruptions_total";
 
 /// Registers the descriptions.
 pub fn describe() {
+    crate::server::metrics::describe();
     describe_counter!(APPENDS_TOTAL, "Events sent to the log, by outcome");
     describe_histogram!(APPEND_ACK_SECONDS, "Time from sending an event to its acknowledgement");
     describe_counter!(INTERRUPTIONS_TOTAL, "Reconnects and slow-consumer reports of NATS");

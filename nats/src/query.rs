@@ -79,6 +79,7 @@ pub async fn serve(connection: &Connection, partition: PartitionId) -> Result<Qu
         .queue_subscribe(format!("query.{partition}.*"), "owner".to_owned())
         .await
         .map_err(unavailable)?;
+    connection.round_trip().await?;
     Ok(Questions { client, messages })
 }
 

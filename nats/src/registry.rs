@@ -110,7 +110,7 @@ impl Connection {
     pub async fn confirmations(&self, gateway: DeviceId) -> Result<Confirmations, ReadError> {
         let subject = Subject::GatewayConfirm(gateway).to_string();
         let messages = self.client.subscribe(subject).await.map_err(unavailable)?;
-        self.client.flush().await.map_err(unavailable)?;
+        self.round_trip().await?;
         Ok(Confirmations { connection: self.clone(), messages })
     }
 }
