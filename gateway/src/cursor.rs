@@ -1,0 +1,155 @@
+//! Where a client is: a position in every partition, bound to the epoch of the log. Opaque to
+//! clients.
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use hansard_model::{ConversationId, PartitionCount, Seq};
+
+/// The form of the bytes; another one reads as a cursor of another log.
+const FORM: u8 = 1;
+/// Longest text that is looked at: 1,024 partitions at 10 bytes each, in base64, and some.
+const TEXT_BYTES_MAX: usize = 16 * 1024;
+
+/// A cursor.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Cursor {
+    /// The epoch in which it was made.
+    pub(crate) epoch: u64,
+    /// By partition: everything of the client's up to here was sent. Empty: nothing was ever sent.
+    pub(crate) positions: Vec<Seq>,
+}
+
+/// What a client's cursor is worth here.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Start {
+    /// It has nothing.
+    Nothing,
+    /// It has everything up to these positions.
+    From(Vec<Seq>),
+    /// It has events of another log.
+    Reset,
+}
+
+/// The text is not a cursor.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("not a cursor")]
+pub(crate) struct ParseCursorError;
+
+impl Cursor {
+    /// As text.
+    pub(crate) fn to_text(&self) -> String {
+        let mut bytes = Vec::with_capacity(16 + self.positions.len() * 5);
+        bytes.push(FORM);
+        put_varint(&mut bytes, self.epoch);
+        put_varint(&mut bytes, self.positions.len() as u64);
+        for position in &self.positions {
+            put_varint(&mut bytes, position.0);
+        }
+        URL_SAFE_NO_PAD.encode(bytes)
+    }
+
+    /// Reads what a client sent.
+    ///
+    /// # Errors
+    /// [`ParseCursorError`] for text that this code cannot have made.
+    pub(crate) fn parse(text: &str) -> Result<Self, ParseCursorError> {
+        if text.len() > TEXT_BYTES_MAX {
+            return Err(ParseCursorError);
+        }
+        let bytes = URL_SAFE_NO_PAD.decode(text).map_err(|_| ParseCursorError)?;
+        let mut rest = bytes.strip_prefix(&[FORM]).ok_or(ParseCursorError)?;
+        let epoch = take_varint(&mut rest)?;
+        let count = usize::try_from(take_varint(&mut rest)?).map_err(|_| ParseCursorError)?;
+        if count > rest.len() {
+            return Err(ParseCursorError);
+        }
+        let positions = (0..count)
+            .map(|_| take_varint(&mut rest).map(Seq))
+            .collect::<Result<Vec<_>, _>>()?;
+        if rest.is_empty() { Ok(Self { epoch, positions }) } else { Err(ParseCursorError) }
+    }
+
+    /// What it is worth in a log of `epoch` with `partitions`.
+    pub(crate) fn start(self, epoch: u64, partitions: PartitionCount) -> Start {
+        if self.epoch != epoch {
+            Start::Reset
+        } else if self.positions.is_empty() {
+            Start::Nothing
+        } else if self.positions.len() == usize::from(partitions.get()) {
+            Start::From(self.positions)
+        } else {
+            Start::Reset
+        }
+    }
+}
+
+impl Start {
+    /// The position from which a client needs the events of a conversation.
+    pub(crate) fn after(&self, conversation: ConversationId, partitions: PartitionCount) -> Seq {
+        match self {
+            Self::From(positions) => {
+                let partition = conversation.partition(partitions).index();
+                positions.get(partition).copied().unwrap_or(Seq::ZERO)
+            }
+            Self::Nothing | Self::Reset => Seq::ZERO,
+        }
+    }
+}
+
+fn put_varint(bytes: &mut Vec<u8>, mut value: u64) {
+    while value >= 0x80 {
+        bytes.push((value & 0x7F) as u8 | 0x80);
+        value >>= 7;
+    }
+    bytes.push(value as u8);
+}
+
+fn take_varint(bytes: &mut &[u8]) -> Result<u64, ParseCursorError> {
+    let mut value = 0_u64;
+    for shift in (0..70).step_by(7) {
+        let (first, rest) = bytes.split_first().ok_or(ParseCursorError)?;
+        *bytes = rest;
+        let part = u64::from(first & 0x7F);
+        if shift == 63 && part > 1 {
+            return Err(ParseCursorError);
+        }
+        value |= part << shift;
+        if first & 0x80 == 0 {
+            return Ok(value);
+        }
+    }
+    Err(ParseCursorError)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn cursors_parse_what_they_print(epoch: u64, positions in prop::collection::vec(any::<u64>(), 0..40)) {
+            let cursor = Cursor { epoch, positions: positions.into_iter().map(Seq).collect() };
+            prop_assert_eq!(Cursor::parse(&cursor.to_text()), Ok(cursor));
+        }
+
+        #[test]
+        fn hostile_text_is_refused_or_read_but_never_believed_too_much(text in "[A-Za-z0-9_-]{0,64}") {
+            if let Ok(cursor) = Cursor::parse(&text) {
+                prop_assert!(cursor.positions.len() <= text.len());
+            }
+        }
+    }
+
+    #[test]
+    fn a_cursor_of_another_log_is_a_reset() {
+        let two = PartitionCount::new(2).expect("valid");
+        let cursor = Cursor { epoch: 1, positions: vec![Seq(3), Seq(4)] };
+        assert_eq!(cursor.clone().start(1, two), Start::From(vec![Seq(3), Seq(4)]));
+        assert_eq!(cursor.clone().start(2, two), Start::Reset);
+        assert_eq!(cursor.start(1, PartitionCount::DEFAULT), Start::Reset);
+        let nothing = Cursor { epoch: 1, positions: Vec::new() };
+        assert_eq!(nothing.start(1, two), Start::Nothing);
+    }
+}
