@@ -16,7 +16,7 @@ use crate::directory::ConversationSlot;
 
 pub(crate) use self::body::{preview, stand_in};
 pub(crate) use self::chain::{Chain, Entry, Kind, View};
-pub(crate) use self::window::{Span, Window};
+pub(crate) use self::window::Window;
 
 /// All valid events of a partition.
 #[derive(Debug, Default, PartialEq)]

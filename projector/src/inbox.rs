@@ -3,6 +3,8 @@
 //! Pure. A stale key is here once, however often it changes until it is written, so the set is
 //! bounded by the conversations and memberships of the partition, not by the traffic.
 
+pub(crate) mod flush;
+
 use std::collections::{HashMap, VecDeque};
 
 use hansard_model::Seq;

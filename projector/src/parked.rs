@@ -7,7 +7,7 @@ use hansard_model::envelope::DecodeError;
 use hansard_model::{ConversationId, Seq};
 
 /// Parked events of a partition whose particulars are kept; the count goes on.
-pub const PARKED_KEPT_MAX: usize = 1_024;
+pub(crate) const PARKED_KEPT_MAX: usize = 1_024;
 
 /// Why an event is parked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -76,7 +76,6 @@ pub(crate) struct Entry<'a> {
     pub(crate) prev: Seq,
     pub(crate) n: u64,
     pub(crate) ts: LogTime,
-    pub(crate) kind: Kind,
     pub(crate) body: &'a RawValue,
 }
 
@@ -190,14 +189,7 @@ impl Chain {
     pub(crate) fn entry(&self, position: usize) -> Entry<'_> {
         let stored = &self.entries[position];
         let prev = position.checked_sub(1).map_or(Seq::ZERO, |before| self.entries[before].seq);
-        Entry {
-            seq: stored.seq,
-            prev,
-            n: stored.n,
-            ts: stored.ts,
-            kind: stored.kind,
-            body: &stored.body,
-        }
+        Entry { seq: stored.seq, prev, n: stored.n, ts: stored.ts, body: &stored.body }
     }
 
     /// How many events there are.

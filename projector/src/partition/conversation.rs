@@ -189,7 +189,9 @@ impl Conversation {
         group.apply(self.last, sender, event);
         match event {
             Event::Create(_) => {
-                let members: Vec<UserId> = group.members().map(|(user, _)| user).collect();
+                let mut members: Vec<UserId> = group.members().map(|(user, _)| user).collect();
+                // The order of joining is part of the state: it must not be that of a hash map.
+                members.sort_unstable();
                 for user in members {
                     self.align(&group, user, &before, changes);
                 }

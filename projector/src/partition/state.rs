@@ -79,6 +79,14 @@ impl State {
         Some((slot, &self.conversations[slot.index()]))
     }
 
+    /// What is left of the body of an event; `None` when there is no valid one.
+    pub(crate) fn body_at(&self, seq: Seq) -> Option<Bytes> {
+        let before = Seq(seq.0.checked_sub(1)?);
+        let (_, _, entry) = self.history.after(before).next()?;
+        let body = || Bytes::copy_from_slice(entry.body.get().as_bytes());
+        (entry.seq == seq).then(body)
+    }
+
     /// Applies the next record.
     pub(crate) fn apply(&mut self, record: Record<Bytes>) -> Applied {
         if record.seq <= self.applied {
@@ -120,7 +128,7 @@ impl State {
             self.parked.park(ParkedEvent { seq, conversation: id, reason });
         }
         let follows = std::mem::replace(&mut self.last_valid, seq);
-        let payload = self.live_payload(slot, payload, said, effect, parked);
+        let payload = self.live_payload(payload, said, effect, parked);
         let erases = matches!(said, Some((_, Event::Delete(_)))) && effect == Effect::Took;
         Applied::Event(Projected {
             conversation: id,
@@ -155,7 +163,6 @@ impl State {
     /// The stored bytes, shared with the record, unless they must not or cannot be shown.
     fn live_payload(
         &self,
-        slot: ConversationSlot,
         payload: Bytes,
         said: Option<(UserId, &Event)>,
         effect: Effect,
@@ -163,16 +170,10 @@ impl State {
     ) -> Bytes {
         let late_edit = matches!(said, Some((_, Event::Edit(_)))) && effect == Effect::Nothing;
         if late_edit || parked == Some(ParkReason::NotAnObject) {
-            self.body_of_last(slot).unwrap_or(payload)
+            self.body_at(self.last_valid).unwrap_or(payload)
         } else {
             payload
         }
-    }
-
-    fn body_of_last(&self, slot: ConversationSlot) -> Option<Bytes> {
-        let chain = self.history.chain(slot)?;
-        let last = chain.len().checked_sub(1)?;
-        Some(Bytes::copy_from_slice(chain.entry(last).body.get().as_bytes()))
     }
 }
 
@@ -186,3 +187,6 @@ fn read(payload: &[u8], key: Option<EventKey>) -> (Box<RawValue>, Result<Envelop
         Ok(_) | Err(_) => (stand_in(key), Err(ParkReason::NotAnObject)),
     }
 }
+
+#[cfg(test)]
+mod tests;
