@@ -1,0 +1,396 @@
+//! The client without a socket, a clock or a file: frames and moments in, actions out.
+//!
+//! [`Machine`] decides everything: when to connect, what to send, what to show, what to write
+//! down. The loop in `engine` only carries it out. Reading order: [`clock`], [`outbox`],
+//! [`timeline`], [`link`], then this file, which puts them together.
+//!
+//! Invariant: an event is published once and in order; a cursor is persisted only when everything
+//! it covers is persisted before or with it.
+//! Invariant: each send is acked or failed once; until then it is sent again with the same id.
+
+pub mod action;
+pub mod clock;
+mod link;
+pub mod outbox;
+pub mod timeline;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use hansard_model::{ConversationId, MessageId, UserId};
+use hansard_protocol::client::{ClientFrame, FrameRef, Hello};
+use hansard_protocol::server::{Synced, Welcome};
+use serde_json::value::RawValue;
+
+use crate::backoff::{Backoff, Dice};
+use crate::frame::{Drain, Incoming};
+use crate::refusal::Refusal;
+use crate::update::{Loss, StopReason, Update};
+use action::{Action, Change, EventsRequest, Snapshot, ViewRequest};
+use clock::{Moment, ServerClock};
+use link::{Link, Online, Phase};
+use outbox::{Outbox, OutboxFull};
+use timeline::{Page, ReadFailure, Timelines};
+
+/// What a machine is told once.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// The session's token.
+    pub token: String,
+    /// Gateways, the one to try first at the front.
+    pub gateways: Vec<String>,
+    /// Events of each conversation in a catch-up; the server's default if `None`.
+    pub catch_up: Option<usize>,
+    /// Not shown online.
+    pub background: bool,
+    /// Between connections.
+    pub backoff: Backoff,
+    /// Of the jitter and of the random part of ids.
+    pub seed: u64,
+}
+
+/// See the module.
+#[derive(Debug)]
+pub struct Machine {
+    options: Options,
+    dice: Dice,
+    clock: ServerClock,
+    link: Link,
+    outbox: Outbox,
+    timelines: Timelines,
+    user: Option<UserId>,
+    /// The last cursor persisted, or about to be.
+    cursor: Option<String>,
+    /// A cursor that covers events which a repair still holds back.
+    cursor_ahead: Option<String>,
+    watched: Vec<ConversationId>,
+    actions: Vec<Action>,
+}
+
+/// Writes a frame. Frames are plain data: this cannot fail.
+pub(crate) fn encode(frame: &ClientFrame) -> String {
+    serde_json::to_string(frame).unwrap_or_default()
+}
+
+impl Machine {
+    /// A machine that goes on from what a store holds; it connects at the first tick.
+    pub fn new(options: Options, snapshot: Snapshot) -> Self {
+        Self {
+            dice: Dice::new(options.seed),
+            clock: ServerClock::default(),
+            link: Link::new(options.gateways.len(), options.backoff),
+            outbox: Outbox::restore(snapshot.outbox, snapshot.next_row),
+            timelines: Timelines::restore(snapshot.timelines),
+            user: None,
+            cursor: snapshot.cursor,
+            cursor_ahead: None,
+            watched: Vec::new(),
+            actions: Vec::new(),
+            options,
+        }
+    }
+
+    /// What is to be done since the last call, in order.
+    pub fn take_actions(&mut self) -> Vec<Action> {
+        std::mem::take(&mut self.actions)
+    }
+
+    /// The tick at which [`Machine::tick`] is to be called at the latest.
+    pub fn deadline(&mut self) -> Option<u64> {
+        let mut deadlines = vec![self.link.deadline()];
+        if matches!(self.link.phase, Phase::Online(_)) {
+            deadlines.push(self.outbox.deadline());
+            deadlines.push(self.timelines.deadline());
+        }
+        deadlines.into_iter().flatten().min()
+    }
+
+    /// Sends without an answer yet.
+    pub fn pending(&self) -> usize {
+        self.outbox.len()
+    }
+
+    /// Time has passed.
+    pub fn tick(&mut self, now: Moment) {
+        match self.link.phase {
+            Phase::Waiting { until } if until <= now.tick_ms => {
+                self.link.connecting(now);
+                self.actions.push(Action::Connect(self.link.gateway));
+            }
+            Phase::Connecting { until } | Phase::Greeting { until } if until <= now.tick_ms => {
+                self.leave(now, Loss::Timeout);
+            }
+            Phase::Online(online) => {
+                if online.silent_at() <= now.tick_ms {
+                    self.leave(now, Loss::Silent);
+                } else if online.leave_at.is_some_and(|at| at <= now.tick_ms) {
+                    self.link.settled();
+                    self.leave(now, Loss::Drained);
+                } else if self.outbox.is_unanswered(now) {
+                    self.leave(now, Loss::Unanswered);
+                }
+            }
+            Phase::Waiting { .. }
+            | Phase::Connecting { .. }
+            | Phase::Greeting { .. }
+            | Phase::Stopped => {}
+        }
+        self.pump(now);
+    }
+
+    /// The application sends an event. The id is durable once the actions are carried out.
+    ///
+    /// # Errors
+    /// [`OutboxFull`]; nothing was sent.
+    pub fn send(
+        &mut self,
+        now: Moment,
+        conversation: ConversationId,
+        event: Box<RawValue>,
+    ) -> Result<MessageId, OutboxFull> {
+        let id = self.clock.mint(now, &mut self.dice);
+        self.outbox.enqueue(conversation, id, event, &mut self.actions)?;
+        self.pump(now);
+        Ok(id)
+    }
+
+    /// The person is typing. Lost without a connection, as it should be.
+    pub fn typing(&mut self, conversation: ConversationId) {
+        if matches!(self.link.phase, Phase::Online(_)) {
+            self.actions.push(Action::Transmit(encode(&ClientFrame::Typing { conversation })));
+        }
+    }
+
+    /// Whose typing to show, now and on later connections.
+    pub fn watch(&mut self, conversations: Vec<ConversationId>) {
+        self.watched = conversations;
+        self.transmit_watch();
+    }
+
+    fn transmit_watch(&mut self) {
+        if matches!(self.link.phase, Phase::Online(_)) {
+            let (users, conversations) = (Vec::new(), self.watched.clone());
+            let frame = ClientFrame::Watch { users, conversations };
+            self.actions.push(Action::Transmit(encode(&frame)));
+        }
+    }
+
+    /// Another token; connects again if the old one stopped the machine.
+    pub fn set_token(&mut self, now: Moment, token: String) {
+        self.options.token = token;
+        if self.link.phase == Phase::Stopped {
+            self.link.restart(now);
+            self.tick(now);
+        }
+    }
+
+    /// A socket is open: says hello.
+    pub fn connected(&mut self, now: Moment) {
+        self.link.greeting(now);
+        let hello = ClientFrame::Hello(Hello {
+            token: self.options.token.clone(),
+            cursor: self.cursor.clone(),
+            catch_up: self.options.catch_up,
+            background: self.options.background,
+            ..Hello::default()
+        });
+        self.actions.push(Action::Transmit(encode(&hello)));
+    }
+
+    /// The socket is gone, or could not be opened.
+    pub fn disconnected(&mut self, now: Moment, loss: Loss, retry_after_ms: Option<u64>) {
+        match loss {
+            // The token may have ended in the moment between two frames: whoever has another
+            // one sets it.
+            Loss::Closed(4001) => return self.stop(StopReason::Unauthorized),
+            Loss::Closed(4003) => return self.stop(StopReason::Revoked),
+            Loss::Closed(code @ (4000 | 4002)) => return self.stop(StopReason::Incompatible(code)),
+            _ => {}
+        }
+        self.link.retry_after_ms = self.link.retry_after_ms.max(retry_after_ms.unwrap_or(0));
+        self.lost(now, loss);
+    }
+
+    /// Something arrived that is no frame: a ping.
+    pub fn heard(&mut self, now: Moment) {
+        self.link.heard(now);
+    }
+
+    /// A frame arrived.
+    pub fn frame(&mut self, now: Moment, frame: Incoming) {
+        self.link.heard(now);
+        match frame {
+            Incoming::Welcome(welcome) => self.welcome(now, Arc::from(welcome)),
+            Incoming::Ack(ack) => {
+                self.outbox.stored(ack.conversation, ack.id, ack.seq, &mut self.actions);
+            }
+            Incoming::Error(reference, refusal) => self.refused(now, reference, refusal),
+            Incoming::Event(event) => {
+                let event = Arc::from(event);
+                self.event(now, event);
+            }
+            Incoming::Conversation(conversation) => {
+                let conversation = Arc::from(conversation);
+                self.conversation(conversation);
+            }
+            Incoming::User(user) => {
+                let user = Arc::from(user);
+                self.actions.push(Action::Persist(Change::User(Arc::clone(&user))));
+                self.actions.push(Action::Publish(Update::User(user)));
+            }
+            Incoming::Gap(gap) => self.timelines.gap(gap, &mut self.actions),
+            Incoming::Synced(synced) => self.synced(now, synced),
+            Incoming::Cursor(cursor) => self.cursor_ahead = Some(cursor),
+            Incoming::Typing(typing) => self.actions.push(Action::Publish(Update::Typing(typing))),
+            Incoming::Drain(drain) => self.drain(now, &drain),
+            Incoming::Other => {}
+        }
+        self.pump(now);
+    }
+
+    /// The answer to [`Action::FetchEvents`].
+    pub fn page(&mut self, now: Moment, request: EventsRequest, answer: Result<Page, ReadFailure>) {
+        self.timelines.page(now, request, answer, &mut self.dice, &mut self.actions);
+        self.pump(now);
+    }
+
+    /// The answer to [`Action::FetchView`]; `None` if there was none.
+    pub fn view(
+        &mut self,
+        now: Moment,
+        request: ViewRequest,
+        view: Option<Arc<hansard_protocol::http::Conversation>>,
+    ) {
+        let view_from = view.as_ref().map(|view| view.view_from);
+        self.timelines.view(now, request, view_from);
+        if let Some(view) = view {
+            self.conversation(view);
+        }
+        self.pump(now);
+    }
+
+    fn welcome(&mut self, now: Moment, welcome: Arc<Welcome>) {
+        if !matches!(self.link.phase, Phase::Greeting { .. }) {
+            return;
+        }
+        self.clock.hear(now, welcome.server_time);
+        self.outbox.rename_ahead(now, &mut self.clock, &mut self.dice, &mut self.actions);
+        self.user = Some(welcome.user);
+        let online = Online::new(now, welcome.heartbeat_s, welcome.limits.in_flight);
+        self.link.phase = Phase::Online(online);
+        self.actions.push(Action::Publish(Update::Connected(welcome)));
+        if !self.watched.is_empty() {
+            self.transmit_watch();
+        }
+    }
+
+    fn event(&mut self, now: Moment, event: Arc<crate::event::StoredEvent>) {
+        if Some(event.sender) == self.user {
+            // As good as the ack, which may have been lost with an earlier connection.
+            self.outbox.stored(event.conversation, event.id, event.seq, &mut self.actions);
+        }
+        self.timelines.event(now, event, &mut self.actions);
+    }
+
+    fn conversation(&mut self, conversation: Arc<hansard_protocol::http::Conversation>) {
+        self.timelines.view_from(conversation.conversation, conversation.view_from);
+        self.actions.push(Action::Persist(Change::Conversation(Arc::clone(&conversation))));
+        self.actions.push(Action::Publish(Update::Conversation(conversation)));
+    }
+
+    fn refused(&mut self, now: Moment, reference: Option<FrameRef>, refusal: Refusal) {
+        match reference {
+            Some(FrameRef::Number(row)) => {
+                if let Some(server_time) = refusal.server_time {
+                    self.clock.hear(now, server_time);
+                }
+                let row = row.cast_unsigned();
+                let (clock, dice) = (&mut self.clock, &mut self.dice);
+                self.outbox.refused(now, row, refusal, clock, dice, &mut self.actions);
+            }
+            // Of no frame that this client wants an answer to.
+            Some(FrameRef::Text(_)) => {}
+            // About the connection; how it ends says the close code.
+            None => {
+                self.link.retry_after_ms = refusal.retry_after_ms.unwrap_or(0);
+                tracing::debug!(code = refusal.code, "the server refuses");
+            }
+        }
+    }
+
+    fn synced(&mut self, now: Moment, synced: Synced) {
+        if synced.reset && self.cursor.is_some() {
+            self.timelines.reset();
+            (self.cursor, self.cursor_ahead) = (None, None);
+            self.actions.push(Action::Persist(Change::Reset));
+            self.actions.push(Action::Publish(Update::Reset));
+            return self.leave(now, Loss::Reset);
+        }
+        self.cursor_ahead = Some(synced.cursor);
+        if !synced.complete {
+            self.flush_cursor();
+            return self.leave(now, Loss::Incomplete);
+        }
+        self.link.settled();
+        self.actions.push(Action::Publish(Update::Synced));
+    }
+
+    fn drain(&mut self, now: Moment, drain: &Drain) {
+        let Phase::Online(online) = &mut self.link.phase else { return };
+        online.leave_at = Some(now.tick_ms.saturating_add(drain.after_ms));
+        // A token goes only where the application said: an unknown address is not followed.
+        let known = drain.url.as_ref().and_then(|url| {
+            let url = url.trim_end_matches('/');
+            self.options.gateways.iter().position(|gateway| gateway.trim_end_matches('/') == url)
+        });
+        if let Some(index) = known {
+            let gateways = self.options.gateways.len();
+            // `wait` goes on to the next one.
+            self.link.gateway = (index + gateways - 1) % gateways;
+        }
+    }
+
+    /// Starts what may start, and stores the cursor once nothing that it covers is held back.
+    fn pump(&mut self, now: Moment) {
+        if let Phase::Online(online) = self.link.phase {
+            self.outbox.pump(now, online.in_flight_max, &mut self.actions);
+            self.timelines.pump(now, &mut self.actions);
+        }
+        self.flush_cursor();
+    }
+
+    fn flush_cursor(&mut self) {
+        if self.timelines.are_whole()
+            && let Some(cursor) = self.cursor_ahead.take()
+        {
+            self.cursor = Some(cursor.clone());
+            self.actions.push(Action::Persist(Change::Cursor(cursor)));
+        }
+    }
+
+    fn leave(&mut self, now: Moment, loss: Loss) {
+        self.actions.push(Action::Disconnect);
+        self.lost(now, loss);
+    }
+
+    fn lost(&mut self, now: Moment, loss: Loss) {
+        self.forget_connection();
+        let retry_in = Duration::from_millis(self.link.wait(now, &mut self.dice));
+        self.actions.push(Action::Publish(Update::Disconnected { retry_in, loss }));
+    }
+
+    fn stop(&mut self, reason: StopReason) {
+        self.forget_connection();
+        self.link.phase = Phase::Stopped;
+        self.actions.push(Action::Publish(Update::Stopped(reason)));
+    }
+
+    fn forget_connection(&mut self) {
+        self.outbox.release();
+        self.timelines.abandon_repairs();
+        self.cursor_ahead = None;
+    }
+}
+
+#[cfg(test)]
+mod tests;

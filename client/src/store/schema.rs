@@ -1,0 +1,51 @@
+//! The tables, and how a file of an earlier version becomes one of this.
+
+use rusqlite::Connection;
+
+use crate::store::StoreError;
+
+/// The version of the tables; a file of a later one is refused.
+const VERSION: u32 = 1;
+
+const TABLES: &str = "
+    CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+    CREATE TABLE outbox (
+        row INTEGER PRIMARY KEY, conversation TEXT NOT NULL, id TEXT NOT NULL,
+        event TEXT NOT NULL, attempts INTEGER NOT NULL);
+    CREATE TABLE timelines (
+        conversation TEXT PRIMARY KEY, last INTEGER NOT NULL, view_from INTEGER NOT NULL) WITHOUT ROWID;
+    CREATE TABLE events (
+        conversation TEXT NOT NULL, seq INTEGER NOT NULL, prev INTEGER NOT NULL, n INTEGER NOT NULL,
+        ts_ms INTEGER NOT NULL, body TEXT NOT NULL, PRIMARY KEY (conversation, seq)) WITHOUT ROWID;
+    CREATE TABLE conversations (conversation TEXT PRIMARY KEY, view TEXT NOT NULL) WITHOUT ROWID;
+    CREATE TABLE users (user TEXT PRIMARY KEY, profile TEXT NOT NULL) WITHOUT ROWID;
+";
+
+/// Takes the file for this process and brings its tables up to date.
+pub(super) fn prepare(connection: &Connection, on_disk: bool) -> Result<(), StoreError> {
+    if on_disk {
+        connection.pragma_update(None, "locking_mode", "EXCLUSIVE")?;
+        let mode: Result<String, _> =
+            connection.pragma_update_and_check(None, "journal_mode", "WAL", |row| row.get(0));
+        mode.map_err(in_use)?;
+    }
+    connection.pragma_update(None, "synchronous", "FULL")?;
+    let version: u32 = connection.pragma_query_value(None, "user_version", |row| row.get(0)).map_err(in_use)?;
+    match version {
+        0 => {
+            connection.execute_batch(&format!(
+                "BEGIN IMMEDIATE; {TABLES} PRAGMA user_version = {VERSION}; COMMIT;"
+            )).map_err(in_use)
+        }
+        VERSION => connection.execute_batch("BEGIN IMMEDIATE; COMMIT;").map_err(in_use),
+        later => Err(StoreError::Later(later)),
+    }
+}
+
+fn in_use(error: rusqlite::Error) -> StoreError {
+    if error.sqlite_error_code() == Some(rusqlite::ErrorCode::DatabaseBusy) {
+        StoreError::InUse
+    } else {
+        StoreError::Database(error)
+    }
+}
