@@ -1,1 +1,92 @@
-fn main() {}
+//! The one binary: an event-sourced chat platform on NATS JetStream.
+//!
+//! One file per subcommand. This one parses the command line, sets up telemetry, and hands over.
+
+mod bench;
+mod chat;
+mod check;
+mod cluster;
+mod environment;
+mod import;
+mod replay;
+mod roles;
+mod serve;
+mod settings;
+mod telemetry;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+#[derive(Parser)]
+#[command(name = "hansard", version, about = "An event-sourced chat platform on NATS JetStream")]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run every role in this process, with an embedded nats-server.
+    Serve(serve::Args),
+    /// Run a gateway: WebSocket and HTTP for clients.
+    Gateway(roles::GatewayArgs),
+    /// Run a projector: inbox, history and the live feed.
+    Projector(roles::ProjectorArgs),
+    /// Run only the embedded nats-server, provisioned.
+    Nats(roles::NatsServerArgs),
+    /// Run a cluster of nats-servers with gateways and projectors, as processes on this machine.
+    Cluster(cluster::Args),
+    /// Print the effective configuration and what is unsafe in it.
+    Check(check::Args),
+    /// Chat in the terminal.
+    Chat(chat::Args),
+    /// Bring a chat in from a file.
+    Import(import::Args),
+    /// Print a conversation straight from the log.
+    Replay(replay::Args),
+    /// Measure.
+    Bench(bench::Args),
+}
+
+fn main() -> ExitCode {
+    if let Err(error) = environment::check_names() {
+        report(&error);
+        return ExitCode::from(2);
+    }
+    let cli = Cli::parse();
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            report(&error.into());
+            return ExitCode::FAILURE;
+        }
+    };
+    match runtime.block_on(run(cli.command)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            report(&error);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(command: Command) -> anyhow::Result<()> {
+    match command {
+        Command::Serve(args) => serve::run(args).await,
+        Command::Gateway(args) => roles::gateway(args).await,
+        Command::Projector(args) => roles::projector(args).await,
+        Command::Nats(args) => roles::nats_server(args).await,
+        Command::Cluster(args) => cluster::run(args).await,
+        Command::Check(args) => check::run(args).await,
+        Command::Chat(args) => Box::pin(chat::run(args)).await,
+        Command::Import(args) => Box::pin(import::run(args)).await,
+        Command::Replay(args) => replay::run(args).await,
+        Command::Bench(args) => Box::pin(bench::run(args)).await,
+    }
+}
+
+#[expect(clippy::print_stderr, reason = "the last word of a failed command is for its caller")]
+fn report(error: &anyhow::Error) {
+    eprintln!("hansard: {error:#}");
+}

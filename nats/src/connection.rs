@@ -33,11 +33,13 @@ pub enum ServiceRole {
     Projector,
     /// Provisions; imports.
     Operator,
+    /// Asks the servers how they are configured; a user of the system account.
+    Monitor,
 }
 
 impl ServiceRole {
-    /// All roles.
-    pub const ALL: [Self; 3] = [Self::Gateway, Self::Projector, Self::Operator];
+    /// The roles of the account that holds the log. The monitor is of another.
+    pub const ALL: [Self; 3] = [Self::Operator, Self::Gateway, Self::Projector];
 
     /// The name of the role's user in nats-server.
     pub fn as_str(self) -> &'static str {
@@ -45,6 +47,7 @@ impl ServiceRole {
             Self::Gateway => "gateway",
             Self::Projector => "projector",
             Self::Operator => "operator",
+            Self::Monitor => "monitor",
         }
     }
 
@@ -53,7 +56,7 @@ impl ServiceRole {
         let deny: &[&str] = match self {
             Self::Gateway => &["live.>", "$KV.INBOX.>", "$KV.LEASES.>", "$KV.DEPLOYMENT.>"],
             Self::Projector => &["ev.>", "acct.>", "$KV.GATEWAYS.>", "$KV.DEPLOYMENT.>"],
-            Self::Operator => &[],
+            Self::Operator | Self::Monitor => &[],
         };
         let administration: &[&str] = match self {
             Self::Gateway | Self::Projector => &[
@@ -63,7 +66,7 @@ impl ServiceRole {
                 "$JS.API.STREAM.PURGE.>",
                 "$JS.API.STREAM.MSG.DELETE.>",
             ],
-            Self::Operator => &[],
+            Self::Operator | Self::Monitor => &[],
         };
         deny.iter().chain(administration).map(|subject| (*subject).to_owned()).collect()
     }
@@ -117,6 +120,31 @@ impl Endpoint {
                 .collect()
         });
         Ok(Self { servers, users })
+    }
+
+    /// With the credentials of a user of the system account, `user:password`.
+    ///
+    /// # Errors
+    /// [`ParseEndpointError`] for text without a colon.
+    pub fn with_monitor(mut self, credentials: &str) -> Result<Self, ParseEndpointError> {
+        let (user, password) = credentials.split_once(':').ok_or(ParseEndpointError)?;
+        self.users.push((ServiceRole::Monitor, user.to_owned(), password.to_owned()));
+        Ok(self)
+    }
+
+    /// Whether there are credentials for a role.
+    pub fn has(&self, role: ServiceRole) -> bool {
+        self.users.iter().any(|(of, _, _)| *of == role)
+    }
+
+    /// The password of a role.
+    pub fn password(&self, role: ServiceRole) -> Option<&str> {
+        self.users.iter().find(|(of, _, _)| *of == role).map(|(_, _, password)| password.as_str())
+    }
+
+    /// The port of the first server.
+    pub(crate) fn port(&self) -> Option<u16> {
+        self.servers.first()?.rsplit_once(':')?.1.parse().ok()
     }
 
     /// The addresses, without credentials.

@@ -2,7 +2,7 @@
 //!
 //! Reading order:
 //!
-//! 1. [`server`]: the embedded nats-server, a supervised child;
+//! 1. [`server`] and [`embedded`]: the embedded nats-server, a supervised child;
 //! 2. [`connection`]: one connection of one role, and who may publish what;
 //! 3. [`streams`] and [`deployment`]: the table of streams and buckets, provisioning, drift;
 //! 4. [`log`]: append with pipelined acks, leader reads, the dense reader, log time;
@@ -19,6 +19,8 @@ pub mod accounts;
 pub mod connection;
 pub mod deployment;
 mod direct;
+pub mod durability;
+pub mod embedded;
 pub mod inbox;
 pub mod lease;
 pub mod live;

@@ -32,6 +32,7 @@ fn options(dir: &Path) -> ServerOptions {
                 publish_deny: vec!["live.>".into()],
             },
         ],
+        monitor: None,
         cluster: None,
     }
 }

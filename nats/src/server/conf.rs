@@ -21,6 +21,7 @@ pub(super) fn render(
     address: SocketAddr,
 ) -> String {
     let users: Vec<String> = options.users.iter().map(render_user).collect();
+    let system_users: Vec<String> = options.monitor.iter().map(render_user).collect();
     let mut values = vec![
         ("{{server_name}}", quoted(server_name)),
         ("{{listen}}", quoted(&address.to_string())),
@@ -28,6 +29,7 @@ pub(super) fn render(
         ("{{store_dir}}", quoted(&data_dir.path().to_string_lossy())),
         ("{{sync_interval}}", options.durability.sync_interval().to_owned()),
         ("{{users}}", users.join("\n")),
+        ("{{system_users}}", system_users.join("\n")),
     ];
     let mut text = TEMPLATE.to_owned();
     match &options.cluster {
@@ -72,7 +74,7 @@ fn render_user(user: &ServerUser) -> String {
         format!(", permissions: {{publish: {{deny: [{}]}}}}", denied.join(", "))
     };
     format!(
-        "    {{user: {}, password: {}{permissions}}}",
+        "      {{user: {}, password: {}{permissions}}}",
         quoted(&user.name),
         quoted(&user.password)
     )
@@ -111,6 +113,7 @@ mod tests {
                 password: "s3cret".to_owned(),
                 publish_deny: vec!["live.>".to_owned()],
             }],
+            monitor: None,
             cluster,
         }
     }

@@ -119,6 +119,8 @@ pub struct ServerOptions {
     /// At least one. The first is also used to see that the server answers, so it may publish to
     /// `$JS.API.INFO`.
     pub users: Vec<ServerUser>,
+    /// Who may ask how the server is configured, and nothing else.
+    pub monitor: Option<ServerUser>,
     /// Absent for a single server.
     pub cluster: Option<ClusterOptions>,
 }

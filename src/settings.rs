@@ -1,0 +1,151 @@
+//! Settings that several subcommands share. Each is a flag and an environment variable, read once.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+use hansard_model::PartitionCount;
+use hansard_nats::{Connection, Durability, Endpoint, ServiceRole, durability, embedded};
+use tokio_util::sync::CancellationToken;
+
+/// How long a NATS that was named gets to answer at the start.
+const CONNECT_WITHIN: Duration = Duration::from_secs(30);
+
+/// Where the log is.
+#[derive(clap::Args, Clone, Debug)]
+pub(crate) struct NatsArgs {
+    /// An external NATS: `nats://user:password@host:port[,host:port]`.
+    #[arg(long, env = "HANSARD_NATS", hide_env_values = true)]
+    pub(crate) nats: Option<String>,
+    /// `user:password` of the system account of the external NATS, by which it is asked whether it
+    /// syncs before it acknowledges.
+    #[arg(long, env = "HANSARD_NATS_SYSTEM", hide_env_values = true, requires = "nats")]
+    pub(crate) nats_system: Option<String>,
+    /// The data directory of a `hansard serve` or `hansard nats` on this machine.
+    #[arg(long, env = "HANSARD_DATA", default_value = "data")]
+    pub(crate) data: PathBuf,
+}
+
+impl NatsArgs {
+    /// Where the log is: as named, or as the data directory says.
+    pub(crate) fn endpoint(&self) -> anyhow::Result<Endpoint> {
+        match self.external()? {
+            Some(endpoint) => Ok(endpoint),
+            None => embedded::read_connection_file(&self.data).with_context(|| {
+                format!(
+                    "no deployment in {}: start `hansard serve --data {0}`, or name a --nats URL",
+                    self.data.display()
+                )
+            }),
+        }
+    }
+
+    /// The external NATS, if one was named.
+    pub(crate) fn external(&self) -> anyhow::Result<Option<Endpoint>> {
+        let Some(url) = &self.nats else { return Ok(None) };
+        let endpoint = Endpoint::parse(url)?;
+        Ok(Some(match &self.nats_system {
+            Some(credentials) => endpoint.with_monitor(credentials)?,
+            None => endpoint,
+        }))
+    }
+
+    /// A connection for a tool.
+    pub(crate) async fn connect_operator(&self) -> anyhow::Result<Connection> {
+        Ok(Connection::connect(&self.endpoint()?, ServiceRole::Operator).await?)
+    }
+}
+
+/// What an acknowledgement survives.
+#[derive(clap::Args, Clone, Copy, Debug)]
+pub(crate) struct DurabilityArgs {
+    /// `fsync`: an acknowledged message survives power loss. `os`: it survives the death of any
+    /// process, and power loss only after up to two minutes.
+    #[arg(long, env = "HANSARD_DURABILITY", default_value = "fsync")]
+    pub(crate) durability: Durability,
+}
+
+impl DurabilityArgs {
+    /// Fails when the servers promise less than this.
+    pub(crate) async fn verify(&self, endpoint: &Endpoint) -> anyhow::Result<()> {
+        if self.durability == Durability::Os {
+            return Ok(());
+        }
+        let advice = "say --durability os if that is what you want";
+        if !endpoint.has(ServiceRole::Monitor) {
+            bail!(
+                "whether this NATS syncs before it acknowledges cannot be asked without \
+                 --nats-system USER:PASSWORD of its system account; {advice}"
+            );
+        }
+        let connection = Connection::connect_within(
+            endpoint,
+            ServiceRole::Monitor,
+            CONNECT_WITHIN,
+            &CancellationToken::new(),
+        )
+        .await?;
+        for report in durability::report(&connection).await? {
+            if report.durability != Durability::Fsync {
+                bail!(
+                    "nats-server {} ({}) acknowledges before it syncs: set `sync_interval: always` \
+                     in its jetstream block; or {advice}",
+                    report.server,
+                    report.version
+                );
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What a deployment is created with.
+#[derive(clap::Args, Clone, Copy, Debug)]
+pub(crate) struct DeploymentArgs {
+    /// Partitions of the log; fixed when the deployment is created. Default: 16, or as recorded.
+    #[arg(long, env = "HANSARD_PARTITIONS")]
+    pub(crate) partitions: Option<PartitionCount>,
+    /// Copies of each stream on a cluster.
+    #[arg(long, env = "HANSARD_REPLICAS", default_value_t = 1, value_parser = replicas)]
+    pub(crate) replicas: usize,
+}
+
+fn replicas(text: &str) -> Result<usize, String> {
+    match text {
+        "1" => Ok(1),
+        "3" => Ok(3),
+        "5" => Ok(5),
+        _ => Err("replicas are 1, 3 or 5".to_owned()),
+    }
+}
+
+/// What a gateway is told.
+#[derive(clap::Args, Clone, Debug)]
+pub(crate) struct GatewaySettings {
+    /// Where clients connect; port 0 takes a free one.
+    #[arg(long, env = "HANSARD_LISTEN", default_value = "127.0.0.1:8080")]
+    pub(crate) listen: SocketAddr,
+    /// Where /healthz, /readyz and /metrics are. Default: nowhere.
+    #[arg(long, env = "HANSARD_ADMIN_LISTEN")]
+    pub(crate) admin_listen: Option<SocketAddr>,
+    /// Members of a group at most.
+    #[arg(long, env = "HANSARD_GROUP_LIMIT", default_value_t = hansard_model::limit::GROUP_MEMBERS_DEFAULT)]
+    pub(crate) group_limit: usize,
+    /// Origin of a web page on another host that may connect, such as `https://chat.example.org`;
+    /// may be given several times.
+    #[arg(long = "allowed-origin", env = "HANSARD_ALLOWED_ORIGINS", value_delimiter = ',')]
+    pub(crate) allowed_origins: Vec<String>,
+    /// Connections at most.
+    #[arg(long, env = "HANSARD_CONNECTIONS_MAX", default_value_t = 16_000)]
+    pub(crate) connections_max: usize,
+    /// Sends of one user per second, in the long run.
+    #[arg(long, env = "HANSARD_SENDS_PER_SECOND", default_value_t = 50)]
+    pub(crate) sends_per_second: u32,
+    /// Sends of one user at once.
+    #[arg(long, env = "HANSARD_SEND_BURST", default_value_t = 200)]
+    pub(crate) send_burst: u32,
+    /// How long connections get to leave after a stop was asked for, such as `5s`.
+    #[arg(long, env = "HANSARD_DRAIN", default_value = "5s", value_parser = humantime::parse_duration)]
+    pub(crate) drain: Duration,
+}
