@@ -50,6 +50,7 @@ impl Rig {
             users: [ServiceRole::Operator, ServiceRole::Gateway, ServiceRole::Projector]
                 .map(user)
                 .to_vec(),
+            monitor: None,
             cluster: None,
         };
         let server = Server::start(options).await.expect("nats-server");

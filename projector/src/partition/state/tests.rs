@@ -513,6 +513,13 @@ fn any_record(seq: u64) -> impl Strategy<Value = Record<Bytes>> {
     (event, person(), any::<bool>(), 0u8..10).prop_map(move |(event, sender, is_group, fate)| {
         let is_meta =
             ["create", "member", "title", "settings"].iter().any(|kind| event["kind"] == *kind);
+        // Only the author edits: who sends what is a function of the message.
+        let author = |seq: u64| 1 + (seq % 4) as u8;
+        let sender = match event["kind"].as_str() {
+            Some("message") => author(seq),
+            Some("edit") => author(event["target"].as_u64().expect("a seq")),
+            _ => sender,
+        };
         let conversation = if is_group || is_meta { group() } else { direct() };
         match fate {
             0 => void(record(seq, conversation, sender, &event)),
