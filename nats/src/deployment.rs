@@ -52,7 +52,7 @@ pub enum ProvisionError {
     #[error("the deployment record cannot be read")]
     Record(#[from] serde_json::Error),
     /// Nobody has provisioned it.
-    #[error("no deployment there: start `hansard serve` or `hansard provision` on it first")]
+    #[error("no deployment there: start `hansard serve` on it first")]
     Absent,
     /// NATS refused or did not answer.
     #[error("JetStream refused {what}")]

@@ -88,7 +88,7 @@ pub async fn start(options: EmbeddedOptions) -> Result<(Server, Endpoint), Start
         .map(|(role, user)| (role, user.name.clone(), user.password.clone()))
         .collect();
     let endpoint = Endpoint::with_users(server.address().to_string(), credentials);
-    write_connection_file(&path, &endpoint)
+    save_connection(&options.data_dir, &endpoint)
         .map_err(|source| StartEmbeddedError::ConnectionFile { path, source })?;
     Ok((server, endpoint))
 }
@@ -102,8 +102,12 @@ pub fn read_connection_file(data_dir: &Path) -> std::io::Result<Endpoint> {
     serde_json::from_slice(&text).map_err(std::io::Error::other)
 }
 
-/// In one step, and never readable by others.
-fn write_connection_file(path: &Path, endpoint: &Endpoint) -> std::io::Result<()> {
+/// Writes the connection file in one step, never readable by others.
+///
+/// # Errors
+/// When it cannot be written.
+pub fn save_connection(data_dir: &Path, endpoint: &Endpoint) -> std::io::Result<()> {
+    let path = data_dir.join(CONNECTION_FILE);
     let draft = path.with_extension("json.new");
     match std::fs::remove_file(&draft) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),

@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::str::FromStr;
+use std::time::Duration;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
@@ -137,8 +138,8 @@ pub struct Account {
     pub request: MessageId,
     /// Open sessions.
     pub devices: BTreeMap<DeviceId, Session>,
-    /// Personal settings, by conversation.
-    pub settings: HashMap<ConversationId, ConversationSettings>,
+    /// Personal settings, by conversation, each with the event that said so.
+    pub settings: HashMap<ConversationId, (Seq, ConversationSettings)>,
 }
 
 /// A session, as folded.
@@ -152,7 +153,24 @@ pub struct Session {
     pub since: LogTime,
     /// When the token ends.
     pub expires_at: LogTime,
+    /// The event that said so: the last of the device's subject.
+    pub seq: Seq,
+    /// The token that this one replaced.
+    pub replaced: Option<ReplacedToken>,
 }
+
+/// A token that was replaced by a newer one of the same device. It stays valid for a moment, so
+/// that a client that never heard the answer can ask again.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ReplacedToken {
+    /// SHA-256 of the token's secret, in lower-case hex.
+    pub secret_sha256: String,
+    /// When it ends.
+    pub expires_at: LogTime,
+}
+
+/// How long a replaced token stays valid.
+const REPLACED_TOKEN_FOR: Duration = Duration::from_secs(60);
 
 /// The fold of `ACCOUNTS`.
 #[derive(Debug, Default)]
@@ -188,6 +206,11 @@ impl Accounts {
                 AccountSubject::Handle,
                 AccountEvent::UserCreated { user, handle, name, password, request },
             ) => {
+                // A request makes one user: sent twice at once with two handles, the first in the
+                // log counts, and the other handle stays nobody's.
+                if self.users.contains_key(&user) || self.handles.contains_key(&handle) {
+                    return;
+                }
                 self.handles.insert(handle.clone(), user);
                 self.users.insert(
                     user,
@@ -214,10 +237,14 @@ impl Accounts {
                 AccountEvent::SessionOpened { secret_sha256, name, expires_at },
             ) => {
                 if let Some(account) = self.users.get_mut(&user) {
-                    let since = account.devices.get(&device).map_or(ts, |session| session.since);
-                    account
-                        .devices
-                        .insert(device, Session { secret_sha256, name, since, expires_at });
+                    let before = account.devices.remove(&device);
+                    let since = before.as_ref().map_or(ts, |session| session.since);
+                    let replaced = before.map(|session| ReplacedToken {
+                        secret_sha256: session.secret_sha256,
+                        expires_at: session.expires_at.min(ts.plus(REPLACED_TOKEN_FOR)),
+                    });
+                    let session = Session { secret_sha256, name, since, expires_at, seq, replaced };
+                    account.devices.insert(device, session);
                 }
             }
             (AccountSubject::Device(user, device), AccountEvent::SessionRevoked {}) => {
@@ -230,7 +257,7 @@ impl Accounts {
                 AccountEvent::SettingsChanged(settings),
             ) => {
                 if let Some(account) = self.users.get_mut(&user) {
-                    account.settings.insert(conversation, settings);
+                    account.settings.insert(conversation, (seq, settings));
                 }
             }
             (
@@ -283,3 +310,6 @@ impl Accounts {
         self.users.is_empty()
     }
 }
+
+#[cfg(test)]
+mod tests;

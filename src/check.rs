@@ -1,0 +1,118 @@
+//! `hansard check`: the effective configuration, and what is unsafe in it.
+
+use hansard_nats::deployment;
+use hansard_nats::server::BinarySearch;
+use hansard_nats::{Connection, Durability, ServiceRole, durability};
+
+use crate::settings::{DeploymentArgs, DurabilityArgs, GatewaySettings, NatsArgs};
+
+#[derive(clap::Args, Debug)]
+pub(crate) struct Args {
+    #[command(flatten)]
+    nats: NatsArgs,
+    #[command(flatten)]
+    durability: DurabilityArgs,
+    #[command(flatten)]
+    deployment: DeploymentArgs,
+    #[command(flatten)]
+    gateway: GatewaySettings,
+}
+
+/// What was found.
+#[derive(Default)]
+struct Report {
+    lines: Vec<String>,
+    unsafe_count: usize,
+}
+
+impl Report {
+    fn say(&mut self, line: String) {
+        self.lines.push(format!("  {line}"));
+    }
+
+    fn warn(&mut self, line: &str) {
+        self.unsafe_count += 1;
+        self.lines.push(format!("! {line}"));
+    }
+}
+
+/// Prints the report; fails when something is unsafe.
+#[expect(clippy::print_stdout, reason = "the report is what the command is for")]
+pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
+    let mut report = Report::default();
+    configuration(&args, &mut report);
+    match args.nats.endpoint() {
+        Ok(endpoint) => {
+            report.say(format!("nats = {}", endpoint.servers().join(",")));
+            if let Err(error) = log(&args, &endpoint, &mut report).await {
+                report.warn(&format!("the log cannot be looked at: {error:#}"));
+            }
+        }
+        Err(_) => report.say(format!("nats = embedded, in {} (not started yet)", args.nats.data.display())),
+    }
+    for line in &report.lines {
+        println!("{line}");
+    }
+    anyhow::ensure!(report.unsafe_count == 0, "{} unsafe", report.unsafe_count);
+    println!("nothing unsafe");
+    Ok(())
+}
+
+fn configuration(args: &Args, report: &mut Report) {
+    let Args { nats, durability, deployment, gateway } = args;
+    report.say(format!("data = {}", nats.data.display()));
+    report.say(format!("durability = {}", durability.durability));
+    report.say(format!("listen = {}", gateway.listen));
+    match gateway.admin_listen {
+        Some(address) => report.say(format!("admin_listen = {address}")),
+        None => report.say("admin_listen = (nowhere)".to_owned()),
+    }
+    report.say(format!("group_limit = {}", gateway.group_limit));
+    report.say(format!("replicas = {}", deployment.replicas));
+    report.say(format!("connections_max = {}", gateway.connections_max));
+    report.say(format!("sends = {}/s, burst {}", gateway.sends_per_second, gateway.send_burst));
+    report.say(format!("allowed_origins = {:?}", gateway.allowed_origins));
+    if durability.durability == Durability::Os {
+        report.warn("durability os: a power failure can take acknowledged messages of two minutes");
+    }
+    if !gateway.listen.ip().is_loopback() {
+        report.warn("clients are served beyond this machine without TLS: put a TLS proxy in front");
+    }
+    if gateway.admin_listen.is_some_and(|address| !address.ip().is_loopback()) {
+        report.warn("the admin listener is reachable beyond this machine");
+    }
+    if nats.nats.is_none() {
+        match BinarySearch::from_environment().find() {
+            Ok(binary) => {
+                report.say(format!("nats-server = {} ({})", binary.path.display(), binary.version));
+            }
+            Err(error) => report.warn(&error.to_string()),
+        }
+    }
+}
+
+async fn log(
+    args: &Args,
+    endpoint: &hansard_nats::Endpoint,
+    report: &mut Report,
+) -> anyhow::Result<()> {
+    if endpoint.has(ServiceRole::Monitor) {
+        let monitor = Connection::connect(endpoint, ServiceRole::Monitor).await?;
+        for server in durability::report(&monitor).await? {
+            report.say(format!("server {} {}: {}", server.server, server.version, server.durability));
+            if server.durability == Durability::Os && args.durability.durability == Durability::Fsync {
+                report.warn(&format!("{} acknowledges before it syncs", server.server));
+            }
+        }
+    } else {
+        report.warn("whether NATS syncs before it acknowledges is not known: give --nats-system");
+    }
+    let connection = Connection::connect(endpoint, ServiceRole::Operator).await?;
+    let deployment = deployment::open(&connection).await?;
+    report.say(format!("partitions = {}", deployment.partitions));
+    report.say(format!("epoch = {}", deployment.epoch));
+    for difference in deployment::drift(&connection, &deployment, args.deployment.replicas).await? {
+        report.warn(&difference);
+    }
+    Ok(())
+}

@@ -1,0 +1,242 @@
+//! The roles as processes, and as parts of `hansard serve`.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context;
+use hansard_gateway::{MetricsRenderer, ReadyProbe};
+use hansard_model::DeviceId;
+use hansard_nats::deployment::{self, ProvisionOptions};
+use hansard_nats::{Connection, Endpoint, LogClock, ServiceRole};
+use hansard_projector::Progress;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use crate::serve;
+use crate::settings::{DeploymentArgs, DurabilityArgs, GatewaySettings, NatsArgs};
+use crate::telemetry;
+
+/// How long NATS gets to answer at the start.
+const CONNECT_WITHIN: Duration = Duration::from_secs(60);
+
+#[derive(clap::Args, Debug)]
+pub(crate) struct GatewayArgs {
+    #[command(flatten)]
+    nats: NatsArgs,
+    #[command(flatten)]
+    durability: DurabilityArgs,
+    #[command(flatten)]
+    deployment: DeploymentArgs,
+    #[command(flatten)]
+    gateway: GatewaySettings,
+}
+
+#[derive(clap::Args, Debug)]
+pub(crate) struct ProjectorArgs {
+    #[command(flatten)]
+    nats: NatsArgs,
+    #[command(flatten)]
+    durability: DurabilityArgs,
+    #[command(flatten)]
+    deployment: DeploymentArgs,
+}
+
+#[derive(clap::Args, Debug)]
+pub(crate) struct NatsServerArgs {
+    #[command(flatten)]
+    nats: NatsArgs,
+    /// Loopback port; 0: the one it had before, or any.
+    #[arg(long, env = "HANSARD_NATS_PORT", default_value_t = 0)]
+    port: u16,
+    #[command(flatten)]
+    durability: DurabilityArgs,
+    #[command(flatten)]
+    deployment: DeploymentArgs,
+}
+
+/// `hansard gateway`
+pub(crate) async fn gateway(args: GatewayArgs) -> anyhow::Result<()> {
+    let metrics = telemetry::install()?;
+    let stop = stop_signal()?;
+    let endpoint = args.nats.endpoint()?;
+    provision(&endpoint, args.durability, args.deployment).await?;
+    let gateway =
+        GatewayRole::start(endpoint, &args.gateway, args.durability, metrics, Vec::new()).await?;
+    say_ready(&format!("listening on http://{}", gateway.address()));
+    tokio::select! {
+        () = stop.cancelled() => {}
+        () = gateway.failed() => tracing::error!("the gateway ended"),
+    }
+    gateway.stop().await
+}
+
+/// `hansard projector`
+pub(crate) async fn projector(args: ProjectorArgs) -> anyhow::Result<()> {
+    telemetry::install()?;
+    let stop = stop_signal()?;
+    let endpoint = args.nats.endpoint()?;
+    provision(&endpoint, args.durability, args.deployment).await?;
+    let projector = ProjectorRole::start(endpoint);
+    say_ready("projecting");
+    tokio::select! {
+        () = stop.cancelled() => {}
+        () = projector.failed() => tracing::error!("the projector ended"),
+    }
+    projector.stop().await
+}
+
+/// `hansard nats`
+pub(crate) async fn nats_server(args: NatsServerArgs) -> anyhow::Result<()> {
+    telemetry::install()?;
+    let stop = stop_signal()?;
+    let (server, endpoint) =
+        serve::start_embedded_on(args.nats.data, args.durability, args.port).await?;
+    provision(&endpoint, args.durability, args.deployment).await?;
+    say_ready(&format!("nats on {}", server.address()));
+    stop.cancelled().await;
+    server.stop().await;
+    Ok(())
+}
+
+/// Verifies what the log promises, and creates what is missing of it.
+pub(crate) async fn provision(
+    endpoint: &Endpoint,
+    durability: DurabilityArgs,
+    deployment: DeploymentArgs,
+) -> anyhow::Result<()> {
+    durability.verify(endpoint).await?;
+    let never = CancellationToken::new();
+    let connection =
+        Connection::connect_within(endpoint, ServiceRole::Operator, CONNECT_WITHIN, &never).await?;
+    let DeploymentArgs { partitions, replicas } = deployment;
+    deployment::provision(&connection, ProvisionOptions { partitions, replicas }).await?;
+    Ok(())
+}
+
+/// Cancelled by SIGINT or SIGTERM; a second one ends the process at once.
+pub(crate) fn stop_signal() -> anyhow::Result<CancellationToken> {
+    let mut terminate = signal(SignalKind::terminate()).context("SIGTERM")?;
+    let mut interrupt = signal(SignalKind::interrupt()).context("SIGINT")?;
+    let stop = CancellationToken::new();
+    let token = stop.clone();
+    tokio::spawn(async move {
+        for last in [false, true] {
+            tokio::select! {
+                _ = terminate.recv() => {}
+                _ = interrupt.recv() => {}
+            }
+            if last {
+                std::process::exit(130);
+            }
+            token.cancel();
+        }
+    });
+    Ok(stop)
+}
+
+/// The one line on standard output, by which whoever started the process knows.
+#[expect(clippy::print_stdout, reason = "the ready line is for whoever started the process")]
+pub(crate) fn say_ready(line: &str) {
+    use std::io::Write as _;
+
+    println!("{line}");
+    // A reader that has gone is no reason to stop serving.
+    let _ = std::io::stdout().flush();
+}
+
+/// A gateway that runs.
+pub(crate) struct GatewayRole {
+    running: hansard_gateway::Running,
+    shutdown: CancellationToken,
+}
+
+impl GatewayRole {
+    pub(crate) async fn start(
+        endpoint: Endpoint,
+        settings: &GatewaySettings,
+        durability: DurabilityArgs,
+        metrics: MetricsRenderer,
+        ready: Vec<ReadyProbe>,
+    ) -> anyhow::Result<Self> {
+        let mut config =
+            hansard_gateway::Config::new(settings.listen, endpoint, LogClock::new());
+        config.admin_listen = settings.admin_listen;
+        config.group_limit = settings.group_limit;
+        config.durability = durability.durability;
+        config.allowed_origins.clone_from(&settings.allowed_origins);
+        config.limits.connections = settings.connections_max;
+        config.rates.sends_per_user =
+            hansard_gateway::Rate::new(settings.sends_per_second, settings.send_burst);
+        config.drain_period = settings.drain;
+        config.metrics = Some(metrics);
+        config.ready = ready;
+        let shutdown = CancellationToken::new();
+        let running = hansard_gateway::start(config, shutdown.clone()).await?;
+        Ok(Self { running, shutdown })
+    }
+
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.running.address()
+    }
+
+    /// Returns when the gateway has ended by itself.
+    pub(crate) async fn failed(&self) {
+        self.running.ended().await;
+    }
+
+    pub(crate) async fn stop(self) -> anyhow::Result<()> {
+        self.shutdown.cancel();
+        self.running.ended().await;
+        Ok(())
+    }
+}
+
+/// A projector that runs.
+pub(crate) struct ProjectorRole {
+    running: JoinHandle<Result<(), hansard_projector::RunError>>,
+    progress: Progress,
+    shutdown: CancellationToken,
+    ended: CancellationToken,
+}
+
+impl ProjectorRole {
+    pub(crate) fn start(endpoint: Endpoint) -> Self {
+        let (shutdown, ended) = (CancellationToken::new(), CancellationToken::new());
+        let progress = Progress::new();
+        let mut entropy = [0; DeviceId::LEN];
+        // Without randomness the process id still tells holders on one machine apart.
+        if getrandom::fill(&mut entropy).is_err() {
+            entropy[..4].copy_from_slice(&std::process::id().to_le_bytes());
+        }
+        let config = hansard_projector::Config {
+            endpoint,
+            holder: DeviceId::from_entropy(entropy).to_string(),
+            progress: progress.clone(),
+        };
+        let end = ended.clone().drop_guard();
+        let run = hansard_projector::run(config, shutdown.clone());
+        let running = tokio::spawn(async move {
+            let _end = end;
+            run.await
+        });
+        Self { running, progress, shutdown, ended }
+    }
+
+    /// Ready when every partition it owns follows the log closely.
+    pub(crate) fn ready_probe(&self) -> ReadyProbe {
+        let progress = self.progress.clone();
+        Arc::new(move || progress.ready())
+    }
+
+    /// Returns when the projector has ended by itself.
+    pub(crate) async fn failed(&self) {
+        self.ended.cancelled().await;
+    }
+
+    pub(crate) async fn stop(self) -> anyhow::Result<()> {
+        self.shutdown.cancel();
+        Ok(self.running.await??)
+    }
+}

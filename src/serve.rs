@@ -1,0 +1,73 @@
+//! `hansard serve`: every role in one process, which still meet on subjects only.
+
+use std::path::PathBuf;
+
+use anyhow::Context;
+use hansard_nats::embedded::{self, EmbeddedOptions};
+use hansard_nats::server::Server;
+use hansard_nats::Endpoint;
+
+use crate::roles::{self, GatewayRole, ProjectorRole};
+use crate::settings::{DeploymentArgs, DurabilityArgs, GatewaySettings, NatsArgs};
+use crate::telemetry;
+
+#[derive(clap::Args, Debug)]
+pub(crate) struct Args {
+    #[command(flatten)]
+    nats: NatsArgs,
+    #[command(flatten)]
+    durability: DurabilityArgs,
+    #[command(flatten)]
+    deployment: DeploymentArgs,
+    #[command(flatten)]
+    gateway: GatewaySettings,
+}
+
+/// Runs until SIGINT or SIGTERM: the gateway leaves first, nats-server last.
+pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
+    let metrics = telemetry::install()?;
+    let signal = roles::stop_signal()?;
+    let (server, endpoint) = match args.nats.external()? {
+        Some(endpoint) => (None, endpoint),
+        None => {
+            let (server, endpoint) = start_embedded(args.nats.data.clone(), args.durability).await?;
+            (Some(server), endpoint)
+        }
+    };
+    roles::provision(&endpoint, args.durability, args.deployment).await?;
+    let projector = ProjectorRole::start(endpoint.clone());
+    let ready = projector.ready_probe();
+    let gateway =
+        GatewayRole::start(endpoint, &args.gateway, args.durability, metrics, vec![ready]).await?;
+    roles::say_ready(&format!("listening on http://{}", gateway.address()));
+    tokio::select! {
+        () = signal.cancelled() => {}
+        () = gateway.failed() => tracing::error!("a role ended"),
+        () = projector.failed() => tracing::error!("a role ended"),
+    }
+    tracing::info!("stopping");
+    let gateway = gateway.stop().await;
+    let projector = projector.stop().await;
+    if let Some(server) = server {
+        server.stop().await;
+    }
+    gateway.and(projector)
+}
+
+/// Starts nats-server in the data directory.
+pub(crate) async fn start_embedded(
+    data_dir: PathBuf,
+    durability: DurabilityArgs,
+) -> anyhow::Result<(Server, Endpoint)> {
+    start_embedded_on(data_dir, durability, 0).await
+}
+
+/// Starts nats-server in the data directory on a port; 0: the one it had, or any.
+pub(crate) async fn start_embedded_on(
+    data_dir: PathBuf,
+    durability: DurabilityArgs,
+    port: u16,
+) -> anyhow::Result<(Server, Endpoint)> {
+    let options = EmbeddedOptions { data_dir, durability: durability.durability, port };
+    embedded::start(options).await.context("the embedded nats-server")
+}
