@@ -1,0 +1,82 @@
+//! Follows `ACCOUNTS` into the fold, for as long as the gateway lives.
+
+use std::sync::Arc;
+
+use hansard_model::account::AccountSubject;
+use hansard_model::{AccountEvent, ConversationId, DeviceId, UserId};
+use hansard_nats::accounts::{AccountLog, AccountRecord};
+
+use super::Shared;
+use crate::metrics;
+
+/// What others in the gateway must hear of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Change {
+    /// A session is over: its connections close.
+    SessionRevoked(UserId, DeviceId),
+    /// A user's own view of a conversation changed.
+    SettingsChanged(UserId, ConversationId),
+    /// A person looks different.
+    ProfileChanged(UserId),
+}
+
+/// Fills the fold.
+pub(crate) struct Follower {
+    log: AccountLog,
+    shared: Arc<Shared>,
+}
+
+impl Follower {
+    pub(super) fn new(log: AccountLog, shared: Arc<Shared>) -> Self {
+        Self { log, shared }
+    }
+
+    /// Follows until dropped. `announce` is called after each change has been applied, in order;
+    /// it must not block.
+    pub(crate) async fn run(self, mut announce: impl FnMut(Change)) -> std::convert::Infallible {
+        let applied = *self.shared.applied.borrow();
+        let mut reader = self.log.follow(applied);
+        loop {
+            if let Some(change) = self.apply(reader.next().await) {
+                announce(change);
+            }
+        }
+    }
+
+    fn apply(&self, record: AccountRecord) -> Option<Change> {
+        let AccountRecord { seq, ts, event } = record;
+        let mut accounts =
+            self.shared.accounts.write().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let change = match event {
+            Some((subject, event)) => {
+                let change = change_of(subject, &event);
+                accounts.apply(seq, ts, subject, event);
+                change
+            }
+            None => {
+                metrics::account_unreadable();
+                accounts.skip(seq);
+                None
+            }
+        };
+        drop(accounts);
+        metrics::accounts_applied(seq.0);
+        self.shared.applied.send_replace(seq);
+        change
+    }
+}
+
+fn change_of(subject: AccountSubject, event: &AccountEvent) -> Option<Change> {
+    match (subject, event) {
+        (AccountSubject::Device(user, device), AccountEvent::SessionRevoked {}) => {
+            Some(Change::SessionRevoked(user, device))
+        }
+        (AccountSubject::Settings(user, conversation), AccountEvent::SettingsChanged(_)) => {
+            Some(Change::SettingsChanged(user, conversation))
+        }
+        (AccountSubject::User(user), AccountEvent::ProfileChanged { .. }) => {
+            Some(Change::ProfileChanged(user))
+        }
+        _ => None,
+    }
+}

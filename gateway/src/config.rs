@@ -1,0 +1,146 @@
+//! What a gateway is told when it starts. Read once, in the binary, and passed down.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use hansard_model::limit;
+use hansard_nats::{Durability, Endpoint, LogClock};
+
+/// Renders the metrics of the process in Prometheus text format.
+pub type MetricsRenderer = Arc<dyn Fn() -> String + Send + Sync>;
+
+/// Something besides the gateway that must be ready before the process takes traffic; the error is
+/// one line for an operator, shown by `/readyz`.
+pub type ReadyProbe = Arc<dyn Fn() -> Result<(), String> + Send + Sync>;
+
+/// The configuration of one gateway.
+#[derive(Clone)]
+pub struct Config {
+    /// Where clients connect; port 0 takes a free one.
+    pub listen: SocketAddr,
+    /// Where `/healthz`, `/readyz` and `/metrics` are; `None`: nowhere.
+    pub admin_listen: Option<SocketAddr>,
+    /// The log.
+    pub endpoint: Endpoint,
+    /// Members a group may have.
+    pub group_limit: usize,
+    /// What an acknowledgement promises; it must be what the deployment was created with.
+    pub durability: Durability,
+    /// Log time. Tests shift it.
+    pub clock: LogClock,
+    /// Origins of web pages that may connect besides those served from the same host, such as
+    /// `https://chat.example.org`.
+    pub allowed_origins: Vec<String>,
+    /// Bounds of connections and requests.
+    pub limits: Limits,
+    /// Bounds of how often somebody may do something.
+    pub rates: Rates,
+    /// How long a token lasts. Default: 30 days.
+    pub session_ttl: Duration,
+    /// How long connections get to leave after a stop was asked for: `drain` frames are spread over
+    /// it. Default: 5 s.
+    pub drain_period: Duration,
+    /// Renders `/metrics`.
+    pub metrics: Option<MetricsRenderer>,
+    /// Asked by `/readyz`.
+    pub ready: Vec<ReadyProbe>,
+}
+
+impl Config {
+    /// A configuration with the defaults.
+    pub fn new(listen: SocketAddr, endpoint: Endpoint, clock: LogClock) -> Self {
+        Self {
+            listen,
+            admin_listen: None,
+            endpoint,
+            group_limit: limit::GROUP_MEMBERS_DEFAULT,
+            durability: Durability::Fsync,
+            clock,
+            allowed_origins: Vec::new(),
+            limits: Limits::default(),
+            rates: Rates::default(),
+            session_ttl: Duration::from_hours(30 * 24),
+            drain_period: Duration::from_secs(5),
+            metrics: None,
+            ready: Vec::new(),
+        }
+    }
+}
+
+/// Bounds of connections.
+#[derive(Clone, Debug)]
+pub struct Limits {
+    /// Open connections.
+    pub connections: usize,
+    /// Open connections of one address (of one /64 network, for IPv6).
+    pub connections_per_address: usize,
+    /// Open connections that have shown no valid token yet.
+    pub unidentified: usize,
+    /// Bytes that wait for a slow reader before its connection is closed with 4008.
+    pub outbox_bytes: usize,
+    /// Unanswered sends of one connection; more are not read from its socket.
+    pub in_flight: usize,
+    /// Limits per address do not apply to the loopback interface: whoever connects through it is a
+    /// reverse proxy, which counts for many, or a tool on this machine.
+    pub trust_loopback: bool,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            connections: 16_000,
+            connections_per_address: 1_000,
+            unidentified: 2_000,
+            outbox_bytes: 1024 * 1024,
+            in_flight: 256,
+            trust_loopback: true,
+        }
+    }
+}
+
+/// So many per second in the long run, so many at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rate {
+    /// Per second; at least 1.
+    pub per_second: u32,
+    /// At once; at least 1.
+    pub burst: u32,
+}
+
+impl Rate {
+    /// A rate.
+    pub const fn new(per_second: u32, burst: u32) -> Self {
+        Self { per_second, burst }
+    }
+}
+
+/// How often somebody may do something.
+#[derive(Clone, Debug)]
+pub struct Rates {
+    /// Sends of one user, over all devices.
+    pub sends_per_user: Rate,
+    /// HTTP requests of one user, over all devices.
+    pub requests_per_user: Rate,
+    /// Upgrades to WebSocket, by address.
+    pub handshakes_per_address: Rate,
+    /// New accounts, by address.
+    pub signups_per_address: Rate,
+    /// Attempts to log in, by address.
+    pub logins_per_address: Rate,
+    /// Attempts to log in, by handle, from anywhere.
+    pub logins_per_handle: Rate,
+}
+
+impl Default for Rates {
+    fn default() -> Self {
+        Self {
+            sends_per_user: Rate::new(50, 200),
+            requests_per_user: Rate::new(50, 200),
+            handshakes_per_address: Rate::new(20, 200),
+            signups_per_address: Rate::new(1, 20),
+            logins_per_address: Rate::new(2, 50),
+            logins_per_handle: Rate::new(1, 20),
+        }
+    }
+}

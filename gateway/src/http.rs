@@ -1,0 +1,68 @@
+//! The HTTP interface, a table of contents: one file per noun.
+
+mod canonical;
+mod conversations;
+mod error;
+mod extract;
+mod history;
+mod landing;
+mod messages;
+mod sessions;
+pub(crate) mod sync;
+mod upgrade;
+mod users;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::DefaultBodyLimit;
+use axum::middleware;
+use axum::routing::{delete, get, patch, post};
+use hansard_protocol::ErrorCode;
+use http::StatusCode;
+
+pub(crate) use error::{Failure, UNAVAILABLE_RETRY_MS};
+pub(crate) use extract::{Authorized, Params};
+
+use crate::Gateway;
+
+/// Bytes of a request body.
+const BODY_BYTES_MAX: usize = 1024 * 1024;
+
+/// All routes of the listener for clients.
+pub(crate) fn router(gateway: Arc<Gateway>) -> Router {
+    Router::new()
+        .route("/", get(landing::page))
+        .route("/landing.css", get(landing::style))
+        .route("/v1/ws", get(upgrade::upgrade))
+        .route("/v1/sync", get(sync::sync))
+        .route("/v1/users", post(users::create).get(users::list))
+        .route("/v1/users/me", patch(users::change).get(users::show_own))
+        .route("/v1/users/{user}", get(users::show))
+        .route("/v1/sessions", post(sessions::open).get(sessions::list))
+        .route("/v1/sessions/refresh", post(sessions::refresh))
+        .route("/v1/sessions/{device}", delete(sessions::revoke))
+        .route("/v1/conversations", post(conversations::create).get(conversations::list))
+        .route("/v1/conversations/{conversation}", get(conversations::show))
+        .route("/v1/conversations/{conversation}/me", patch(conversations::change))
+        .route("/v1/conversations/{conversation}/members", get(conversations::members))
+        .route(
+            "/v1/conversations/{conversation}/messages",
+            post(messages::send).get(history::messages),
+        )
+        .route("/v1/conversations/{conversation}/events", get(history::events))
+        .fallback(no_route)
+        .method_not_allowed_fallback(wrong_method)
+        .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
+        .layer(middleware::from_fn(canonical::observe))
+        .with_state(gateway)
+}
+
+async fn no_route() -> Failure {
+    Failure::not_found("route")
+}
+
+async fn wrong_method() -> Failure {
+    Failure::new(ErrorCode::Unsupported, "the route has no such method")
+        .with_status(StatusCode::METHOD_NOT_ALLOWED)
+}

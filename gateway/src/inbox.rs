@@ -1,0 +1,310 @@
+//! The inbox: conversations as one user sees them, from the bucket that projectors keep, made
+//! exact by asking the owners of partitions that the bucket is behind of.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::future::try_join_all;
+use hansard_model::inbox::{Head, MemberRecord};
+use hansard_model::query::{
+    ChangedReply, ChangedRequest, ConversationRequest, InboxEntry, QueryError,
+};
+use hansard_model::subject::QueryVerb;
+use hansard_model::{ConversationId, PartitionCount, PartitionId, Role, Seq, UserId};
+use hansard_nats::Connection;
+use hansard_nats::inbox::InboxBucket;
+use hansard_nats::log::ReadError;
+use hansard_nats::query::{AskError, ask};
+use hansard_protocol::http::{Conversation, ConversationKind};
+use hansard_protocol::server::EventFrame;
+use hansard_protocol::{ErrorBody, ErrorCode};
+
+use crate::accounts::Directory;
+use crate::http::UNAVAILABLE_RETRY_MS;
+use crate::metrics;
+use crate::router::Router;
+
+/// How long the bucket or an owner may take.
+const READ_WITHIN: Duration = Duration::from_secs(3);
+/// Answers of `changed` that one owner may give for one read: what is cut is asked for again.
+const CHANGED_PAGES_MAX: usize = 64;
+
+/// Why there is no inbox.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum InboxError {
+    /// The bucket does not answer.
+    #[error("the inbox does not answer")]
+    Bucket(#[from] ReadError),
+    /// An owner does not answer.
+    #[error("the inbox is behind")]
+    Owner(#[from] AskError),
+    /// Either took too long.
+    #[error("the inbox took too long")]
+    Late,
+}
+
+impl InboxError {
+    /// The error that the caller gets.
+    pub(crate) fn body(&self) -> ErrorBody {
+        match self {
+            Self::Owner(AskError::Query(QueryError::NotAMember)) => {
+                ErrorBody::new(ErrorCode::NotAMember, "not a member of the conversation")
+            }
+            Self::Bucket(_) | Self::Owner(_) | Self::Late => {
+                ErrorBody::new(ErrorCode::Unavailable, self.to_string())
+                    .after_ms(UNAVAILABLE_RETRY_MS)
+            }
+        }
+    }
+}
+
+/// Reads inboxes; clones share it.
+#[derive(Clone)]
+pub(crate) struct Inbox {
+    connection: Connection,
+    bucket: InboxBucket,
+    partitions: PartitionCount,
+    router: Arc<Router>,
+    directory: Directory,
+}
+
+impl Inbox {
+    /// Over the bucket of a deployment.
+    pub(crate) fn new(
+        connection: &Connection,
+        partitions: PartitionCount,
+        router: Arc<Router>,
+        directory: Directory,
+    ) -> Self {
+        Self {
+            connection: connection.clone(),
+            bucket: InboxBucket::open(connection, partitions),
+            partitions,
+            router,
+            directory,
+        }
+    }
+
+    /// All conversations of a user, unordered, former memberships included (without a role): exact
+    /// as of the feed's position at the time of the call, and of `min` where that is later.
+    ///
+    /// # Errors
+    /// [`InboxError`]; never an older truth.
+    pub(crate) async fn entries(
+        &self,
+        user: UserId,
+        min: &[(ConversationId, Seq)],
+    ) -> Result<Vec<InboxEntry>, InboxError> {
+        let required = self.required(min);
+        let read = async {
+            let mut view = BucketView::read(&self.bucket, user, self.partitions).await?;
+            let behind = view.behind(&required);
+            metrics::inbox_owners_asked(behind.len());
+            let asked = behind.into_iter().map(|(partition, after)| {
+                let min_seq = required[partition.index()];
+                self.changed(user, partition, after, min_seq)
+            });
+            for entry in try_join_all(asked).await?.into_iter().flatten() {
+                view.replace(entry);
+            }
+            Ok(view.into_entries())
+        };
+        tokio::time::timeout(READ_WITHIN, read).await.unwrap_or(Err(InboxError::Late))
+    }
+
+    /// What each partition must have applied: what the feed has delivered, and `min`.
+    fn required(&self, min: &[(ConversationId, Seq)]) -> Vec<Seq> {
+        let mut required = self.router.positions();
+        required.resize(usize::from(self.partitions.get()), Seq::ZERO);
+        for (conversation, seq) in min {
+            let position = &mut required[conversation.partition(self.partitions).index()];
+            *position = (*position).max(*seq);
+        }
+        required
+    }
+
+    async fn changed(
+        &self,
+        user: UserId,
+        partition: PartitionId,
+        mut after: Seq,
+        min_seq: Seq,
+    ) -> Result<Vec<InboxEntry>, InboxError> {
+        let mut entries = Vec::new();
+        for _ in 0..CHANGED_PAGES_MAX {
+            let request = ChangedRequest { user, after, min_seq: Some(min_seq) };
+            let verb = QueryVerb::Changed;
+            let reply: ChangedReply =
+                ask(&self.connection, partition, verb, &request, READ_WITHIN).await?;
+            entries.extend(reply.items);
+            if !reply.more {
+                return Ok(entries);
+            }
+            after = reply.as_of;
+        }
+        Err(InboxError::Late)
+    }
+
+    /// One conversation of a user, exact as of `min` and of the feed's position; `None` when
+    /// nothing was said in a direct one.
+    ///
+    /// # Errors
+    /// [`InboxError`]; [`QueryError::NotAMember`] inside when the user never was one.
+    pub(crate) async fn entry(
+        &self,
+        user: UserId,
+        conversation: ConversationId,
+        min: Option<Seq>,
+    ) -> Result<Option<InboxEntry>, InboxError> {
+        let partition = conversation.partition(self.partitions);
+        let min: Vec<_> = min.map(|seq| (conversation, seq)).into_iter().collect();
+        let min_seq = self.required(&min).get(partition.index()).copied();
+        let request = ConversationRequest { conversation, reader: user, min_seq };
+        let verb = QueryVerb::Conversation;
+        match ask(&self.connection, partition, verb, &request, READ_WITHIN).await {
+            Ok(entry) => Ok(Some(entry)),
+            Err(AskError::Query(QueryError::NotFound)) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// An entry as its user sees it, with what they set for it.
+    pub(crate) fn view(&self, user: UserId, entry: &InboxEntry) -> Conversation {
+        let InboxEntry { conversation, head, member } = entry;
+        let settings = self.directory.settings(user, *conversation);
+        let is_member = member.role.is_some();
+        let last = head.last.as_ref().map(|last| EventFrame {
+            conversation: *conversation,
+            seq: last.seq,
+            prev: last.prev,
+            n: last.n,
+            ts: last.ts,
+            body: last.body.clone(),
+            state: None,
+        });
+        Conversation {
+            conversation: *conversation,
+            kind: kind_of(*conversation),
+            title: head.title.clone(),
+            with: conversation.other(user),
+            role: member.role,
+            member_count: head.member_count,
+            view_from: member.view_from,
+            last,
+            read: member.read,
+            unread: if is_member { head.n.saturating_sub(member.read_n) } else { 0 },
+            mentions: if is_member { member.mentions } else { 0 },
+            muted_until: settings.muted_until,
+            pinned: settings.pinned,
+            archived: settings.archived,
+            as_of: head.seq.max(member.as_of),
+        }
+    }
+
+    /// A direct conversation in which nothing was said yet.
+    pub(crate) fn unspoken(&self, user: UserId, conversation: ConversationId) -> Conversation {
+        let with = conversation.other(user);
+        let head = Head {
+            seq: Seq::ZERO,
+            ts: hansard_model::LogTime::default(),
+            n: 0,
+            title: None,
+            member_count: if with == Some(user) { 1 } else { 2 },
+            last: None,
+        };
+        let member = MemberRecord {
+            role: Some(Role::Member),
+            joined: Seq::ZERO,
+            view_from: Seq::ZERO,
+            view_to: None,
+            read: Seq::ZERO,
+            read_n: 0,
+            mentions: 0,
+            as_of: Seq::ZERO,
+        };
+        self.view(user, &InboxEntry { conversation, head, member })
+    }
+}
+
+fn kind_of(conversation: ConversationId) -> ConversationKind {
+    if conversation.is_group() { ConversationKind::Group } else { ConversationKind::Direct }
+}
+
+/// What the bucket says of one user; heads may be missing or newer than the positions.
+struct BucketView {
+    partitions: PartitionCount,
+    positions: Vec<Seq>,
+    members: HashMap<ConversationId, MemberRecord>,
+    heads: HashMap<ConversationId, Head>,
+}
+
+impl BucketView {
+    async fn read(
+        bucket: &InboxBucket,
+        user: UserId,
+        partitions: PartitionCount,
+    ) -> Result<Self, InboxError> {
+        let memberships = bucket.memberships(user).await?;
+        let members: HashMap<_, _> = memberships.records.into_iter().collect();
+        let conversations: Vec<ConversationId> = members.keys().copied().collect();
+        let heads = bucket.heads(&conversations).await?;
+        Ok(Self { partitions, positions: memberships.positions, members, heads })
+    }
+
+    /// The partitions whose owners must be asked, and after which position: those that have not
+    /// written all that is required, and those of which a value is newer than the position. Such a
+    /// value was read while its owner was writing, so its companion may be older.
+    fn behind(&self, required: &[Seq]) -> Vec<(PartitionId, Seq)> {
+        let mut needed: Vec<bool> =
+            required.iter().zip(&self.positions).map(|(needed, have)| have < needed).collect();
+        for (conversation, member) in &self.members {
+            let index = conversation.partition(self.partitions).index();
+            let covered = self.positions[index];
+            let is_consistent = self
+                .heads
+                .get(conversation)
+                .is_some_and(|head| head.seq <= covered && member.as_of <= covered);
+            needed[index] |= !is_consistent;
+        }
+        self.partitions
+            .partitions()
+            .filter(|partition| needed[partition.index()])
+            .map(|partition| (partition, self.positions[partition.index()]))
+            .collect()
+    }
+
+    fn replace(&mut self, entry: InboxEntry) {
+        self.members.insert(entry.conversation, entry.member);
+        self.heads.insert(entry.conversation, entry.head);
+    }
+
+    fn into_entries(mut self) -> Vec<InboxEntry> {
+        let members = std::mem::take(&mut self.members);
+        members
+            .into_iter()
+            .filter_map(|(conversation, member)| {
+                let head = self.heads.remove(&conversation)?;
+                Some(InboxEntry { conversation, head: seen_by(&member, head), member })
+            })
+            .collect()
+    }
+}
+
+/// The part of a shared head that a member may see: nothing from before their view, and nothing,
+/// not even the title or the number of members, from after their removal.
+fn seen_by(member: &MemberRecord, mut head: Head) -> Head {
+    head.last = head.last.filter(|last| last.seq >= member.view_from);
+    if let Some(view_to) = member.view_to.filter(|view_to| head.seq > *view_to) {
+        head.seq = view_to;
+        head.last = head.last.filter(|last| last.seq <= view_to);
+        head.ts = head.last.as_ref().map_or(hansard_model::LogTime::default(), |last| last.ts);
+        head.n = member.read_n;
+        head.title = None;
+        head.member_count = 0;
+    }
+    head
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,91 @@
+use hansard_model::inbox::Preview;
+use hansard_model::{GroupId, LogTime};
+use serde_json::value::RawValue;
+
+use super::*;
+
+const PARTITIONS: PartitionCount = PartitionCount::DEFAULT;
+
+fn group(of: u8) -> ConversationId {
+    ConversationId::Group(GroupId::from_entropy([of; 20]))
+}
+
+fn member(as_of: u64) -> MemberRecord {
+    MemberRecord {
+        role: Some(Role::Member),
+        joined: Seq(5),
+        view_from: Seq(5),
+        view_to: None,
+        read: Seq(5),
+        read_n: 0,
+        mentions: 0,
+        as_of: Seq(as_of),
+    }
+}
+
+fn head(seq: u64) -> Head {
+    Head {
+        seq: Seq(seq),
+        ts: LogTime::from_millis(seq),
+        n: 3,
+        title: Some("plans".to_owned()),
+        member_count: 4,
+        last: Some(Preview {
+            seq: Seq(seq),
+            prev: Seq(seq - 1),
+            n: 3,
+            ts: LogTime::from_millis(seq),
+            body: RawValue::from_string("{}".to_owned()).expect("JSON"),
+        }),
+    }
+}
+
+/// The partitions to ask about, when the bucket covers `position` and the feed has `required`.
+fn behind(position: u64, required: u64, head_seq: Option<u64>, as_of: u64) -> Vec<(PartitionId, Seq)> {
+    let conversation = group(1);
+    let index = conversation.partition(PARTITIONS).index();
+    let mut view = BucketView {
+        partitions: PARTITIONS,
+        positions: vec![Seq(1_000); 16],
+        members: HashMap::from([(conversation, member(as_of))]),
+        heads: head_seq.map(|seq| (conversation, head(seq))).into_iter().collect(),
+    };
+    view.positions[index] = Seq(position);
+    let mut needed = vec![Seq::ZERO; 16];
+    needed[index] = Seq(required);
+    view.behind(&needed)
+}
+
+#[test]
+fn a_bucket_that_covers_everything_is_enough() {
+    assert_eq!(behind(20, 20, Some(20), 10), []);
+}
+
+#[test]
+fn the_owner_is_asked_for_what_the_bucket_does_not_cover() {
+    let partition = group(1).partition(PARTITIONS);
+    assert_eq!(behind(19, 20, Some(18), 10), [(partition, Seq(19))]);
+}
+
+#[test]
+fn values_newer_than_the_position_are_not_trusted_to_fit_each_other() {
+    let partition = group(1).partition(PARTITIONS);
+    assert_eq!(behind(20, 20, Some(21), 10), [(partition, Seq(20))]);
+    assert_eq!(behind(20, 20, Some(20), 21), [(partition, Seq(20))]);
+    assert_eq!(behind(20, 20, None, 10), [(partition, Seq(20))]);
+}
+
+#[test]
+fn a_removed_member_sees_nothing_from_after_the_removal() {
+    let removed = MemberRecord { role: None, view_to: Some(Seq(9)), ..member(9) };
+    let seen = seen_by(&removed, head(12));
+    assert_eq!((seen.seq, seen.title, seen.member_count), (Seq(9), None, 0));
+    assert!(seen.last.is_none());
+}
+
+#[test]
+fn a_new_member_does_not_see_the_last_message_from_before_joining() {
+    let joined_later = MemberRecord { view_from: Seq(13), joined: Seq(13), ..member(13) };
+    assert!(seen_by(&joined_later, head(12)).last.is_none());
+    assert!(seen_by(&member(6), head(12)).last.is_some());
+}

@@ -1,0 +1,163 @@
+//! The catalogue of the gateway's edge metrics: names, descriptions, one function per fact.
+
+pub mod delivery;
+
+use std::time::Duration;
+
+use metrics::{counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram};
+
+/// Connections refused at the door, by reason.
+pub const CONNECTIONS_REFUSED_TOTAL: &str = "gateway_connections_refused_total";
+/// Connections accepted.
+pub const CONNECTIONS_ACCEPTED_TOTAL: &str = "gateway_connections_accepted_total";
+/// Open connections, HTTP and WebSocket.
+pub const CONNECTIONS_OPEN: &str = "gateway_connections_open";
+/// Requests refused for being too fast, by what they wanted.
+pub const RATE_LIMITED_TOTAL: &str = "gateway_rate_limited_total";
+/// HTTP requests, by status class.
+pub const HTTP_REQUESTS_TOTAL: &str = "gateway_http_requests_total";
+/// Time to answer an HTTP request, in seconds.
+pub const HTTP_REQUEST_SECONDS: &str = "gateway_http_request_seconds";
+/// Position of the accounts fold.
+pub const ACCOUNTS_APPLIED_SEQ: &str = "gateway_accounts_applied_seq";
+/// Account events that could not be read.
+pub const ACCOUNTS_UNREADABLE_TOTAL: &str = "gateway_accounts_unreadable_total";
+/// Waits for the accounts fold to reach the leader, by outcome.
+pub const ACCOUNTS_BARRIERS_TOTAL: &str = "gateway_accounts_barriers_total";
+/// Passwords hashed or verified.
+pub const PASSWORDS_HASHED_TOTAL: &str = "gateway_passwords_hashed_total";
+/// Inbox reads that had to ask owners because the bucket was behind.
+pub const INBOX_OWNERS_ASKED_TOTAL: &str = "gateway_inbox_owners_asked_total";
+/// Announcements to a user's own devices that were left to the next resume.
+pub const ANNOUNCEMENTS_SKIPPED_TOTAL: &str = "gateway_announcements_skipped_total";
+
+/// Describes the metrics to the recorder; call once, after it is installed.
+pub fn describe() {
+    delivery::describe();
+    describe_counter!(CONNECTIONS_REFUSED_TOTAL, "Connections refused at the door, by reason");
+    describe_counter!(CONNECTIONS_ACCEPTED_TOTAL, "Connections accepted");
+    describe_gauge!(CONNECTIONS_OPEN, "Open connections, HTTP and WebSocket");
+    describe_counter!(RATE_LIMITED_TOTAL, "Requests refused for being too fast");
+    describe_counter!(HTTP_REQUESTS_TOTAL, "HTTP requests, by status class");
+    describe_histogram!(HTTP_REQUEST_SECONDS, "Time to answer an HTTP request, in seconds");
+    describe_gauge!(ACCOUNTS_APPLIED_SEQ, "Position of the accounts fold");
+    describe_counter!(ACCOUNTS_UNREADABLE_TOTAL, "Account events that could not be read");
+    describe_counter!(ACCOUNTS_BARRIERS_TOTAL, "Waits for the accounts fold, by outcome");
+    describe_counter!(PASSWORDS_HASHED_TOTAL, "Passwords hashed or verified");
+    describe_counter!(INBOX_OWNERS_ASKED_TOTAL, "Partition owners asked by inbox reads");
+    describe_counter!(ANNOUNCEMENTS_SKIPPED_TOTAL, "Announcements left to the next resume");
+}
+
+/// Why a connection was refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Refused {
+    /// The gateway holds all it may.
+    Full,
+    /// The address holds all it may.
+    Address,
+    /// Too many have not said who they are.
+    Unidentified,
+}
+
+impl Refused {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Full => "full",
+            Self::Address => "address",
+            Self::Unidentified => "unidentified",
+        }
+    }
+}
+
+/// What was asked for too fast.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Limited {
+    /// Sends.
+    Sends,
+    /// HTTP requests.
+    Requests,
+    /// Upgrades to WebSocket.
+    Handshakes,
+    /// New accounts.
+    Signups,
+    /// Attempts to log in.
+    Logins,
+}
+
+impl Limited {
+    /// The label, and the word in messages.
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Sends => "sends",
+            Self::Requests => "requests",
+            Self::Handshakes => "handshakes",
+            Self::Signups => "signups",
+            Self::Logins => "logins",
+        }
+    }
+}
+
+/// A connection was refused at the door.
+pub(crate) fn connection_refused(reason: Refused) {
+    counter!(CONNECTIONS_REFUSED_TOTAL, "reason" => reason.as_str()).increment(1);
+}
+
+/// A connection was opened.
+pub(crate) fn connection_opened() {
+    counter!(CONNECTIONS_ACCEPTED_TOTAL).increment(1);
+    gauge!(CONNECTIONS_OPEN).increment(1.0);
+}
+
+/// A connection was closed.
+pub(crate) fn connection_closed() {
+    gauge!(CONNECTIONS_OPEN).decrement(1.0);
+}
+
+/// A request was refused for being too fast.
+pub(crate) fn rate_limited(what: Limited) {
+    counter!(RATE_LIMITED_TOTAL, "what" => what.as_str()).increment(1);
+}
+
+/// An HTTP request was answered.
+pub(crate) fn http_request(status: u16, took: Duration) {
+    let class = match status {
+        100..=199 => "1xx",
+        200..=299 => "2xx",
+        300..=399 => "3xx",
+        400..=499 => "4xx",
+        _ => "5xx",
+    };
+    counter!(HTTP_REQUESTS_TOTAL, "status" => class).increment(1);
+    histogram!(HTTP_REQUEST_SECONDS).record(took.as_secs_f64());
+}
+
+/// The accounts fold reached a position.
+pub(crate) fn accounts_applied(seq: u64) {
+    gauge!(ACCOUNTS_APPLIED_SEQ).set(seq as f64);
+}
+
+/// An account event could not be read.
+pub(crate) fn account_unreadable() {
+    counter!(ACCOUNTS_UNREADABLE_TOTAL).increment(1);
+}
+
+/// The accounts fold was waited for.
+pub(crate) fn accounts_barrier(reached: bool) {
+    let outcome = if reached { "reached" } else { "missed" };
+    counter!(ACCOUNTS_BARRIERS_TOTAL, "outcome" => outcome).increment(1);
+}
+
+/// A password was hashed or verified.
+pub(crate) fn password_hashed() {
+    counter!(PASSWORDS_HASHED_TOTAL).increment(1);
+}
+
+/// An inbox read asked the owners of so many partitions.
+pub(crate) fn inbox_owners_asked(partitions: usize) {
+    counter!(INBOX_OWNERS_ASKED_TOTAL).increment(partitions as u64);
+}
+
+/// An announcement was left to the next resume.
+pub(crate) fn announcement_skipped() {
+    counter!(ANNOUNCEMENTS_SKIPPED_TOTAL).increment(1);
+}

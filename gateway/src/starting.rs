@@ -1,0 +1,260 @@
+//! Putting a gateway together, in the order in which its parts depend on each other.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use hansard_model::DeviceId;
+use hansard_nats::accounts::AccountLog;
+use hansard_nats::connection::ConnectError;
+use hansard_nats::deployment::{self, ProvisionError};
+use hansard_nats::{Connection, Deployment, Log, LogClock, ServiceRole};
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::accept::Door;
+use crate::accounts::{Change, Directory, OpenDirectoryError};
+use crate::acks::Acks;
+use crate::admin::{self, Admin};
+use crate::admission::Admission;
+use crate::announce::Announcements;
+use crate::config::{Config, Limits};
+use crate::groups::Groups;
+use crate::inbox::Inbox;
+use crate::rate::{FORGET_EVERY, RateLimits};
+use crate::removal::Removals;
+use crate::router::Router;
+use crate::send::Sender;
+use crate::{Gateway, Running, feed, http};
+
+/// How long NATS may take to be there.
+const CONNECT_WITHIN: Duration = Duration::from_secs(30);
+/// How long the accounts may take to be read.
+const ACCOUNTS_WITHIN: Duration = Duration::from_secs(120);
+/// Connections to the operator's listener.
+const ADMIN_CONNECTIONS_MAX: usize = 64;
+/// Close code of a session that was revoked.
+const REVOKED: u16 = 4003;
+
+/// Why a gateway did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// An address is taken, or not ours.
+    #[error("cannot listen on {address}")]
+    Listen {
+        /// Which.
+        address: SocketAddr,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// NATS is not there.
+    #[error(transparent)]
+    Connect(#[from] ConnectError),
+    /// The deployment cannot be used.
+    #[error(transparent)]
+    Deployment(#[from] ProvisionError),
+    /// The accounts cannot be kept.
+    #[error("the accounts cannot be opened: {0}")]
+    Accounts(String),
+    /// The system has no randomness.
+    #[error("no randomness: {0}")]
+    Randomness(String),
+}
+
+impl From<OpenDirectoryError> for StartError {
+    fn from(error: OpenDirectoryError) -> Self {
+        Self::Accounts(error.to_string())
+    }
+}
+
+/// Tasks that run as long as the gateway does.
+struct Background {
+    tasks: TaskTracker,
+    stopped: CancellationToken,
+}
+
+impl Background {
+    fn spawn<T>(&self, task: impl Future<Output = T> + Send + 'static) {
+        let stopped = self.stopped.clone();
+        self.tasks.spawn(async move {
+            stopped.run_until_cancelled_owned(task).await;
+        });
+    }
+}
+
+/// Starts a gateway: when this returns, it has followed the accounts and accepts connections.
+/// Clients can resume once [`Running::ready`] resolves.
+///
+/// # Errors
+/// [`StartError`]
+pub async fn start(config: Config) -> Result<Running, StartError> {
+    let listener = listen(config.listen).await?;
+    let admin_listener = match config.admin_listen {
+        Some(address) => Some(listen(address).await?),
+        None => None,
+    };
+    let addr = local(&listener, config.listen)?;
+    let admin_addr = admin_listener.as_ref().map(|listener| local(listener, addr)).transpose()?;
+    let connection = Connection::connect_within(
+        &config.endpoint,
+        ServiceRole::Gateway,
+        CONNECT_WITHIN,
+        &CancellationToken::new(),
+    )
+    .await?;
+    let deployment = deployment::open(&connection).await?;
+    let background =
+        Background { tasks: TaskTracker::new(), stopped: CancellationToken::new() };
+    let url = format!("http://{addr}");
+    let gateway = Box::pin(assemble(config, connection, deployment, url, &background)).await?;
+
+    let connections = TaskTracker::new();
+    let doors = [
+        Some(Door {
+            listener,
+            router: http::router(gateway.clone()),
+            admission: Arc::new(Admission::new(&gateway.config.limits)),
+            connections: connections.clone(),
+        }),
+        admin_listener.map(|listener| admin_door(listener, &gateway, &connections)),
+    ];
+    for door in doors.into_iter().flatten() {
+        background.spawn(door.accept(gateway.stopping.clone()));
+    }
+    tracing::info!(%addr, "gateway accepts connections");
+    let Background { tasks, stopped } = background;
+    Ok(Running { gateway, addr, admin_addr, connections, tasks, stopped })
+}
+
+async fn assemble(
+    config: Config,
+    connection: Connection,
+    deployment: Deployment,
+    url: String,
+    background: &Background,
+) -> Result<Arc<Gateway>, StartError> {
+    let clock = config.clock.clone();
+    // Without it nobody is served; whether it succeeds shows in the readiness.
+    if clock.compare(&connection).await.is_err() {
+        tracing::warn!("log time is not known yet");
+    }
+    background.spawn(clock.clone().keep(connection.clone(), background.stopped.clone()));
+    let log = Log::open(&connection, &deployment, clock.clone());
+    let router = Arc::new(Router::new(deployment.partitions, deployment.epoch));
+    let announcements = Announcements::default();
+    let directory =
+        open_directory(&config, &connection, &deployment, &router, &announcements, background)
+            .await?;
+    let groups = Groups::new(log.clone());
+    let removals = register(&connection, &groups, url, background)?;
+    let acks = Arc::new(Acks::new());
+    let rates = Arc::new(RateLimits::new(&config.rates, config.limits.trust_loopback));
+    background.spawn(forget_the_idle(rates.clone()));
+    let sender = Sender::new(
+        log,
+        groups.clone(),
+        directory.clone(),
+        removals,
+        acks.clone(),
+        rates.clone(),
+        config.group_limit,
+    );
+    let inbox = Inbox::new(&connection, deployment.partitions, router.clone(), directory.clone());
+    let gateway = Arc::new(Gateway {
+        config,
+        deployment,
+        connection,
+        clock,
+        directory,
+        groups,
+        sender,
+        acks,
+        rates,
+        router,
+        inbox,
+        sockets: TaskTracker::new(),
+        stopping: CancellationToken::new(),
+    });
+    background.spawn(announcements.run(gateway.clone()));
+    background.spawn(feed::run(gateway.clone()));
+    Ok(gateway)
+}
+
+/// Follows the accounts, and waits until everything is there that the log had at the start.
+async fn open_directory(
+    config: &Config,
+    connection: &Connection,
+    deployment: &Deployment,
+    router: &Arc<Router>,
+    announcements: &Announcements,
+    background: &Background,
+) -> Result<Directory, StartError> {
+    let log = AccountLog::open(connection);
+    let (directory, follower) =
+        Directory::open(log, config.clock.clone(), &deployment.salt, config.session_ttl).await?;
+    let (router, announcements) = (router.clone(), announcements.clone());
+    background.spawn(follower.run(move |change| match change {
+        Change::SessionRevoked(user, device) => router.close_device(user, device, REVOKED),
+        Change::SettingsChanged(..) | Change::ProfileChanged(_) => announcements.note(change),
+    }));
+    let caught_up = tokio::time::timeout(ACCOUNTS_WITHIN, async {
+        while directory.catch_up().await.is_err() {
+            tracing::info!("the accounts are still being read");
+        }
+    });
+    caught_up.await.map_err(|_| StartError::Accounts("reading them takes too long".to_owned()))?;
+    Ok(directory)
+}
+
+/// Makes the gateway known to the others, which ask it before they call a removal complete.
+fn register(
+    connection: &Connection,
+    groups: &Groups,
+    url: String,
+    background: &Background,
+) -> Result<Removals, StartError> {
+    let mut id = [0; DeviceId::LEN];
+    getrandom::fill(&mut id).map_err(|error| StartError::Randomness(error.to_string()))?;
+    let removals =
+        Removals::new(connection.clone(), groups.clone(), DeviceId::from_entropy(id));
+    let stopped = background.stopped.clone();
+    background.spawn(removals.clone().confirm_for_others(stopped.clone()));
+    // It ends by itself: after the gateway has stopped it takes its entry back.
+    background.tasks.spawn(removals.clone().keep_registered(url, stopped));
+    Ok(removals)
+}
+
+async fn forget_the_idle(rates: Arc<RateLimits>) -> std::convert::Infallible {
+    loop {
+        tokio::time::sleep(FORGET_EVERY).await;
+        rates.forget_the_idle();
+    }
+}
+
+fn admin_door(listener: TcpListener, gateway: &Arc<Gateway>, connections: &TaskTracker) -> Door {
+    let admin = Admin {
+        gateway: gateway.clone(),
+        metrics: gateway.config.metrics.clone(),
+        ready: gateway.config.ready.clone().into(),
+    };
+    let limits = Limits {
+        connections: ADMIN_CONNECTIONS_MAX,
+        unidentified: ADMIN_CONNECTIONS_MAX,
+        ..Limits::default()
+    };
+    Door {
+        listener,
+        router: admin::router(admin),
+        admission: Arc::new(Admission::new(&limits)),
+        connections: connections.clone(),
+    }
+}
+
+async fn listen(address: SocketAddr) -> Result<TcpListener, StartError> {
+    TcpListener::bind(address).await.map_err(|source| StartError::Listen { address, source })
+}
+
+fn local(listener: &TcpListener, address: SocketAddr) -> Result<SocketAddr, StartError> {
+    listener.local_addr().map_err(|source| StartError::Listen { address, source })
+}
