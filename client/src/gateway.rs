@@ -69,12 +69,16 @@ mod tests {
     #[test]
     fn addresses_are_read_with_and_without_scheme_and_port() {
         let read = |text: &str| {
-            text.parse().map(|gateway: Gateway| {
-                (gateway.to_string(), gateway.host.clone(), gateway.port)
-            })
+            text.parse()
+                .map(|gateway: Gateway| (gateway.to_string(), gateway.host.clone(), gateway.port))
         };
         let local = ("http://127.0.0.1:8080".to_owned(), "127.0.0.1".to_owned(), 8080);
-        for text in ["http://127.0.0.1:8080", "http://127.0.0.1:8080/", "ws://127.0.0.1:8080", "127.0.0.1:8080"] {
+        for text in [
+            "http://127.0.0.1:8080",
+            "http://127.0.0.1:8080/",
+            "ws://127.0.0.1:8080",
+            "127.0.0.1:8080",
+        ] {
             assert_eq!(read(text), Ok(local.clone()), "{text}");
         }
         assert_eq!(read("http://[::1]:9").expect("valid").1, "::1");

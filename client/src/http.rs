@@ -115,13 +115,16 @@ impl Http {
         body: Option<&impl Serialize>,
     ) -> Result<Bytes, HttpError> {
         let body = match body {
-            Some(body) => serde_json::to_vec(body).map_err(|error| HttpError::Request(error.into()))?,
+            Some(body) => {
+                serde_json::to_vec(body).map_err(|error| HttpError::Request(error.into()))?
+            }
             None => Vec::new(),
         };
         let request = self.request(&method, path, Bytes::from(body))?;
         let exchange = connection::exchange(&self.gateway, &self.idle, request);
-        let (status, answer) =
-            tokio::time::timeout(REQUEST_TIMEOUT, exchange).await.map_err(|_| HttpError::TimedOut)??;
+        let (status, answer) = tokio::time::timeout(REQUEST_TIMEOUT, exchange)
+            .await
+            .map_err(|_| HttpError::TimedOut)??;
         if status.is_success() {
             return Ok(answer);
         }

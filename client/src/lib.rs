@@ -11,12 +11,22 @@
 //! retry of anything but reads and sends with their own id.
 
 pub mod backoff;
+pub mod client;
+mod engine;
 pub mod event;
 pub mod frame;
+pub mod gateway;
+pub mod http;
 pub mod machine;
 pub mod refusal;
+mod socket;
+pub mod store;
 pub mod update;
 
+pub use client::{Client, ClientOptions, SendError, StartError, Updates};
 pub use event::{Content, StoredEvent};
+pub use gateway::Gateway;
+pub use http::{Http, HttpError};
 pub use refusal::Refusal;
+pub use store::{Store, StoreError};
 pub use update::{Loss, StopReason, Update};

@@ -182,7 +182,8 @@ impl Store {
     /// # Errors
     /// [`StoreError`].
     pub async fn note(&self, name: &'static str) -> Result<Option<String>, StoreError> {
-        let read = move |connection: &mut Connection| Ok(meta(connection, &format!("note.{name}"))?);
+        let read =
+            move |connection: &mut Connection| Ok(meta(connection, &format!("note.{name}"))?);
         Ok(self.run(read).await?.flatten())
     }
 
@@ -251,7 +252,12 @@ fn load(connection: &Connection) -> Result<Snapshot, StoreError> {
         }
     }
     let next_row = meta(connection, "next_row")?.and_then(|text| text.parse().ok()).unwrap_or(1);
-    Ok(Snapshot { cursor: meta(connection, "cursor")?, timelines, outbox: outbox(connection)?, next_row })
+    Ok(Snapshot {
+        cursor: meta(connection, "cursor")?,
+        timelines,
+        outbox: outbox(connection)?,
+        next_row,
+    })
 }
 
 fn outbox(connection: &Connection) -> Result<Vec<OutboxEntry>, StoreError> {
@@ -268,7 +274,13 @@ fn outbox(connection: &Connection) -> Result<Vec<OutboxEntry>, StoreError> {
             tracing::error!("an entry of the outbox cannot be read and is left alone");
             continue;
         };
-        entries.push(OutboxEntry { row: row.get(0)?, conversation, id, event, attempts: row.get(4)? });
+        entries.push(OutboxEntry {
+            row: row.get(0)?,
+            conversation,
+            id,
+            event,
+            attempts: row.get(4)?,
+        });
     }
     Ok(entries)
 }
@@ -337,7 +349,7 @@ fn apply(connection: &Connection, change: &Change) -> rusqlite::Result<()> {
         }
         Change::Conversation(view) => {
             let id = view.conversation.to_string();
-            let text = serde_json::to_string(view).unwrap_or_default();
+            let text = serde_json::to_string(view.as_ref()).unwrap_or_default();
             run("INSERT OR REPLACE INTO conversations VALUES (?1, ?2)", params![id, text])?;
             run(
                 "INSERT INTO timelines VALUES (?1, 0, ?2) ON CONFLICT (conversation) DO UPDATE SET view_from = ?2",
@@ -345,7 +357,7 @@ fn apply(connection: &Connection, change: &Change) -> rusqlite::Result<()> {
             )
         }
         Change::User(user) => {
-            let text = serde_json::to_string(user).unwrap_or_default();
+            let text = serde_json::to_string(user.as_ref()).unwrap_or_default();
             run("INSERT OR REPLACE INTO users VALUES (?1, ?2)", params![user.user.to_string(), text])
         }
         Change::Cursor(cursor) => set_meta(connection, "cursor", cursor),
@@ -364,9 +376,16 @@ fn set_last(connection: &Connection, conversation: &str, last: Seq) -> rusqlite:
 
 fn apply_event(connection: &Connection, event: &StoredEvent) -> rusqlite::Result<()> {
     let id = event.conversation.to_string();
-    connection.prepare_cached("INSERT OR REPLACE INTO events VALUES (?1, ?2, ?3, ?4, ?5, ?6)")?.execute(
-        params![id, event.seq.0, event.prev.0, event.n, event.ts.as_millis(), event.body.get()],
-    )?;
+    connection
+        .prepare_cached("INSERT OR REPLACE INTO events VALUES (?1, ?2, ?3, ?4, ?5, ?6)")?
+        .execute(params![
+            id,
+            event.seq.0,
+            event.prev.0,
+            event.n,
+            event.ts.as_millis(),
+            event.body.get()
+        ])?;
     if event.n % 64 == 0 {
         let mut trim = connection.prepare_cached(
             "DELETE FROM events WHERE conversation = ?1 AND seq <= (SELECT seq FROM events WHERE conversation = ?1 ORDER BY seq DESC LIMIT 1 OFFSET ?2)",

@@ -101,6 +101,8 @@ pub enum StopReason {
     Unauthorized,
     /// The session was revoked.
     Revoked,
+    /// The client's store failed: nothing is sent or shown any more.
+    Store,
     /// The server does not speak with this client (close code 4000 or 4002).
     Incompatible(u16),
 }

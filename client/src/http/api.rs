@@ -88,7 +88,9 @@ impl Http {
     /// Several people; unknown ids are left out.
     pub async fn users(&self, ids: &[UserId]) -> Result<Vec<User>, HttpError> {
         let ids: Vec<_> = ids.iter().map(UserId::as_str).collect();
-        self.get::<List<_>>(&format!("/v1/users?ids={}", ids.join(","))).await.map(|list| list.items)
+        self.get::<List<_>>(&format!("/v1/users?ids={}", ids.join(",")))
+            .await
+            .map(|list| list.items)
     }
 
     /// Changes the own profile.

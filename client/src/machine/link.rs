@@ -42,7 +42,12 @@ pub(crate) struct Online {
 impl Online {
     pub(crate) fn new(now: Moment, heartbeat_s: u64, in_flight_max: usize) -> Self {
         let silence_ms = heartbeat_s.max(1).saturating_mul(1_000 * SILENT_AFTER_TENTHS / 10);
-        Self { silence_ms, heard_at: now.tick_ms, leave_at: None, in_flight_max: in_flight_max.max(1) }
+        Self {
+            silence_ms,
+            heard_at: now.tick_ms,
+            leave_at: None,
+            in_flight_max: in_flight_max.max(1),
+        }
     }
 
     pub(crate) fn silent_at(&self) -> u64 {
@@ -94,9 +99,7 @@ impl Link {
             Phase::Waiting { until } | Phase::Connecting { until } | Phase::Greeting { until } => {
                 Some(until)
             }
-            Phase::Online(online) => {
-                online.leave_at.into_iter().chain([online.silent_at()]).min()
-            }
+            Phase::Online(online) => online.leave_at.into_iter().chain([online.silent_at()]).min(),
             Phase::Stopped => None,
         }
     }

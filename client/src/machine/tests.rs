@@ -136,7 +136,12 @@ impl World {
         let n = (1..=seq).filter(|s| self.log[s - 1].conversation == entry.conversation).count();
         format!(
             r#"{{"type":"event","conversation":"{}","seq":{seq},"prev":{},"n":{n},"ts":"2025-11-22T00:45:45.123Z","body":{{"v":1,"id":"{}","sender":"{}","device":"{}","event":{}}}}}"#,
-            entry.conversation, prev.unwrap_or(0), entry.id, entry.sender, user(1), entry.event
+            entry.conversation,
+            prev.unwrap_or(0),
+            entry.id,
+            entry.sender,
+            user(1),
+            entry.event
         )
     }
 
@@ -532,7 +537,9 @@ fn a_gap_is_stated_and_the_next_event_continues_after_it() {
     while world.to_client.len() > 1 {
         world.to_client.pop_back();
     }
-    world.to_client.push_back(format!(r#"{{"type":"gap","conversation":"{}","from":1,"to":4}}"#, group(0)));
+    world
+        .to_client
+        .push_back(format!(r#"{{"type":"gap","conversation":"{}","from":1,"to":4}}"#, group(0)));
     world.to_client.push_back(last);
     while !world.to_client.is_empty() {
         world.deliver_one(false);
@@ -547,7 +554,9 @@ fn another_log_drops_the_cache_and_starts_without_a_cursor() {
     world.other_sends(group(0));
     world.deliver_one(false);
     assert!(world.disk.cursor.is_some());
-    world.to_client.push_back(r#"{"type":"synced","cursor":"0","complete":true,"reset":true}"#.to_owned());
+    world
+        .to_client
+        .push_back(r#"{"type":"synced","cursor":"0","complete":true,"reset":true}"#.to_owned());
     world.deliver_one(false);
     assert!(world.disk.cursor.is_none() && world.disk.timelines.is_empty());
     world.advance(1_000);

@@ -30,13 +30,14 @@ pub(super) fn prepare(connection: &Connection, on_disk: bool) -> Result<(), Stor
         mode.map_err(in_use)?;
     }
     connection.pragma_update(None, "synchronous", "FULL")?;
-    let version: u32 = connection.pragma_query_value(None, "user_version", |row| row.get(0)).map_err(in_use)?;
+    let version: u32 =
+        connection.pragma_query_value(None, "user_version", |row| row.get(0)).map_err(in_use)?;
     match version {
-        0 => {
-            connection.execute_batch(&format!(
+        0 => connection
+            .execute_batch(&format!(
                 "BEGIN IMMEDIATE; {TABLES} PRAGMA user_version = {VERSION}; COMMIT;"
-            )).map_err(in_use)
-        }
+            ))
+            .map_err(in_use),
         VERSION => connection.execute_batch("BEGIN IMMEDIATE; COMMIT;").map_err(in_use),
         later => Err(StoreError::Later(later)),
     }

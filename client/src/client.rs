@@ -1,0 +1,231 @@
+//! The handle of an application.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use hansard_model::{ConversationId, Event, MessageId, limit};
+use serde_json::value::RawValue;
+use tokio::sync::{mpsc, oneshot};
+
+use crate::backoff::Backoff;
+use crate::engine::{Clock, Command, Engine};
+use crate::gateway::Gateway;
+use crate::http::Http;
+use crate::machine::outbox::OutboxFull;
+use crate::machine::{Machine, Options};
+use crate::store::{Store, StoreError};
+use crate::update::Update;
+
+/// Updates that wait for the application; then the connection is read no further.
+const UPDATES_MAX: usize = 1_024;
+/// Commands that wait for the engine; then callers wait.
+const COMMANDS_MAX: usize = 1_024;
+
+/// How to connect.
+#[derive(Clone, Debug)]
+pub struct ClientOptions {
+    /// Where; several are tried in turn.
+    pub gateways: Vec<Gateway>,
+    /// The session's token.
+    pub token: String,
+    /// Events of each conversation in a catch-up, 0 to 1,000; the server's default if `None`.
+    pub catch_up: Option<usize>,
+    /// Not shown online.
+    pub background: bool,
+    /// Between connections.
+    pub backoff: Backoff,
+    /// Of the jitter and the random part of ids; random if `None`.
+    pub seed: Option<u64>,
+}
+
+impl ClientOptions {
+    /// The usual, for one gateway.
+    pub fn new(gateway: Gateway, token: String) -> Self {
+        Self {
+            gateways: vec![gateway],
+            token,
+            catch_up: None,
+            background: false,
+            backoff: Backoff::RECONNECT,
+            seed: None,
+        }
+    }
+}
+
+/// A connected person. Clones share the connection; it ends when the last one is gone.
+#[derive(Clone, Debug)]
+pub struct Client {
+    commands: mpsc::Sender<Command>,
+    https: Arc<[Http]>,
+    current: Arc<AtomicUsize>,
+    store: Store,
+}
+
+/// What happens, in order. The connection stands still while nobody takes from here.
+#[derive(Debug)]
+pub struct Updates(mpsc::Receiver<Update>);
+
+/// The client cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// No gateway was given.
+    #[error("no gateway to connect to")]
+    NoGateway,
+    /// The store does not open.
+    #[error("the client's store cannot be read")]
+    Store(#[from] StoreError),
+    /// The system gives no random bytes.
+    #[error("no random numbers")]
+    Random(#[source] getrandom::Error),
+}
+
+/// The event was not taken.
+#[derive(Debug, thiserror::Error)]
+pub enum SendError {
+    /// Larger than any server takes.
+    #[error("the event is over {} bytes", limit::EVENT_BYTES_MAX)]
+    TooLarge,
+    /// Too much waits for an answer already.
+    #[error(transparent)]
+    Full(#[from] OutboxFull),
+    /// It cannot be written as JSON.
+    #[error("the event is not JSON")]
+    Json(#[source] serde_json::Error),
+    /// The client has stopped, because its store failed. The event may be in the outbox.
+    #[error("the client has stopped")]
+    Stopped,
+}
+
+impl Client {
+    /// Goes on from what the store holds and connects in the background: returns at once, online
+    /// or not.
+    ///
+    /// # Errors
+    /// [`StartError`].
+    pub async fn connect(
+        options: ClientOptions,
+        store: Store,
+    ) -> Result<(Self, Updates), StartError> {
+        if options.gateways.is_empty() {
+            return Err(StartError::NoGateway);
+        }
+        let seed = match options.seed {
+            Some(seed) => seed,
+            None => getrandom::u64().map_err(StartError::Random)?,
+        };
+        let snapshot = store.load().await?;
+        let machine = Machine::new(
+            Options {
+                token: options.token.clone(),
+                gateways: options.gateways.iter().map(Gateway::to_string).collect(),
+                catch_up: options.catch_up,
+                background: options.background,
+                backoff: options.backoff,
+                seed,
+            },
+            snapshot,
+        );
+        let gateways: Vec<_> = options
+            .gateways
+            .into_iter()
+            .map(|gateway| {
+                let http = Http::new(gateway.clone());
+                http.set_token(Some(options.token.clone()));
+                (gateway, http)
+            })
+            .collect();
+        let https = gateways.iter().map(|(_, http)| http.clone()).collect();
+        let (commands, command_queue) = mpsc::channel(COMMANDS_MAX);
+        let (update_queue, updates) = mpsc::channel(UPDATES_MAX);
+        let current = Arc::new(AtomicUsize::new(0));
+        let engine = Engine {
+            machine,
+            store: store.clone(),
+            gateways,
+            current: Arc::clone(&current),
+            commands: command_queue,
+            updates: update_queue,
+            clock: Clock::start(),
+        };
+        // It ends when every handle is gone.
+        tokio::spawn(engine.run());
+        Ok((Self { commands, https, current, store }, Updates(updates)))
+    }
+
+    /// Sends an event: it is in the outbox, on disk, when this returns, and stays there until
+    /// [`Update::Ack`] or [`Update::Failed`] for the id returned.
+    ///
+    /// # Errors
+    /// [`SendError`].
+    pub async fn send(
+        &self,
+        conversation: ConversationId,
+        event: &Event,
+    ) -> Result<MessageId, SendError> {
+        let json = serde_json::value::to_raw_value(event).map_err(SendError::Json)?;
+        self.send_json(conversation, json).await
+    }
+
+    /// The same for an event with fields of the application's own (`data`).
+    ///
+    /// # Errors
+    /// [`SendError`].
+    pub async fn send_json(
+        &self,
+        conversation: ConversationId,
+        event: Box<RawValue>,
+    ) -> Result<MessageId, SendError> {
+        if event.get().len() > limit::EVENT_BYTES_MAX {
+            return Err(SendError::TooLarge);
+        }
+        let (reply, answer) = oneshot::channel();
+        let command = Command::Send { conversation, event, reply };
+        self.commands.send(command).await.map_err(|_| SendError::Stopped)?;
+        Ok(answer.await.map_err(|_| SendError::Stopped)??)
+    }
+
+    /// Shows the person as typing; at most every few seconds. Lost without a connection.
+    pub async fn typing(&self, conversation: ConversationId) {
+        self.command(Command::Typing(conversation)).await;
+    }
+
+    /// Whose typing is wanted: at most 4 conversations, replaces the last.
+    pub async fn watch(&self, conversations: Vec<ConversationId>) {
+        self.command(Command::Watch(conversations)).await;
+    }
+
+    /// Another token from now on; connects again after [`Update::Stopped`].
+    pub async fn set_token(&self, token: String) {
+        self.command(Command::SetToken(token)).await;
+    }
+
+    /// Sends without an answer yet.
+    pub async fn pending(&self) -> usize {
+        let (reply, answer) = oneshot::channel();
+        self.command(Command::Pending(reply)).await;
+        answer.await.unwrap_or(0)
+    }
+
+    /// HTTP at the gateway that the client is connected to, or tries.
+    pub fn http(&self) -> &Http {
+        let index = self.current.load(Ordering::Relaxed);
+        &self.https[index.min(self.https.len() - 1)]
+    }
+
+    /// What is cached.
+    pub fn store(&self) -> &Store {
+        &self.store
+    }
+
+    async fn command(&self, command: Command) {
+        // A stopped client has said so in its updates.
+        let _ = self.commands.send(command).await;
+    }
+}
+
+impl Updates {
+    /// The next update; `None` when the client has ended.
+    pub async fn next(&mut self) -> Option<Update> {
+        self.0.recv().await
+    }
+}
