@@ -12,6 +12,7 @@ use futures_util::StreamExt;
 use hansard_model::account::{AccountEvent, AccountSubject};
 use hansard_model::subject::Subject;
 use hansard_model::{LogTime, Seq};
+use tokio::sync::watch;
 
 use crate::connection::Connection;
 use crate::direct::{self, ReadError, unavailable};
@@ -97,7 +98,8 @@ impl AccountLog {
 
     /// Follows the stream from just after `after`, for ever.
     pub fn follow(&self, after: Seq) -> AccountReader {
-        AccountReader { connection: self.connection.clone(), after, messages: None }
+        let interruptions = self.connection.interruptions();
+        AccountReader { connection: self.connection.clone(), after, messages: None, interruptions }
     }
 }
 
@@ -106,6 +108,7 @@ pub struct AccountReader {
     connection: Connection,
     after: Seq,
     messages: Option<Ordered>,
+    interruptions: watch::Receiver<u64>,
 }
 
 impl AccountReader {
@@ -114,7 +117,7 @@ impl AccountReader {
         loop {
             let messages = match &mut self.messages {
                 Some(messages) => messages,
-                None => match self.consume().await {
+                None => match consume(&self.connection, self.after).await {
                     Ok(messages) => self.messages.insert(messages),
                     Err(error) => {
                         tracing::debug!(%error, "accounts not available");
@@ -123,7 +126,13 @@ impl AccountReader {
                     }
                 },
             };
-            let Some(Ok(message)) = messages.next().await else {
+            let message = tokio::select! {
+                biased;
+                // As with the log: the consumer may be gone with its server.
+                _ = self.interruptions.changed() => None,
+                message = messages.next() => message,
+            };
+            let Some(Ok(message)) = message else {
                 self.messages = None;
                 continue;
             };
@@ -141,17 +150,18 @@ impl AccountReader {
             return AccountRecord { seq, ts: LogTime::from_nanos(nanos), event };
         }
     }
+}
 
-    async fn consume(&self) -> Result<Ordered, ReadError> {
-        let jetstream = &self.connection.jetstream;
-        let stream = jetstream.get_stream_no_info(ACCOUNTS).await.map_err(unavailable)?;
-        let config = OrderedConfig {
-            deliver_policy: DeliverPolicy::ByStartSequence { start_sequence: self.after.next().0 },
-            ..OrderedConfig::default()
-        };
-        let consumer = stream.create_consumer(config).await.map_err(unavailable)?;
-        consumer.messages().await.map_err(unavailable)
-    }
+/// A consumer from just after `after`. It borrows no reader: its messages are not `Sync`, and a
+/// reader must be able to move between threads while it waits.
+async fn consume(connection: &Connection, after: Seq) -> Result<Ordered, ReadError> {
+    let stream = connection.jetstream.get_stream_no_info(ACCOUNTS).await.map_err(unavailable)?;
+    let config = OrderedConfig {
+        deliver_policy: DeliverPolicy::ByStartSequence { start_sequence: after.next().0 },
+        ..OrderedConfig::default()
+    };
+    let consumer = stream.create_consumer(config).await.map_err(unavailable)?;
+    consumer.messages().await.map_err(unavailable)
 }
 
 fn read(subject: &str, payload: &[u8]) -> Option<(AccountSubject, AccountEvent)> {

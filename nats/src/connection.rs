@@ -1,6 +1,7 @@
 //! One connection of one role.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use async_nats::connection::State;
@@ -175,12 +176,38 @@ impl Connection {
     /// # Errors
     /// [`ConnectError`] when the first attempt fails.
     pub async fn connect(endpoint: &Endpoint, role: ServiceRole) -> Result<Self, ConnectError> {
+        Self::connect_unless(endpoint, role, &Arc::default()).await
+    }
+
+    /// Connects, and never reconnects: what cannot reach the server on this one connection never
+    /// reaches it. So whatever part of a sequence of appends is stored is its beginning, without a
+    /// hole; a reconnecting client loses some and sends those behind them.
+    ///
+    /// # Errors
+    /// [`ConnectError`]
+    pub async fn connect_once(endpoint: &Endpoint, role: ServiceRole) -> Result<Self, ConnectError> {
+        let sealed = Arc::default();
+        let connection = Self::connect_unless(endpoint, role, &sealed).await?;
+        sealed.store(true, Ordering::Release);
+        Ok(connection)
+    }
+
+    async fn connect_unless(
+        endpoint: &Endpoint,
+        role: ServiceRole,
+        sealed: &Arc<AtomicBool>,
+    ) -> Result<Self, ConnectError> {
+        let sealed = Arc::clone(sealed);
         let (report, interruptions) = watch::channel(0_u64);
         let report = Arc::new(report);
         let mut options = ConnectOptions::new()
             .name(format!("hansard-{}", role.as_str()))
             .max_reconnects(None)
-            .reconnect_delay_callback(|attempt| {
+            .reconnect_delay_callback(move |attempt| {
+                if sealed.load(Ordering::Acquire) {
+                    // The library has no other way to stay away.
+                    return Duration::MAX;
+                }
                 Duration::from_millis((50_u64 << attempt.min(5)).min(1_000))
             })
             .request_timeout(Some(REQUEST_TIMEOUT))

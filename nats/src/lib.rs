@@ -27,6 +27,7 @@ pub mod live;
 pub mod log;
 pub mod metrics;
 pub mod query;
+pub mod raw;
 pub mod registry;
 pub mod server;
 pub mod streams;

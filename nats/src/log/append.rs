@@ -87,10 +87,17 @@ impl Log {
         }
         let message = outbound(self.partition_of(append.key.conversation), &append);
         let sent = Instant::now();
+        let mut interruptions = self.connection.interruptions();
+        interruptions.mark_unchanged();
         let pending =
             self.connection.jetstream.publish_message(message).await.map_err(classify)?;
         Ok(Box::pin(async move {
-            let outcome = pending.into_future().await.map_err(classify);
+            let outcome = tokio::select! {
+                biased;
+                outcome = pending.into_future() => outcome.map_err(classify),
+                // The acknowledgement was for a connection that is gone: nothing to wait for.
+                _ = interruptions.changed() => Err(AppendError::Unknown),
+            };
             metrics::append_ended(outcome_name(&outcome.as_ref().map(|_| ())), sent.elapsed());
             let ack = outcome?;
             Ok(Appended { seq: Seq(ack.sequence), duplicate: ack.duplicate })

@@ -7,7 +7,7 @@ use async_nats::jetstream::consumer::pull::{Ordered, OrderedConfig};
 use bytes::Bytes;
 use futures_util::{FutureExt, StreamExt};
 use hansard_model::{LogTime, PartitionId, Record, Seq};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 
 use super::{LogClock, ReadError, record};
 use crate::connection::Connection;
@@ -63,6 +63,7 @@ pub struct LogReader {
     /// A message behind a hole, while the leader is asked: dropping `next` must not lose it.
     behind_hole: Option<async_nats::jetstream::Message>,
     holes_in_a_row: u32,
+    interruptions: watch::Receiver<u64>,
 }
 
 /// Consumers made anew for one hole before the reader stops.
@@ -75,7 +76,18 @@ impl LogReader {
         partition: PartitionId,
         after: Seq,
     ) -> Self {
-        Self { connection, clock, partition, after, last_known: after, messages: None, behind_hole: None, holes_in_a_row: 0 }
+        let interruptions = connection.interruptions();
+        Self {
+            connection,
+            clock,
+            partition,
+            after,
+            last_known: after,
+            messages: None,
+            behind_hole: None,
+            holes_in_a_row: 0,
+            interruptions,
+        }
     }
 
     /// The last event that was returned (or confirmed as deleted).
@@ -106,7 +118,17 @@ impl LogReader {
                 self.connect().await?;
             }
             let Some(messages) = &mut self.messages else { continue };
-            match messages.next().await {
+            let message = tokio::select! {
+                biased;
+                // The consumer lives in the server's memory: after an interruption it may be gone,
+                // which the client would notice only by missing heartbeats, half a minute later.
+                _ = self.interruptions.changed() => {
+                    self.messages = None;
+                    continue;
+                }
+                message = messages.next() => message,
+            };
+            match message {
                 Some(Ok(message)) => {
                     if let Some(record) = self.accept(message)? {
                         return Ok(record);
@@ -153,6 +175,7 @@ impl LogReader {
     }
 
     async fn try_connect(&mut self) -> Result<StreamState, ReadError> {
+        self.interruptions.mark_unchanged();
         let name = streams::events(self.partition);
         let state = direct::leader_info(&self.connection, &name).await?;
         if state.last >= self.after {
