@@ -1,0 +1,18 @@
+//! The whole system: the real binary on a real nats-server, driven from outside as a client would,
+//! paused, killed and restarted for real.
+//!
+//! One program with a module per subject, because linking is what takes time. Read `harness` first.
+
+#![expect(clippy::unwrap_used, reason = "a failed step is a failed test")]
+
+mod conversation;
+mod faults;
+mod groups;
+mod harness;
+mod history;
+mod hostile;
+mod once;
+mod removal;
+mod restarts;
+mod resume;
+mod sessions;

@@ -1,0 +1,230 @@
+//! Processes put together: all roles in one, or each in its own.
+
+use std::net::{SocketAddr, TcpListener};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use hansard_model::ConversationId;
+use hansard_nats::{Connection, Endpoint, Log, LogClock, ServiceRole, deployment, embedded};
+use serde::Deserialize;
+use serde_json::Value;
+use tempfile::TempDir;
+
+use super::{Process, eventually, is_running, run};
+
+/// Few, so that a start is quick; several, so that what must not depend on one does not.
+const PARTITIONS: &str = "4";
+/// What test machines do to a disk shared by all tests; a test of the server's own crash does not
+/// need the disk's.
+const REPLAY_WITHIN: Duration = Duration::from_secs(60);
+
+/// Where a deployment keeps everything; gone with the value, after its nats-server.
+pub(crate) struct DataDir {
+    dir: TempDir,
+}
+
+/// `hansard serve`: every role in one process.
+pub(crate) struct Serve {
+    /// The process.
+    pub(crate) process: Process,
+    /// Where clients connect.
+    pub(crate) address: SocketAddr,
+    /// Where health and metrics are.
+    pub(crate) admin: SocketAddr,
+    arguments: Vec<String>,
+    /// Its data.
+    pub(crate) data: DataDir,
+}
+
+/// Every role in its own processes.
+pub(crate) struct Roles {
+    /// The gateways.
+    pub(crate) gateways: Vec<Gateway>,
+    /// The projectors.
+    pub(crate) projectors: Vec<Process>,
+    /// `hansard nats`, which watches nats-server.
+    pub(crate) nats: Process,
+    /// Their data.
+    pub(crate) data: DataDir,
+}
+
+/// `hansard gateway`
+pub(crate) struct Gateway {
+    /// The process.
+    pub(crate) process: Process,
+    /// Where clients connect.
+    pub(crate) address: SocketAddr,
+}
+
+/// An event as `hansard replay --json` prints it.
+#[derive(Clone, Debug, Deserialize)]
+pub(crate) struct Replayed {
+    /// Where it is.
+    pub(crate) seq: u64,
+    /// It was stored too late.
+    pub(crate) void: bool,
+    /// The stored payload.
+    pub(crate) body: Value,
+}
+
+impl Serve {
+    /// Starts with the defaults.
+    pub(crate) async fn start() -> Self {
+        Self::with(&[]).await
+    }
+
+    /// Starts with these arguments too.
+    pub(crate) async fn with(more: &[&str]) -> Self {
+        let data = DataDir::new();
+        let admin = free_port();
+        let mut arguments: Vec<String> = vec![
+            "serve".to_owned(),
+            "--data".to_owned(),
+            data.path(),
+            "--admin-listen".to_owned(),
+            admin.to_string(),
+        ];
+        if !more.contains(&"--partitions") {
+            arguments.extend(["--partitions".to_owned(), PARTITIONS.to_owned()]);
+        }
+        arguments.extend(more.iter().map(|text| (*text).to_owned()));
+        let (process, address) = listen(&arguments, data.dir.path(), "127.0.0.1:0").await;
+        Self { process, address, admin, arguments, data }
+    }
+
+    /// Starts again, on the same data and the same address.
+    pub(crate) async fn restart(&mut self) {
+        let listen_on = self.address.to_string();
+        let (process, _) = listen(&self.arguments, self.data.dir.path(), &listen_on).await;
+        self.process = process;
+    }
+}
+
+async fn listen(arguments: &[String], log_dir: &Path, listen_on: &str) -> (Process, SocketAddr) {
+    let mut arguments = arguments.to_vec();
+    arguments.extend(["--listen".to_owned(), listen_on.to_owned()]);
+    let name = arguments[0].clone();
+    let (process, address) =
+        Process::start(&name, &arguments, log_dir, "listening on http://").await;
+    (process, address.parse().unwrap())
+}
+
+impl Roles {
+    /// Starts nats-server, gateways and projectors.
+    pub(crate) async fn start(gateways: usize, projectors: usize) -> Self {
+        let data = DataDir::new();
+        let nats = start_nats(&data).await;
+        let mut roles =
+            Self { gateways: Vec::new(), projectors: Vec::new(), nats, data };
+        for _ in 0..projectors {
+            roles.start_projector().await;
+        }
+        for _ in 0..gateways {
+            roles.start_gateway().await;
+        }
+        roles
+    }
+
+    /// Starts one more projector.
+    pub(crate) async fn start_projector(&mut self) {
+        let arguments = ["projector".to_owned(), "--data".to_owned(), self.data.path()];
+        let (process, _) =
+            Process::start("projector", &arguments, self.data.dir.path(), "projecting").await;
+        self.projectors.push(process);
+    }
+
+    /// Starts one more gateway.
+    pub(crate) async fn start_gateway(&mut self) {
+        let arguments = ["gateway".to_owned(), "--data".to_owned(), self.data.path()];
+        let (process, address) = listen(&arguments, self.data.dir.path(), "127.0.0.1:0").await;
+        self.gateways.push(Gateway { process, address });
+    }
+
+    /// Starts a gateway again that has ended, at its address.
+    pub(crate) async fn restart_gateway(&mut self, index: usize) {
+        let arguments = ["gateway".to_owned(), "--data".to_owned(), self.data.path()];
+        let listen_on = self.gateways[index].address.to_string();
+        let (process, _) = listen(&arguments, self.data.dir.path(), &listen_on).await;
+        self.gateways[index].process = process;
+    }
+
+    /// Starts nats-server and what watches it again, after its end.
+    pub(crate) async fn restart_nats(&mut self) {
+        self.nats = start_nats(&self.data).await;
+    }
+}
+
+async fn start_nats(data: &DataDir) -> Process {
+    let arguments = ["nats", "--data", &data.path(), "--partitions", PARTITIONS];
+    let arguments = arguments.map(str::to_owned);
+    Process::start("nats", &arguments, data.dir.path(), "nats on ").await.0
+}
+
+impl DataDir {
+    fn new() -> Self {
+        Self { dir: TempDir::with_prefix("hansard-e2e-").unwrap() }
+    }
+
+    /// Where it is.
+    pub(crate) fn path(&self) -> String {
+        self.dir.path().to_str().unwrap().to_owned()
+    }
+
+    /// How to reach the nats-server in it.
+    pub(crate) fn endpoint(&self) -> Endpoint {
+        embedded::read_connection_file(self.dir.path()).unwrap()
+    }
+
+    /// A connection that may do anything, and the log, with a clock that is set.
+    pub(crate) async fn operator(&self) -> (Connection, Log) {
+        let connection =
+            Connection::connect(&self.endpoint(), ServiceRole::Operator).await.unwrap();
+        let deployment = deployment::open(&connection).await.unwrap();
+        let clock = LogClock::new();
+        eventually("log time", async || clock.compare(&connection).await.is_ok()).await;
+        let log = Log::open(&connection, &deployment, clock);
+        (connection, log)
+    }
+
+    /// The nats-server that runs now.
+    pub(crate) fn nats_pid(&self) -> Option<u32> {
+        let text = std::fs::read_to_string(self.pid_file()).ok()?;
+        text.trim().parse().ok().filter(|pid| is_running(*pid))
+    }
+
+    fn pid_file(&self) -> PathBuf {
+        self.dir.path().join("nats/server.pid")
+    }
+
+    /// A conversation as the log holds it, void events included, by `hansard replay`.
+    pub(crate) async fn replay(&self, conversation: &str) -> Vec<Replayed> {
+        let arguments = ["replay", conversation, "--json", "--data", &self.path()];
+        let output = run(&arguments, REPLAY_WITHIN).await;
+        let errors = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{errors}");
+        let text = String::from_utf8(output.stdout).unwrap();
+        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    }
+
+    /// The partition of a conversation, and the last seq in it.
+    pub(crate) async fn last_seq(log: &Log, conversation: &str) -> u64 {
+        let conversation: ConversationId = conversation.parse().unwrap();
+        log.last_seq(log.partition_of(conversation)).await.unwrap().0
+    }
+}
+
+impl Drop for DataDir {
+    /// The processes are dropped before their data; nats-server follows whoever started it, and is
+    /// given the moment that it needs, so that it does not write into a directory that is removed.
+    fn drop(&mut self) {
+        let deadline = Instant::now() + Duration::from_secs(5);
+        while self.nats_pid().is_some() && Instant::now() < deadline {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+}
+
+/// An address on which nothing listens now.
+pub(crate) fn free_port() -> SocketAddr {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
+}

@@ -1,0 +1,140 @@
+//! People and their devices.
+
+use std::net::SocketAddr;
+
+use serde_json::{Value, json};
+
+use super::{Http, Socket, direct, mint};
+
+/// Long enough; the same for all.
+const PASSWORD: &str = "correct horse battery";
+
+/// Somebody with an account.
+#[derive(Clone, Debug)]
+pub(crate) struct Person {
+    /// The handle.
+    pub(crate) handle: String,
+    /// The id.
+    pub(crate) user: String,
+}
+
+/// A person logged in on a device.
+#[derive(Clone, Debug)]
+pub(crate) struct Session {
+    /// Whose.
+    pub(crate) user: String,
+    /// On which device.
+    pub(crate) device: String,
+    /// The bearer token.
+    pub(crate) token: String,
+    /// The gateway it logged in at, with the token.
+    pub(crate) http: Http,
+}
+
+/// Creates an account.
+pub(crate) async fn sign_up(address: SocketAddr, handle: &str) -> Person {
+    let request = json!({"id": mint(), "handle": handle, "password": PASSWORD});
+    let user = Http::anonymous(address).post("/v1/users", &request).await;
+    Person { handle: handle.to_owned(), user: user["user"].as_str().unwrap().to_owned() }
+}
+
+/// Two people, a device each, and the id of their conversation.
+pub(crate) async fn couple(address: SocketAddr) -> (Session, Session, String) {
+    let (ana, ben) = tokio::join!(sign_up(address, "ana"), sign_up(address, "ben"));
+    let (ana, ben) = tokio::join!(ana.log_in(address), ben.log_in(address));
+    let conversation = direct(&ana.user, &ben.user);
+    (ana, ben, conversation)
+}
+
+impl Person {
+    /// Logs in on a new device.
+    pub(crate) async fn log_in(&self, address: SocketAddr) -> Session {
+        let request = json!({"handle": self.handle, "password": PASSWORD});
+        let opened = Http::anonymous(address).post("/v1/sessions", &request).await;
+        let field = |name: &str| opened[name].as_str().unwrap().to_owned();
+        assert_eq!(field("user"), self.user);
+        let token = field("token");
+        let http = Http { address, token: Some(token.clone()) };
+        Session { user: field("user"), device: field("device"), token, http }
+    }
+}
+
+impl Session {
+    /// The same session at another gateway.
+    pub(crate) fn at(&self, address: SocketAddr) -> Self {
+        Self { http: Http { address, ..self.http.clone() }, ..self.clone() }
+    }
+
+    /// A socket that has nothing, once it is caught up.
+    pub(crate) async fn connect(&self) -> Socket {
+        self.connect_with(json!({})).await
+    }
+
+    /// A socket that goes on from a cursor, once it is caught up.
+    pub(crate) async fn resume(&self, cursor: &str) -> Socket {
+        self.connect_with(json!({"cursor": cursor})).await
+    }
+
+    /// A socket whose `hello` has these fields too, once it is caught up.
+    pub(crate) async fn connect_with(&self, fields: Value) -> Socket {
+        let mut socket = Socket::open(self.http.address).await;
+        let mut hello = json!({"type": "hello", "token": self.token});
+        hello.as_object_mut().unwrap().extend(fields.as_object().unwrap().clone());
+        socket.send(&hello).await;
+        let welcome = socket.frame("a welcome", |frame| frame["type"] == "welcome").await;
+        assert_eq!(welcome["user"], *self.user);
+        assert_eq!(welcome["device"], *self.device);
+        socket.frame("synced", |frame| frame["type"] == "synced").await;
+        socket
+    }
+
+    /// Creates a group with these members besides this one; its id.
+    pub(crate) async fn create_group(&self, title: &str, members: &[&str]) -> String {
+        let request = json!({"id": mint(), "kind": "group", "title": title, "members": members});
+        let group = self.http.post("/v1/conversations", &request).await;
+        group["conversation"].as_str().unwrap().to_owned()
+    }
+
+    /// Stores an event over HTTP; its seq.
+    pub(crate) async fn store(&self, conversation: &str, event: &Value) -> u64 {
+        let path = format!("/v1/conversations/{conversation}/messages");
+        let sent = self.http.post(&path, &json!({"id": mint(), "event": event})).await;
+        sent["seq"].as_u64().unwrap()
+    }
+
+    /// Tries to store an event over HTTP; the code of the refusal.
+    pub(crate) async fn refused(&self, conversation: &str, event: &Value) -> String {
+        let path = format!("/v1/conversations/{conversation}/messages");
+        let body = json!({"id": mint(), "event": event});
+        let response = self.http.ask("POST", &path, Some(&body)).await;
+        assert!(response.status >= 400, "accepted: {event}");
+        response.code().to_owned()
+    }
+
+    /// The whole chain of a conversation, as this member sees it, page by page.
+    pub(crate) async fn events(&self, conversation: &str) -> Vec<Value> {
+        let mut all: Vec<Value> = Vec::new();
+        loop {
+            let after = all.last().map_or(0, super::seq_of);
+            let path = format!("/v1/conversations/{conversation}/events?after={after}&limit=500");
+            let page = self.http.get(&path).await;
+            all.extend(page["items"].as_array().unwrap().iter().cloned());
+            if page["more"] != true {
+                return all;
+            }
+        }
+    }
+
+    /// The newest page of messages, with the others folded in.
+    pub(crate) async fn messages(&self, conversation: &str) -> Vec<Value> {
+        let page = self.http.get(&format!("/v1/conversations/{conversation}/messages")).await;
+        page["items"].as_array().unwrap().clone()
+    }
+
+    /// The conversation in this person's inbox.
+    pub(crate) async fn in_inbox(&self, conversation: &str) -> Option<Value> {
+        let inbox = self.http.get("/v1/conversations").await;
+        let items = inbox["items"].as_array().unwrap();
+        items.iter().find(|item| item["conversation"] == conversation).cloned()
+    }
+}
