@@ -264,7 +264,8 @@ impl Engine {
             }
             self.store.commit(changes).await?;
             for (reply, id) in rim.replies.drain(..) {
-                drop(reply.send(Ok(id)));
+                // The caller may be gone: the send is in the outbox all the same.
+                let _ = reply.send(Ok(id));
             }
             for action in rest {
                 self.perform(rim, action);

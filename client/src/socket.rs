@@ -101,12 +101,9 @@ impl Socket {
     }
 
     /// Says goodbye, in the background and bounded.
-    pub(crate) fn close(mut self) -> impl Future<Output = ()> + Send + 'static {
-        async move {
-            // The other side may be gone: that is as good as an answer.
-            let _ = tokio::time::timeout(CLOSE_TIMEOUT, WebSocketStream::close(&mut self.0, None))
-                .await;
-        }
+    pub(crate) async fn close(mut self) {
+        // The other side may be gone: that is as good as an answer.
+        let _ = tokio::time::timeout(CLOSE_TIMEOUT, WebSocketStream::close(&mut self.0, None)).await;
     }
 }
 

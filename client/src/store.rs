@@ -1,6 +1,6 @@
 //! What survives a restart: the outbox, the cursor, and a cache of timelines.
 //!
-//! SQLite in WAL mode on a thread of its own, behind a bounded queue. One turn of the engine is
+//! `SQLite` in WAL mode on a thread of its own, behind a bounded queue. One turn of the engine is
 //! one transaction, so a cursor is never ahead of the events it covers. Only a transaction with a
 //! promise in it (a send that joins the outbox) waits for the disk; the others are consistent
 //! after a power cut and come again from the server.
@@ -213,7 +213,7 @@ impl Store {
     }
 }
 
-/// Creates the file for its owner alone before SQLite opens it (its -wal and -shm inherit that).
+/// Creates the file for its owner alone before `SQLite` opens it (its -wal and -shm inherit that).
 fn make_private(path: &Path) -> std::io::Result<()> {
     let mut options = std::fs::OpenOptions::new();
     options.create(true).append(true);
