@@ -17,7 +17,7 @@ pub enum FrameRef {
 }
 
 /// A frame from a client. An object with a `type`; every frame may carry a `ref`.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Serialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub enum ClientFrame {
     /// The first frame.
@@ -128,10 +128,71 @@ pub struct Outline {
     pub reference: Option<FrameRef>,
 }
 
+/// The text is not a frame of this version.
+#[derive(Debug, thiserror::Error)]
+pub enum ParseFrameError {
+    /// No JSON object with a `type`, or a field is missing or of the wrong type.
+    #[error("not a frame: {0}")]
+    Bad(#[from] serde_json::Error),
+    /// The `type` is not known.
+    #[error("the type is not known")]
+    UnknownType,
+}
+
 impl ClientFrame {
+    /// Reads a frame. The type is read first and the rest as that type, because the stored event
+    /// is to stay text.
+    ///
+    /// # Errors
+    /// [`ParseFrameError`]; [`Outline`] may still find the `ref`.
+    pub fn parse(text: &str) -> Result<Self, ParseFrameError> {
+        #[derive(Deserialize)]
+        struct Typing {
+            conversation: ConversationId,
+        }
+        #[derive(Deserialize)]
+        struct Watch {
+            #[serde(default)]
+            users: Vec<UserId>,
+            #[serde(default)]
+            conversations: Vec<ConversationId>,
+        }
+        #[derive(Deserialize)]
+        struct State {
+            state: Presence,
+        }
+        let outline: Outline = serde_json::from_str(text)?;
+        Ok(match outline.kind.as_deref() {
+            Some("hello") => Self::Hello(serde_json::from_str(text)?),
+            Some("send") => Self::Send(serde_json::from_str(text)?),
+            Some("receipt") => Self::Receipt(serde_json::from_str(text)?),
+            Some("typing") => {
+                let Typing { conversation } = serde_json::from_str(text)?;
+                Self::Typing { conversation }
+            }
+            Some("watch") => {
+                let Watch { users, conversations } = serde_json::from_str(text)?;
+                Self::Watch { users, conversations }
+            }
+            Some("presence") => {
+                let State { state } = serde_json::from_str(text)?;
+                Self::Presence { state }
+            }
+            Some("ping") => Self::Ping { reference: outline.reference },
+            Some(_) | None => return Err(ParseFrameError::UnknownType),
+        })
+    }
+
     /// The `type` of every frame that this version knows.
     pub const TYPES: [&'static str; 7] =
         ["hello", "send", "receipt", "typing", "watch", "presence", "ping"];
+}
+
+impl<'de> Deserialize<'de> for ClientFrame {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = Box::<RawValue>::deserialize(deserializer)?;
+        Self::parse(text.get()).map_err(serde::de::Error::custom)
+    }
 }
 
 #[cfg(test)]

@@ -13,7 +13,7 @@ use crate::error::ErrorBody;
 use crate::http::{Conversation, User};
 
 /// A frame from the server. An object with a `type`; unknown ones are to be ignored.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Serialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub enum ServerFrame {
     /// The answer to `hello`.
@@ -75,8 +75,97 @@ pub enum ServerFrame {
         cursor: Option<String>,
     },
     /// A type that this version does not know.
-    #[serde(other, skip_serializing)]
+    #[serde(skip)]
     Unknown,
+}
+
+impl ServerFrame {
+    /// Reads a frame; the type first, because bodies stay text.
+    ///
+    /// # Errors
+    /// When it is no JSON object with a `type`, or a field is missing or of the wrong type. A type
+    /// that is not known is no error: [`ServerFrame::Unknown`].
+    pub fn parse(text: &str) -> Result<Self, serde_json::Error> {
+        #[derive(Deserialize)]
+        struct Kind<'a> {
+            #[serde(rename = "type", borrow)]
+            kind: std::borrow::Cow<'a, str>,
+        }
+        let Kind { kind } = serde_json::from_str(text)?;
+        if kind == "event" {
+            return Ok(Self::Event(serde_json::from_str(text)?));
+        }
+        if kind == "conversation" {
+            return Ok(Self::Conversation(serde_json::from_str(text)?));
+        }
+        Ok(serde_json::from_str::<Plain>(text)?.into())
+    }
+}
+
+impl<'de> Deserialize<'de> for ServerFrame {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = Box::<RawValue>::deserialize(deserializer)?;
+        Self::parse(text.get()).map_err(serde::de::Error::custom)
+    }
+}
+
+/// The frames without bodies, which serde can read by their tag.
+#[derive(Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+enum Plain {
+    Welcome(Welcome),
+    Ack(Ack),
+    Error(ErrorBody),
+    User(User),
+    Gap {
+        conversation: ConversationId,
+        from: Seq,
+        to: Seq,
+    },
+    Synced(Synced),
+    Cursor {
+        cursor: String,
+    },
+    Typing {
+        conversation: ConversationId,
+        user: UserId,
+    },
+    Drain {
+        after_ms: u64,
+        #[serde(default)]
+        url: Option<String>,
+    },
+    Ok {
+        #[serde(rename = "ref", default)]
+        reference: Option<FrameRef>,
+    },
+    Pong {
+        #[serde(rename = "ref", default)]
+        reference: Option<FrameRef>,
+        #[serde(default)]
+        cursor: Option<String>,
+    },
+    #[serde(other)]
+    Unknown,
+}
+
+impl From<Plain> for ServerFrame {
+    fn from(plain: Plain) -> Self {
+        match plain {
+            Plain::Welcome(welcome) => Self::Welcome(welcome),
+            Plain::Ack(ack) => Self::Ack(ack),
+            Plain::Error(error) => Self::Error(error),
+            Plain::User(user) => Self::User(user),
+            Plain::Gap { conversation, from, to } => Self::Gap { conversation, from, to },
+            Plain::Synced(synced) => Self::Synced(synced),
+            Plain::Cursor { cursor } => Self::Cursor { cursor },
+            Plain::Typing { conversation, user } => Self::Typing { conversation, user },
+            Plain::Drain { after_ms, url } => Self::Drain { after_ms, url },
+            Plain::Ok { reference } => Self::Ok { reference },
+            Plain::Pong { reference, cursor } => Self::Pong { reference, cursor },
+            Plain::Unknown => Self::Unknown,
+        }
+    }
 }
 
 /// `welcome`

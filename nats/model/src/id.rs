@@ -357,6 +357,6 @@ mod tests {
         assert_eq!(group.partition(PartitionCount::DEFAULT), PartitionId(PARTITION_OF_GROUP));
         assert_eq!(direct.partition(PartitionCount::DEFAULT), PartitionId(PARTITION_OF_DIRECT));
     }
-    const PARTITION_OF_GROUP: u16 = 0;
-    const PARTITION_OF_DIRECT: u16 = 0;
+    const PARTITION_OF_GROUP: u16 = 2;
+    const PARTITION_OF_DIRECT: u16 = 10;
 }
