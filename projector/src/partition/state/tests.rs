@@ -4,11 +4,12 @@ use hansard_model::query::{
     Page, QueryError,
 };
 use hansard_model::{DeviceId, GroupId, MessageId, Role, envelope};
-use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::*;
 use crate::queries::{Answer, Request, entry_of};
+
+mod properties;
 
 const ANA: u8 = 1;
 const BEN: u8 = 2;
@@ -482,156 +483,4 @@ fn changed_names_what_changed_after_a_position_and_pages() {
         }
     }
     assert_eq!((found, after), (190, 199));
-}
-
-/// An event of a small world: 2 conversations, 4 people, references to earlier seqs.
-fn any_record(seq: u64) -> impl Strategy<Value = Record<Bytes>> {
-    let person = || 1u8..5;
-    let target = 1..seq.max(2);
-    let event = prop_oneof![
-        4 => (person(), prop::collection::vec(person(), 0..3)).prop_map(|(_, of)| {
-            let of: Vec<UserId> = of.into_iter().map(user).collect();
-            json!({"kind": "message", "text": "t", "mentions": of})
-        }),
-        1 => target.clone().prop_map(|root| json!({"kind": "message", "text": "t", "thread": root})),
-        2 => (target.clone(), person()).prop_map(|(target, of)| {
-            json!({"kind": "edit", "target": target, "text": "e", "mentions": [user(of)]})
-        }),
-        1 => target.clone().prop_map(|target| json!({"kind": "delete", "target": target})),
-        2 => (target.clone(), prop::sample::select(vec!["add", "remove"])).prop_map(|(target, op)| {
-            json!({"kind": "reaction", "target": target, "emoji": "x", "op": op})
-        }),
-        1 => (target, prop::sample::select(vec!["add", "remove"])).prop_map(|(target, op)| {
-            json!({"kind": "pin", "target": target, "op": op})
-        }),
-        1 => person().prop_map(|other| create(&[other])),
-        3 => (person(), prop::sample::select(vec!["add", "remove", "leave"]))
-            .prop_map(|(whom, op)| member(whom, op)),
-        1 => Just(json!({"kind": "title", "title": "t"})),
-        1 => Just(json!({"kind": "settings", "history": "all"})),
-    ];
-    (event, person(), any::<bool>(), 0u8..10).prop_map(move |(event, sender, is_group, fate)| {
-        let is_meta =
-            ["create", "member", "title", "settings"].iter().any(|kind| event["kind"] == *kind);
-        // Only the author edits: who sends what is a function of the message.
-        let author = |seq: u64| 1 + (seq % 4) as u8;
-        let sender = match event["kind"].as_str() {
-            Some("message") => author(seq),
-            Some("edit") => author(event["target"].as_u64().expect("a seq")),
-            _ => sender,
-        };
-        let conversation = if is_group || is_meta { group() } else { direct() };
-        match fate {
-            0 => void(record(seq, conversation, sender, &event)),
-            1 => raw_record(seq, conversation, EventClass::Msg, "{}"),
-            _ => record(seq, conversation, sender, &event),
-        }
-    })
-}
-
-fn any_log() -> impl Strategy<Value = Vec<Record<Bytes>>> {
-    (0u64..60).prop_flat_map(|len| (1..=len).map(any_record).collect::<Vec<_>>())
-}
-
-/// What anybody can see of a state.
-fn everything(state: &State) -> String {
-    let mut seen = String::new();
-    for conversation in [group(), direct()] {
-        for reader in 1..5 {
-            let page = events(state, conversation, reader);
-            seen += &format!("{:?}", page.map(|page| serde_json::to_string(&page).expect("json")));
-            let request = messages_request(conversation, reader, Anchor::Newest);
-            let page = self::page(state, Request::Messages(request));
-            seen += &format!("{:?}", page.map(|page| serde_json::to_string(&page).expect("json")));
-            let entry = entry_of(state, conversation, user(reader));
-            seen += &serde_json::to_string(&entry).expect("json");
-        }
-    }
-    seen
-}
-
-/// Mentions of unread messages, counted anew from what the reader sees of the messages now.
-fn mentions_recounted(state: &State, conversation: ConversationId, reader: u8) -> u64 {
-    let record = entry(state, conversation, reader).member;
-    let slot = state.directory.conversation(conversation).expect("known");
-    let chain = state.history.chain(slot).expect("known");
-    let view = crate::history::View { reader: user(reader), from: Seq::ZERO, to: None };
-    let count = chain
-        .listed()
-        .newest(1_000)
-        .positions
-        .into_iter()
-        .map(|position| chain.listed_item(position, view))
-        .filter(|item| item.seq > record.read)
-        .filter(|item| {
-            let body: Value = serde_json::from_str(item.body.get()).expect("json");
-            let is_own = body["sender"] == json!(user(reader));
-            let of = body["event"]["mentions"].as_array().cloned().unwrap_or_default();
-            !is_own && of.contains(&json!(user(reader)))
-        })
-        .count();
-    count as u64
-}
-
-proptest! {
-    #![proptest_config(ProptestConfig::with_cases(200))]
-
-    #[test]
-    fn a_log_applied_twice_or_from_any_prefix_gives_the_same_state(
-        log in any_log(),
-        cuts in prop::collection::vec(any::<prop::sample::Index>(), 0..4),
-    ) {
-        let mut once = State::default();
-        for record in &log {
-            once.apply(record.clone());
-        }
-        // Deliver it in pieces, each beginning at or before the end of the one before.
-        let mut again = State::default();
-        let mut ends: Vec<usize> = cuts.iter().map(|cut| cut.index(log.len() + 1)).collect();
-        ends.push(log.len());
-        for end in ends {
-            let from = (again.applied().0 as usize / 2).min(end);
-            for record in &log[from..end] {
-                again.apply(record.clone());
-            }
-        }
-        for record in &log {
-            prop_assert!(matches!(again.apply(record.clone()), Applied::Seen));
-        }
-        prop_assert_eq!(&once, &again);
-        prop_assert_eq!(everything(&once), everything(&again));
-    }
-
-    #[test]
-    fn every_chain_is_complete_and_every_count_can_be_recounted(log in any_log()) {
-        let mut state = State::default();
-        let mut follows = Seq::ZERO;
-        for record in &log {
-            if let Applied::Event(event) = state.apply(record.clone()) {
-                prop_assert_eq!(event.follows, follows);
-                follows = event.seq;
-            }
-        }
-        for conversation in [group(), direct()] {
-            let Some((slot, folded)) = state.find(conversation) else { continue };
-            let chain = state.history.chain(slot).expect("a chain");
-            let mut prev = Seq::ZERO;
-            let valid: Vec<Seq> = log
-                .iter()
-                .filter(|record| record.conversation == conversation && !record.is_void())
-                .map(|record| record.seq)
-                .collect();
-            for (position, seq) in valid.iter().enumerate() {
-                let entry = chain.entry(position);
-                prop_assert_eq!((entry.seq, entry.prev), (*seq, prev));
-                prev = *seq;
-            }
-            prop_assert_eq!((chain.len(), folded.last), (valid.len(), prev));
-            for reader in 1..5 {
-                if let Some(member) = folded.member(user(reader)).filter(|member| member.record.role.is_some()) {
-                    prop_assert_eq!(member.record.mentions, mentions_recounted(&state, conversation, reader));
-                }
-            }
-        }
-    }
 }
