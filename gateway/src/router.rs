@@ -1,0 +1,419 @@
+//! Who gets what: the connections of this gateway, and the members of groups among them.
+//!
+//! One lock guards the positions of the live feed and the rosters together, so that attaching,
+//! delivering and reading a cursor are each one step in the same order. Nothing is awaited and
+//! nothing is read from elsewhere under it; delivery is a loop of cheap pushes of shared frames.
+//!
+//! Invariant: an event of a group goes to those who are members at its `seq`: the removed get the
+//! removing event as their last, the added get the adding event as their first.
+
+mod change;
+mod drain;
+mod link;
+mod roster;
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use hansard_model::{ConversationId, DeviceId, PartitionCount, PartitionId, Seq, UserId};
+use hansard_nats::live::LiveEvent;
+use hansard_protocol::ServerFrame;
+use tokio::sync::{Semaphore, watch};
+
+use crate::cursor::Cursor;
+use crate::frame::Frame;
+use crate::heartbeat::Wheel;
+use crate::metrics::delivery as metrics;
+use crate::outbox::Outbox;
+use crate::resume::READS_MAX;
+use crate::typing::Typing;
+
+pub(crate) use self::change::{Change, is_meta};
+pub(crate) use self::link::{Attachment, Link, PageBehind};
+use self::roster::{Passed, User};
+
+/// Connections a device may hold.
+pub(crate) const CONNECTIONS_PER_DEVICE_MAX: usize = 8;
+
+/// Why a connection was not attached.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum AttachError {
+    /// The device holds as many as it may.
+    #[error("the device holds {CONNECTIONS_PER_DEVICE_MAX} connections already")]
+    TooManyConnections,
+    /// It is not known yet where the live feed stands.
+    #[error("the live feed is not there yet")]
+    NotReady,
+    /// The gateway is about to stop.
+    #[error("this gateway is about to stop")]
+    Draining,
+}
+
+/// What the router made of a live event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Taken {
+    /// It went to whom it concerns.
+    Delivered,
+    /// It was delivered before.
+    Repeated,
+    /// Events after this position are missing before it; it was not delivered.
+    Hole(Seq),
+    /// It is not known where the feed stands; it was not delivered.
+    Unplaced,
+}
+
+/// The connections of this gateway.
+pub(crate) struct Router {
+    state: Mutex<State>,
+    partitions: PartitionCount,
+    epoch: u64,
+    ready: watch::Sender<bool>,
+    /// How many connections are attached; for the drain.
+    attached: watch::Sender<usize>,
+    /// Pings, deadlines and cursors of all connections.
+    pub(crate) wheel: Wheel,
+    /// What clients type.
+    pub(crate) typing: Typing,
+    /// Places for the reads of catch-ups.
+    pub(crate) reads: Semaphore,
+}
+
+struct State {
+    /// By partition: everything up to here was delivered. `None`: not known yet.
+    positions: Vec<Option<Seq>>,
+    users: HashMap<UserId, User>,
+    rosters: HashMap<ConversationId, Vec<Arc<Link>>>,
+    watchers: HashMap<ConversationId, Vec<Arc<Link>>>,
+    passed: Passed,
+    draining: bool,
+}
+
+impl Router {
+    /// A router without connections, for a log of `epoch`.
+    pub(crate) fn new(partitions: PartitionCount, epoch: u64) -> Self {
+        Self {
+            state: Mutex::new(State {
+                positions: vec![None; usize::from(partitions.get())],
+                users: HashMap::new(),
+                rosters: HashMap::new(),
+                watchers: HashMap::new(),
+                passed: Passed::default(),
+                draining: false,
+            }),
+            partitions,
+            epoch,
+            ready: watch::Sender::new(false),
+            attached: watch::Sender::new(0),
+            wheel: Wheel::new(),
+            typing: Typing::new(),
+            reads: Semaphore::new(READS_MAX),
+        }
+    }
+
+    /// How many partitions the log has.
+    pub(crate) fn partitions(&self) -> PartitionCount {
+        self.partitions
+    }
+
+    /// The epoch of the log.
+    pub(crate) fn epoch(&self) -> u64 {
+        self.epoch
+    }
+
+    /// By partition: everything up to here was delivered (0 where that is not known yet).
+    pub(crate) fn positions(&self) -> Vec<Seq> {
+        self.lock().known_positions()
+    }
+
+    /// Whether the position of every partition is known.
+    pub(crate) fn is_ready(&self) -> bool {
+        *self.ready.borrow()
+    }
+
+    /// Waits until [`Router::is_ready`].
+    pub(crate) async fn ready(&self) {
+        // The sender is part of self: it is not gone.
+        let _ = self.ready.subscribe().wait_for(|ready| *ready).await;
+    }
+
+    /// The position of a partition, if it is known.
+    pub(crate) fn position(&self, partition: PartitionId) -> Option<Seq> {
+        self.lock().positions.get(partition.index()).copied().flatten()
+    }
+
+    /// Notes that there is nothing more in a partition up to `seq`. Never goes back.
+    pub(crate) fn advance(&self, partition: PartitionId, seq: Seq) {
+        let mut state = self.lock();
+        if let Some(position) = state.positions.get_mut(partition.index()) {
+            *position = Some(position.map_or(seq, |at| at.max(seq)));
+        }
+        if state.positions.iter().all(Option::is_some) {
+            self.ready.send_if_modified(|ready| !std::mem::replace(ready, true));
+        }
+    }
+
+    /// The position of a partition is not to be relied on any more: where it stands is asked anew.
+    pub(crate) fn forget_position(&self, partition: PartitionId) {
+        if let Some(position) = self.lock().positions.get_mut(partition.index()) {
+            *position = None;
+        }
+        self.ready.send_replace(false);
+    }
+
+    /// Whether the connection has a cursor.
+    pub(crate) fn is_synced(&self, link: &Link) -> bool {
+        link.cursor(String::new).is_some()
+    }
+
+    /// Takes the next live event: delivers it if it is the next, and says so if it is not.
+    pub(crate) fn take(&self, event: &LiveEvent, change: Option<&Change>) -> Taken {
+        let partition = event.conversation.partition(self.partitions).index();
+        let mut state = self.lock();
+        match state.positions.get(partition).copied().flatten() {
+            None => return Taken::Unplaced,
+            Some(position) if event.seq <= position => {
+                metrics::live_repeated();
+                return Taken::Repeated;
+            }
+            Some(position) if event.follows > position => return Taken::Hole(position),
+            Some(_) => {}
+        }
+        metrics::live_event();
+        state.deliver(event, change);
+        state.positions[partition] = Some(event.seq);
+        Taken::Delivered
+    }
+
+    /// Delivers an event from a repair, whatever it follows; one that was delivered is dropped.
+    pub(crate) fn take_repaired(&self, event: &LiveEvent, change: Option<&Change>) {
+        let partition = event.conversation.partition(self.partitions).index();
+        let mut state = self.lock();
+        if state.positions.get(partition).copied().flatten().is_some_and(|at| event.seq > at) {
+            metrics::live_event();
+            state.deliver(event, change);
+            state.positions[partition] = Some(event.seq);
+        }
+    }
+
+    /// Attaches a connection at the feed's position. Until its catch-up is planned, live events
+    /// are only noted for it. `welcome` becomes its first frame.
+    ///
+    /// # Errors
+    /// [`AttachError`]; nothing was pushed then.
+    pub(crate) fn attach(
+        self: &Arc<Self>,
+        user: UserId,
+        device: DeviceId,
+        outbox: Arc<Outbox>,
+        background: bool,
+        welcome: Option<Frame>,
+    ) -> Result<Attachment, AttachError> {
+        if !self.is_ready() {
+            return Err(AttachError::NotReady);
+        }
+        let mut state = self.lock();
+        if state.draining {
+            return Err(AttachError::Draining);
+        }
+        let held = state.users.get(&user).map_or(0, |user| user.connections_of(device));
+        if held >= CONNECTIONS_PER_DEVICE_MAX {
+            return Err(AttachError::TooManyConnections);
+        }
+        if let Some(welcome) = welcome {
+            outbox.push(welcome);
+        }
+        let link = Arc::new(Link::new(user, device, outbox, background));
+        let from = state.passed.join();
+        state.attach(&link);
+        drop(state);
+        metrics::identified();
+        self.attached.send_modify(|count| *count += 1);
+        Ok(Attachment::new(link, self.clone(), from))
+    }
+
+    fn detach(&self, link: &Arc<Link>, joining: bool) {
+        let mut state = self.lock();
+        state.detach(link);
+        if joining {
+            state.passed.leave();
+        }
+        drop(state);
+        metrics::departed();
+        self.attached.send_modify(|count| *count = count.saturating_sub(1));
+    }
+
+    /// Whether the user has a connection here.
+    pub(crate) fn has_user(&self, user: UserId) -> bool {
+        self.lock().users.contains_key(&user)
+    }
+
+    /// Whether a user with a connection here is in the conversation, as of the feed's position.
+    pub(crate) fn is_member(&self, user: UserId, conversation: ConversationId) -> bool {
+        if !conversation.is_group() {
+            return conversation.other(user).is_some();
+        }
+        self.lock().users.get(&user).is_some_and(|user| user.is_member(conversation))
+    }
+
+    /// The users with a connection here who are in the conversation.
+    pub(crate) fn members_here(&self, conversation: ConversationId) -> Vec<UserId> {
+        let state = self.lock();
+        let mut users: Vec<UserId> = match conversation {
+            ConversationId::Direct(x, y) => {
+                [x, y].into_iter().filter(|user| state.users.contains_key(user)).collect()
+            }
+            ConversationId::Group(_) => {
+                let roster = state.rosters.get(&conversation).into_iter().flatten();
+                roster.map(|link| link.user).collect()
+            }
+        };
+        users.sort_unstable();
+        users.dedup();
+        users
+    }
+
+    /// Pushes a frame to all connections of a user.
+    pub(crate) fn send_to_user(&self, user: UserId, frame: &Frame) {
+        if let Some(user) = self.lock().users.get(&user) {
+            for link in &user.links {
+                link.outbox.push(frame.clone());
+            }
+        }
+    }
+
+    /// Ends all connections of a device with a close code, after what waits was written.
+    pub(crate) fn close_device(&self, user: UserId, device: DeviceId, code: u16) {
+        if let Some(user) = self.lock().users.get(&user) {
+            for link in user.links.iter().filter(|link| link.device == device) {
+                // Nothing that waits is owed to a device that may no longer read.
+                link.outbox.abort(code, "the session is over");
+            }
+        }
+    }
+
+    /// Replaces the conversations whose typing a connection wants to see.
+    pub(crate) fn watch(&self, link: &Arc<Link>, conversations: &[ConversationId]) {
+        self.lock().watch(link, conversations);
+    }
+
+    /// Tells those who watch a conversation that somebody types: members, but not the author.
+    pub(crate) fn typing(&self, conversation: ConversationId, author: UserId) {
+        let state = self.lock();
+        let Some(watchers) = state.watchers.get(&conversation) else { return };
+        let mut frame = None;
+        for link in watchers {
+            let member = match conversation {
+                ConversationId::Direct(..) => conversation.other(link.user).is_some(),
+                ConversationId::Group(_) => {
+                    state.users.get(&link.user).is_some_and(|user| user.is_member(conversation))
+                }
+            };
+            // It is worth nothing later: a connection with a backlog goes without.
+            if member && link.user != author && link.outbox.backlog() == 0 {
+                let frame = frame.get_or_insert_with(|| {
+                    Frame::server(&ServerFrame::Typing { conversation, user: author })
+                });
+                link.outbox.push(frame.clone());
+            }
+        }
+    }
+
+    /// Makes a frame of the connection's cursor and pushes it, in one step with the feed: the
+    /// cursor covers exactly what was pushed before it. The cursor is `None` before `synced`.
+    pub(crate) fn push_with_cursor(
+        &self,
+        link: &Link,
+        frame: impl FnOnce(Option<String>) -> ServerFrame,
+    ) {
+        let state = self.lock();
+        let cursor = link.cursor(|| self.cursor_of(&state));
+        link.outbox.push(Frame::server(&frame(cursor)));
+    }
+
+    /// Ends the catch-up: from here on the connection has a cursor of its own (or keeps `frozen`,
+    /// when something is missing), which `frame` gets.
+    pub(crate) fn push_synced(
+        &self,
+        link: &Link,
+        frozen: Option<String>,
+        frame: impl FnOnce(String) -> ServerFrame,
+    ) {
+        let state = self.lock();
+        link.synced(frozen);
+        link.settle(|conversation| state.known_position(conversation.partition(self.partitions)));
+        let cursor = link.cursor(|| self.cursor_of(&state)).unwrap_or_default();
+        link.outbox.push(Frame::server(&frame(cursor)));
+    }
+
+    /// Ends the catch-up of a connection without a socket: what is in its outbox, and a last
+    /// frame with the cursor that covers exactly this.
+    pub(crate) fn finish(
+        &self,
+        link: &Link,
+        frozen: Option<String>,
+        frame: impl FnOnce(String) -> ServerFrame,
+    ) -> Vec<Frame> {
+        let state = self.lock();
+        let mut frames = std::collections::VecDeque::new();
+        link.outbox.take(&mut frames);
+        let cursor = frozen.unwrap_or_else(|| self.cursor_of(&state));
+        frames.push_back(Frame::server(&frame(cursor)));
+        frames.into()
+    }
+
+    /// Forgets of a connection's catch-up what the feed has passed.
+    pub(crate) fn settle(&self, link: &Link) {
+        let state = self.lock();
+        link.settle(|conversation| state.known_position(conversation.partition(self.partitions)));
+    }
+
+    fn cursor_of(&self, state: &State) -> String {
+        Cursor { epoch: self.epoch, positions: state.known_positions() }.to_text()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // Every step leaves the state whole, and a panic in one is a fault of that step alone.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn known_positions(&self) -> Vec<Seq> {
+        self.positions.iter().map(|position| position.unwrap_or(Seq::ZERO)).collect()
+    }
+
+    fn known_position(&self, partition: PartitionId) -> Seq {
+        self.positions.get(partition.index()).copied().flatten().unwrap_or(Seq::ZERO)
+    }
+
+    fn deliver(&mut self, event: &LiveEvent, change: Option<&Change>) {
+        let mut frame = None;
+        match event.conversation {
+            ConversationId::Direct(x, y) => {
+                let others = [Some(x), (y != x).then_some(y)];
+                for user in others.into_iter().flatten().filter_map(|id| self.users.get(&id)) {
+                    for link in &user.links {
+                        link.live(event, &mut frame);
+                    }
+                }
+            }
+            ConversationId::Group(_) => {
+                self.passed.note(event.conversation, event.seq);
+                if let Some(Change::Added(users)) = change {
+                    for user in users {
+                        self.set_member(*user, event.conversation, true, event.seq);
+                    }
+                }
+                for link in self.rosters.get(&event.conversation).into_iter().flatten() {
+                    link.live(event, &mut frame);
+                }
+                if let Some(Change::Removed(user)) = change {
+                    self.set_member(*user, event.conversation, false, event.seq);
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,110 @@
+//! What a group's event does to its roster, read from the event itself.
+
+use hansard_model::event::MemberOp;
+use hansard_model::{Envelope, Event, UserId};
+
+/// A change of a roster.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Change {
+    /// These are members from this event on.
+    Added(Vec<UserId>),
+    /// This one is none after this event.
+    Removed(UserId),
+}
+
+/// How an event's kind begins in the log: payloads are stored without white space.
+const KIND: &str = r#""kind":""#;
+/// The kinds of the meta subject.
+const META_KINDS: [&str; 4] = ["create\"", "member\"", "title\"", "settings\""];
+
+/// Whether the payload may be that of a meta event: a cheap look that never misses one. Text of a
+/// message cannot look so, because quotes in it are escaped; an application's `data` can.
+pub(crate) fn is_meta(payload: &[u8]) -> bool {
+    let Ok(text) = std::str::from_utf8(payload) else { return false };
+    text.match_indices(KIND).any(|(at, _)| {
+        let kind = &text[at + KIND.len()..];
+        META_KINDS.iter().any(|meta| kind.starts_with(meta))
+    })
+}
+
+impl Change {
+    /// The change in the payload of a group's event; `None` for every other event.
+    pub(crate) fn of(payload: &[u8]) -> Option<Self> {
+        if !is_meta(payload) {
+            return None;
+        }
+        // One that cannot be read is parked by the projector and changes nothing for anybody.
+        let envelope = Envelope::decode(payload).ok()?;
+        match envelope.event {
+            Event::Create(create) => {
+                let mut users = create.members;
+                users.push(envelope.sender);
+                users.sort_unstable();
+                users.dedup();
+                Some(Self::Added(users))
+            }
+            Event::Member(member) => match member.op {
+                MemberOp::Add => Some(Self::Added(vec![member.user])),
+                MemberOp::Remove | MemberOp::Leave => Some(Self::Removed(member.user)),
+                MemberOp::Role => None,
+            },
+            Event::Message(_)
+            | Event::Edit(_)
+            | Event::Delete(_)
+            | Event::Reaction(_)
+            | Event::Pin(_)
+            | Event::Title(_)
+            | Event::Settings(_) => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use hansard_model::event::Draft;
+    use hansard_model::{DeviceId, MessageId, envelope};
+
+    use super::*;
+
+    fn user(byte: u8) -> UserId {
+        UserId::from_entropy([byte; 20])
+    }
+
+    fn stored(event: &str) -> String {
+        let draft = Draft::parse(event).expect("valid");
+        envelope::encode(MessageId::new(1, [0; 10]), user(1), DeviceId::from_entropy([1; 20]), &draft)
+    }
+
+    #[test]
+    fn rosters_change_by_creation_and_membership() {
+        let create = format!(r#"{{"kind":"create","members":["{}"]}}"#, user(2));
+        assert_eq!(
+            Change::of(stored(&create).as_bytes()),
+            Some(Change::Added(vec![user(1), user(2)]))
+        );
+        for (op, change) in [
+            ("add", Some(Change::Added(vec![user(2)]))),
+            ("remove", Some(Change::Removed(user(2)))),
+            ("leave", Some(Change::Removed(user(2)))),
+        ] {
+            // `data` sorts before `kind`: the kind is not always the first field.
+            let event = format!(
+                r#"{{"data":{{"x":1}},"kind":"member","op":"{op}","user":"{}"}}"#,
+                user(2)
+            );
+            assert_eq!(Change::of(stored(&event).as_bytes()), change, "{op}");
+        }
+    }
+
+    #[test]
+    fn a_message_that_quotes_a_change_is_none() {
+        let text = format!(r#"{{"kind":"message","text":"\"kind\":\"member\" {}"}}"#, user(2));
+        assert!(!is_meta(stored(&text).as_bytes()));
+        let data = format!(
+            r#"{{"data":{{"kind":"member","op":"remove","user":"{}"}},"kind":"message","text":"x"}}"#,
+            user(2)
+        );
+        assert!(is_meta(stored(&data).as_bytes()));
+        assert_eq!(Change::of(stored(&data).as_bytes()), None);
+    }
+}
