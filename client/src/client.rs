@@ -228,4 +228,9 @@ impl Updates {
     pub async fn next(&mut self) -> Option<Update> {
         self.0.recv().await
     }
+
+    /// The next update if there is one now.
+    pub fn try_next(&mut self) -> Option<Update> {
+        self.0.try_recv().ok()
+    }
 }

@@ -103,7 +103,8 @@ impl Socket {
     /// Says goodbye, in the background and bounded.
     pub(crate) async fn close(mut self) {
         // The other side may be gone: that is as good as an answer.
-        let _ = tokio::time::timeout(CLOSE_TIMEOUT, WebSocketStream::close(&mut self.0, None)).await;
+        let _ =
+            tokio::time::timeout(CLOSE_TIMEOUT, WebSocketStream::close(&mut self.0, None)).await;
     }
 }
 

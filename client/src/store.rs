@@ -24,7 +24,10 @@ const JOBS_MAX: usize = 64;
 /// Events cached of each conversation; older ones are read from the server.
 const CACHED_EVENTS_MAX: u32 = 500;
 
-type Job = Box<dyn FnOnce(&mut Connection) + Send>;
+enum Job {
+    Run(Box<dyn FnOnce(&mut Connection) + Send>),
+    Close(oneshot::Sender<()>),
+}
 
 /// A store. Clones share it; it closes when the last one is gone.
 #[derive(Clone, Debug)]
@@ -87,6 +90,17 @@ impl Store {
         Self { jobs: None }
     }
 
+    /// Writes what is left and lets go of the file: it can be moved or opened when this returns.
+    /// Every clone is closed.
+    pub async fn close(self) {
+        let Some(jobs) = &self.jobs else { return };
+        let (done, closed) = oneshot::channel();
+        if jobs.send(Job::Close(done)).await.is_ok() {
+            // The thread answers when the file is closed, or is gone already.
+            let _ = closed.await;
+        }
+    }
+
     async fn start(
         open: impl FnOnce() -> Result<Connection, StoreError> + Send + 'static,
     ) -> Result<Self, StoreError> {
@@ -100,7 +114,14 @@ impl Store {
             };
             if opened.send(Ok(())).is_ok() {
                 while let Some(job) = queue.blocking_recv() {
-                    job(&mut connection);
+                    match job {
+                        Job::Run(job) => job(&mut connection),
+                        Job::Close(done) => {
+                            drop(connection);
+                            let _ = done.send(());
+                            return;
+                        }
+                    }
                 }
             }
         };
@@ -115,7 +136,7 @@ impl Store {
     ) -> Result<Option<T>, StoreError> {
         let Some(jobs) = &self.jobs else { return Ok(None) };
         let (done, outcome) = oneshot::channel();
-        let job: Job = Box::new(move |connection| drop(done.send(job(connection))));
+        let job = Job::Run(Box::new(move |connection| drop(done.send(job(connection)))));
         jobs.send(job).await.map_err(|_| StoreError::Closed)?;
         outcome.await.map_err(|_| StoreError::Closed)?.map(Some)
     }

@@ -1,0 +1,140 @@
+//! What a person types.
+
+/// A line of input.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Input {
+    /// Not a command: a message to the open conversation.
+    Say(String),
+    /// `/help`
+    Help,
+    /// `/quit`
+    Quit,
+    /// `/inbox`
+    Inbox,
+    /// `/open <handle, number or title>`
+    Open(String),
+    /// `/group <title> <handle>...`
+    Group(String, Vec<String>),
+    /// `/add <handle>...`
+    Add(Vec<String>),
+    /// `/remove <handle>`
+    Remove(String),
+    /// `/leave`
+    Leave,
+    /// `/members`
+    Members,
+    /// `/title <title>`
+    Title(String),
+    /// `/edit <text>`: the own last message.
+    Edit(String),
+    /// `/delete`: the own last message.
+    Delete,
+    /// `/react <emoji>`: to the last message.
+    React(String),
+    /// Nothing.
+    Empty,
+}
+
+/// What `/help` prints.
+pub(super) const HELP: &str = "\
+/open <handle, number or title>  talk to a person, or open a conversation of the inbox
+/inbox                           list the conversations
+/group <title> <handle>...       make a group; quote a title of several words
+/add <handle>...   /remove <handle>   /leave   /members   /title <title>
+/edit <text>   /delete           change or delete your last message
+/react <emoji>                   react to the last message
+/quit
+Anything else is sent to the open conversation; begin with // to send a text that begins with /.";
+
+impl Input {
+    /// Reads a line; the error is for the person.
+    pub(super) fn parse(line: &str) -> Result<Self, String> {
+        let line = line.trim();
+        if line.is_empty() {
+            return Ok(Self::Empty);
+        }
+        if let Some(text) = line.strip_prefix("//") {
+            return Ok(Self::Say(format!("/{text}")));
+        }
+        let Some(command) = line.strip_prefix('/') else { return Ok(Self::Say(line.to_owned())) };
+        let (name, rest) = command.split_once(char::is_whitespace).unwrap_or((command, ""));
+        let rest = rest.trim();
+        let needs = |what: &str| {
+            if rest.is_empty() { Err(format!("/{name} needs {what}")) } else { Ok(rest.to_owned()) }
+        };
+        Ok(match name {
+            "help" | "h" | "?" => Self::Help,
+            "quit" | "q" | "exit" => Self::Quit,
+            "inbox" | "i" => Self::Inbox,
+            "open" | "o" => Self::Open(needs("a handle, a number of the inbox, or a title")?),
+            "group" => {
+                let mut words = words(&needs("a title and handles")?);
+                if words.is_empty() {
+                    return Err("/group needs a title".to_owned());
+                }
+                Self::Group(words.remove(0), words.iter().map(|word| handle(word)).collect())
+            }
+            "add" => Self::Add(needs("a handle")?.split_whitespace().map(handle).collect()),
+            "remove" => Self::Remove(handle(&needs("a handle")?)),
+            "leave" => Self::Leave,
+            "members" => Self::Members,
+            "title" => Self::Title(needs("a title")?),
+            "edit" => Self::Edit(needs("the new text")?),
+            "delete" => Self::Delete,
+            "react" => Self::React(needs("an emoji")?),
+            _ => return Err(format!("there is no /{name}; /help lists what there is")),
+        })
+    }
+}
+
+/// A handle as typed, with or without `@`.
+fn handle(word: &str) -> String {
+    word.trim_start_matches('@').to_owned()
+}
+
+/// Words, where a quoted one may have spaces.
+fn words(text: &str) -> Vec<String> {
+    let (mut words, mut word, mut quoted, mut any) = (Vec::new(), String::new(), false, false);
+    for character in text.chars() {
+        match character {
+            '"' => {
+                quoted = !quoted;
+                any = true;
+            }
+            _ if character.is_whitespace() && !quoted => {
+                if any || !word.is_empty() {
+                    words.push(std::mem::take(&mut word));
+                }
+                any = false;
+            }
+            _ => word.push(character),
+        }
+    }
+    if any || !word.is_empty() {
+        words.push(word);
+    }
+    words
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_are_messages_unless_they_begin_with_a_slash() {
+        assert_eq!(Input::parse(" hi /you "), Ok(Input::Say("hi /you".to_owned())));
+        assert_eq!(Input::parse("//tmp"), Ok(Input::Say("/tmp".to_owned())));
+        assert_eq!(Input::parse("  "), Ok(Input::Empty));
+        assert_eq!(Input::parse("/open @bo"), Ok(Input::Open("@bo".to_owned())));
+        assert!(Input::parse("/opne bo").is_err());
+        assert!(Input::parse("/open").is_err());
+    }
+
+    #[test]
+    fn a_title_of_several_words_is_quoted() {
+        assert_eq!(
+            Input::parse(r#"/group "the new house" bo @cy"#),
+            Ok(Input::Group("the new house".to_owned(), vec!["bo".to_owned(), "cy".to_owned()]))
+        );
+    }
+}

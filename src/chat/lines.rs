@@ -1,0 +1,137 @@
+//! Line by line: commands and messages in, `time handle: text ✓` out. For scripts and tests.
+//!
+//! Standard output carries messages and what commands print; the connection's state and errors
+//! go to standard error. At the end of the input the outbox is waited for, bounded.
+
+use std::io::{Write, stderr, stdout};
+use std::time::Duration;
+
+use anyhow::bail;
+use hansard_client::{Content, StoredEvent, Updates};
+use hansard_model::{ConversationId, LogTime, UserId};
+use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::time::Instant;
+
+use super::command::Input;
+use super::room::Room;
+use super::state::act::Done;
+use super::state::words::time_of_day;
+use super::state::{Chat, Link, News};
+
+/// Messages shown when a conversation is opened.
+const SHOWN_MAX: usize = 20;
+/// How long what is not sent yet is waited for at the end.
+const LAST_WAIT: Duration = Duration::from_secs(30);
+
+pub(super) async fn run(mut chat: Chat, mut updates: Updates) -> anyhow::Result<()> {
+    let mut input = BufReader::new(tokio::io::stdin()).lines();
+    let mut end: Option<Instant> = None;
+    loop {
+        if end.is_some() && chat.pending.is_empty() && chat.client.pending().await == 0 {
+            return Ok(());
+        }
+        let until = end.unwrap_or_else(Instant::now);
+        tokio::select! {
+            biased;
+            update = updates.next() => {
+                let Some(update) = update else { bail!("the client has stopped") };
+                let news = chat.update(update).await;
+                show(&chat, news)?;
+                if let Link::Stopped(_) = chat.link {
+                    bail!("{}", chat.link_words());
+                }
+            }
+            line = input.next_line(), if end.is_none() => match line? {
+                Some(line) => {
+                    if take(&mut chat, &line).await? {
+                        end = Some(Instant::now() + LAST_WAIT);
+                    }
+                }
+                None => end = Some(Instant::now() + LAST_WAIT),
+            },
+            () = tokio::time::sleep_until(until), if end.is_some() => {
+                bail!("{} message(s) are not sent yet; they stay in the outbox", chat.pending.len());
+            }
+        }
+    }
+}
+
+/// Does what a line says; `true` to leave.
+async fn take(chat: &mut Chat, line: &str) -> anyhow::Result<bool> {
+    let done = match Input::parse(line) {
+        Ok(input) => chat.act(input).await,
+        Err(error) => Err(anyhow::anyhow!(error)),
+    };
+    match done {
+        Ok(Done::Quit) => return Ok(true),
+        Ok(Done::Quietly) => {}
+        Ok(Done::Opened) => {
+            if let Some(room) = &chat.room {
+                writeln!(stderr(), "-- {}", chat.title(room.conversation))?;
+                history(chat, room)?;
+            }
+        }
+        Ok(Done::Said(lines)) => {
+            let mut out = stdout().lock();
+            for line in lines {
+                writeln!(out, "{line}")?;
+            }
+            out.flush()?;
+        }
+        Err(error) => writeln!(stderr(), "! {error:#}")?,
+    }
+    Ok(false)
+}
+
+fn history(chat: &Chat, room: &Room) -> anyhow::Result<()> {
+    let skipped = room.messages.len().saturating_sub(SHOWN_MAX);
+    for message in room.messages.values().skip(skipped) {
+        print(chat, room.conversation, message.sender, message.ts, &chat.say(message))?;
+    }
+    Ok(())
+}
+
+fn show(chat: &Chat, news: News) -> anyhow::Result<()> {
+    match news {
+        News::Event(event) => {
+            if let Some(text) = words(chat, &event) {
+                print(chat, event.conversation, event.sender, event.ts, &text)?;
+            }
+        }
+        News::Link => writeln!(stderr(), "-- {}", chat.link_words())?,
+        News::Failed(why) => writeln!(stderr(), "! not sent: {why}")?,
+        News::Nothing => {}
+    }
+    Ok(())
+}
+
+fn words(chat: &Chat, event: &StoredEvent) -> Option<String> {
+    let content: Content = event.content();
+    if let Some(text) = chat.describe(&content) {
+        return Some(text);
+    }
+    // A room of one event says it as a room of many would.
+    let mut room = Room::new(event.conversation);
+    room.event(event, chat.me.user);
+    room.messages.values().next().map(|message| chat.say(message))
+}
+
+fn print(
+    chat: &Chat,
+    conversation: ConversationId,
+    sender: UserId,
+    ts: LogTime,
+    text: &str,
+) -> anyhow::Result<()> {
+    let place = if chat.is_open(conversation) {
+        String::new()
+    } else {
+        format!("[{}] ", chat.title(conversation))
+    };
+    // One line per message, whatever is in it.
+    let text = text.replace('\n', " ⏎ ");
+    let mark = if sender == chat.me.user { " ✓" } else { "" };
+    let mut out = stdout().lock();
+    writeln!(out, "{} {place}{}: {text}{mark}", time_of_day(ts), chat.name(sender))?;
+    Ok(out.flush()?)
+}

@@ -1,0 +1,344 @@
+//! What there is to show: people, inbox, the open conversation, what is not sent yet.
+
+pub(super) mod act;
+pub(super) mod words;
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
+use std::time::Duration;
+
+use hansard_client::http::{Around, MessagesQuery};
+use hansard_client::{Client, Content, HttpError, Loss, StopReason, StoredEvent, Update};
+use hansard_model::{ConversationId, Event, LogTime, MessageId, Seq, UserId};
+use hansard_protocol::Retry;
+use hansard_protocol::http::{Conversation, User};
+use tokio::time::{Instant, timeout};
+
+use super::room::Room;
+
+/// A read that takes longer is given up: what is cached is shown.
+const READ_TIMEOUT: Duration = Duration::from_secs(5);
+/// Messages loaded at once.
+const PAGE: usize = 50;
+/// "typing" ends so long after the last sign of it.
+const TYPING_FOR: Duration = Duration::from_secs(6);
+/// People asked for at once.
+const PEOPLE_MAX: usize = 50;
+
+pub(super) struct Chat {
+    pub(super) client: Client,
+    pub(super) me: User,
+    people: HashMap<UserId, User>,
+    inbox: HashMap<ConversationId, Entry>,
+    pub(super) room: Option<Room>,
+    pub(super) pending: Vec<Pending>,
+    typing: Vec<(UserId, Instant)>,
+    pub(super) link: Link,
+}
+
+struct Entry {
+    view: Conversation,
+    active: LogTime,
+    unread: u64,
+}
+
+/// A message of this terminal whose event has not come by.
+pub(super) struct Pending {
+    pub(super) conversation: ConversationId,
+    pub(super) id: MessageId,
+    pub(super) text: String,
+    pub(super) stored: bool,
+}
+
+/// The connection, for the state line.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Link {
+    Connecting,
+    CatchingUp,
+    Online,
+    Waiting(Instant),
+    Stopped(StopReason),
+}
+
+/// What came in that somebody may want to print.
+pub(super) enum News {
+    Event(Arc<StoredEvent>),
+    Link,
+    Failed(String),
+    Nothing,
+}
+
+/// A row of the inbox.
+pub(super) struct Row {
+    pub(super) conversation: ConversationId,
+    pub(super) title: String,
+    pub(super) unread: u64,
+    pub(super) last: Option<String>,
+    pub(super) open: bool,
+}
+
+impl Chat {
+    pub(super) async fn new(client: Client, me: User) -> anyhow::Result<Self> {
+        let people = client.store().users().await?;
+        let mut chat = Self {
+            people: people.into_iter().map(|user| (user.user, user)).collect(),
+            inbox: HashMap::new(),
+            room: None,
+            pending: Vec::new(),
+            typing: Vec::new(),
+            link: Link::Connecting,
+            me,
+            client,
+        };
+        chat.people.insert(chat.me.user, chat.me.clone());
+        for view in chat.client.store().conversations().await? {
+            chat.view(view);
+        }
+        for entry in chat.client.store().outbox().await? {
+            if let Ok(Event::Message(message)) = serde_json::from_str(entry.event.get()) {
+                let (conversation, id) = (entry.conversation, entry.id);
+                let (text, stored) = (message.text, false);
+                chat.pending.push(Pending { conversation, id, text, stored });
+            }
+        }
+        Ok(chat)
+    }
+
+    fn view(&mut self, view: Conversation) {
+        let before = self.inbox.get(&view.conversation).map(|entry| entry.active);
+        let last = view.last.as_ref().map(|last| last.ts);
+        let active = last.into_iter().chain(before).max().unwrap_or_default();
+        let open = self.room.as_ref().is_some_and(|room| room.conversation == view.conversation);
+        let unread = if open { 0 } else { view.unread };
+        self.inbox.insert(view.conversation, Entry { view, active, unread });
+    }
+
+    /// Takes an update.
+    pub(super) async fn update(&mut self, update: Update) -> News {
+        match update {
+            Update::Connected(_) => self.link = Link::CatchingUp,
+            Update::Synced => self.link = Link::Online,
+            Update::Disconnected {
+                loss: Loss::Drained | Loss::Incomplete | Loss::Reset, ..
+            } => {
+                self.link = Link::Connecting;
+            }
+            Update::Disconnected { retry_in, .. } => {
+                self.link = Link::Waiting(Instant::now() + retry_in);
+            }
+            Update::Stopped(reason) => self.link = Link::Stopped(reason),
+            Update::Reset => {
+                self.inbox.clear();
+                self.reload().await;
+            }
+            Update::Gap(gap) => {
+                if self.is_open(gap.conversation) {
+                    self.reload().await;
+                }
+                return News::Nothing;
+            }
+            Update::Event(event) => return self.event(event).await,
+            Update::Conversation(view) => {
+                self.view(Conversation::clone(&view));
+                self.learn(view.with.into_iter()).await;
+                return News::Nothing;
+            }
+            Update::User(user) => {
+                self.people.insert(user.user, User::clone(&user));
+                return News::Nothing;
+            }
+            Update::Typing(typing) => {
+                if self.is_open(typing.conversation) {
+                    self.typing.retain(|(user, _)| *user != typing.user);
+                    self.typing.push((typing.user, Instant::now() + TYPING_FOR));
+                }
+                return News::Nothing;
+            }
+            Update::Ack { id, .. } => {
+                if let Some(pending) = self.pending.iter_mut().find(|pending| pending.id == id) {
+                    pending.stored = true;
+                }
+                return News::Nothing;
+            }
+            Update::Failed { id, refusal, .. } => {
+                self.pending.retain(|pending| pending.id != id);
+                return News::Failed(words::refusal(&refusal));
+            }
+            Update::Renamed { from, to, .. } => {
+                if let Some(pending) = self.pending.iter_mut().find(|pending| pending.id == from) {
+                    pending.id = to;
+                }
+                return News::Nothing;
+            }
+        }
+        News::Link
+    }
+
+    async fn event(&mut self, event: Arc<StoredEvent>) -> News {
+        if event.sender == self.me.user {
+            self.pending.retain(|pending| pending.id != event.id);
+        }
+        self.typing.retain(|(user, _)| *user != event.sender);
+        let mut people = BTreeSet::from([event.sender]);
+        let content = event.content();
+        if let Content::Known(Event::Member(change)) = &content {
+            people.insert(change.user);
+        }
+        self.learn(people.into_iter()).await;
+        if !self.inbox.contains_key(&event.conversation)
+            || !matches!(content, Content::Known(Event::Message(_)))
+        {
+            // A conversation that is new here, or whose title or members changed.
+            self.look_up(event.conversation).await;
+        }
+        let open = self.is_open(event.conversation);
+        if let Some(entry) = self.inbox.get_mut(&event.conversation) {
+            entry.active = entry.active.max(event.ts);
+            if event.sender == self.me.user || open {
+                entry.unread = 0;
+            } else if event.seq > entry.view.as_of
+                && matches!(content, Content::Known(Event::Message(_)))
+            {
+                entry.unread += 1;
+            }
+            if event.seq > entry.view.as_of {
+                entry.view.as_of = event.seq;
+            }
+        }
+        let me = self.me.user;
+        match &mut self.room {
+            Some(room) if room.conversation == event.conversation => {
+                if room.event(&event, me) {
+                    News::Event(event)
+                } else {
+                    News::Nothing
+                }
+            }
+            _ if self.link == Link::Online => News::Event(event),
+            // What was missed is read by opening it.
+            _ => News::Nothing,
+        }
+    }
+
+    /// Looks up people who are not known yet.
+    async fn learn(&mut self, users: impl Iterator<Item = UserId>) {
+        let unknown: Vec<_> =
+            users.filter(|user| !self.people.contains_key(user)).take(PEOPLE_MAX).collect();
+        if unknown.is_empty() {
+            return;
+        }
+        if let Ok(Ok(users)) = timeout(READ_TIMEOUT, self.client.http().users(&unknown)).await {
+            self.people.extend(users.into_iter().map(|user| (user.user, user)));
+        }
+    }
+
+    async fn look_up(&mut self, conversation: ConversationId) {
+        let view = self.client.http().conversation(conversation);
+        if let Ok(Ok(view)) = timeout(READ_TIMEOUT, view).await {
+            let with = view.with;
+            self.view(view);
+            self.learn(with.into_iter()).await;
+        }
+    }
+
+    /// Opens a conversation: its newest messages from the server, or else what is cached.
+    pub(super) async fn enter(&mut self, conversation: ConversationId) -> anyhow::Result<()> {
+        let mut room = Room::new(conversation);
+        let query = MessagesQuery { limit: Some(PAGE), around: None };
+        let page = timeout(READ_TIMEOUT, self.client.http().messages(conversation, query)).await;
+        match page {
+            Ok(Ok(page)) => {
+                room.page(
+                    page.items.into_iter().filter_map(|item| StoredEvent::of(item).ok()).collect(),
+                );
+                room.caught_up_to(page.as_of);
+                room.more_before = page.more_before;
+            }
+            // A direct conversation begins with its first message.
+            Ok(Err(HttpError::Refused(refusal)))
+                if refusal.retry == Retry::Never && conversation.is_group() =>
+            {
+                anyhow::bail!("{}", words::refusal(&refusal));
+            }
+            Ok(Err(_)) | Err(_) => {
+                let cached = self.client.store().events(conversation, 500).await?;
+                for event in &cached {
+                    room.event(event, self.me.user);
+                }
+                room.more_before = cached.first().is_some_and(|first| first.prev > Seq::ZERO);
+            }
+        }
+        let people: BTreeSet<_> = room
+            .messages
+            .values()
+            .map(|message| message.sender)
+            .chain(conversation.other(self.me.user))
+            .collect();
+        self.room = Some(room);
+        self.typing.clear();
+        if let Some(entry) = self.inbox.get_mut(&conversation) {
+            entry.unread = 0;
+        }
+        self.client.watch(vec![conversation]).await;
+        self.learn(people.into_iter()).await;
+        Ok(())
+    }
+
+    async fn reload(&mut self) {
+        if let Some(room) = &self.room {
+            let conversation = room.conversation;
+            // The room stays as it is when it cannot be read.
+            let _ = self.enter(conversation).await;
+        }
+    }
+
+    /// Loads earlier messages; `false` if there are none, or they cannot be read now.
+    pub(super) async fn load_earlier(&mut self) -> bool {
+        let Some(room) = &self.room else { return false };
+        let Some(first) = room.messages.keys().next().copied().filter(|_| room.more_before) else {
+            return false;
+        };
+        let query = MessagesQuery { around: Some(Around::Before(first)), limit: Some(PAGE) };
+        let read = self.client.http().messages(room.conversation, query);
+        let Ok(Ok(page)) = timeout(READ_TIMEOUT, read).await else { return false };
+        let items: Vec<_> =
+            page.items.into_iter().filter_map(|item| StoredEvent::of(item).ok()).collect();
+        let people: BTreeSet<_> = items.iter().map(|item| item.sender).collect();
+        let any = !items.is_empty();
+        if let Some(room) = &mut self.room {
+            room.page(items);
+            room.more_before = page.more_before;
+        }
+        self.learn(people.into_iter()).await;
+        any
+    }
+
+    pub(super) fn is_open(&self, conversation: ConversationId) -> bool {
+        self.room.as_ref().is_some_and(|room| room.conversation == conversation)
+    }
+
+    /// The inbox: pinned first, then last active first.
+    pub(super) fn rows(&self) -> Vec<Row> {
+        let mut entries: Vec<_> =
+            self.inbox.values().filter(|entry| !entry.view.archived).collect();
+        entries.sort_by_key(|entry| {
+            let key = (entry.view.pinned, entry.active, entry.view.conversation);
+            std::cmp::Reverse(key)
+        });
+        let row = |entry: &&Entry| Row {
+            conversation: entry.view.conversation,
+            title: self.title(entry.view.conversation),
+            unread: entry.unread,
+            last: self.preview(&entry.view),
+            open: self.is_open(entry.view.conversation),
+        };
+        entries.iter().map(row).collect()
+    }
+
+    /// Who is typing here now.
+    pub(super) fn typing(&mut self) -> Vec<String> {
+        let now = Instant::now();
+        self.typing.retain(|(_, until)| *until > now);
+        self.typing.iter().map(|(user, _)| self.name(*user)).collect()
+    }
+}
