@@ -19,7 +19,10 @@
 //!   applied all that was there when it became the owner.
 //! - Invariant: a position of the inbox bucket is written after everything that it covers.
 //! - Absent, for now: a durable store. An owner folds its partition from the beginning, in memory.
-//!   An event costs about 150 bytes and the length of its payload (measured below `tests/`).
+//!   Resident memory measured with `examples/replay_rate.rs`, 200,000 messages of 352 bytes stored:
+//!   520 bytes per event in 100 conversations (the payload and 170), 750 in 20,000 direct ones of
+//!   10 events each, so a direct conversation itself costs about 2.4 KB while its inbox entries
+//!   wait to be written.
 #![warn(clippy::wildcard_enum_match_arm)]
 
 mod directory;

@@ -30,12 +30,11 @@ impl Desk {
     pub(crate) async fn take(&mut self, state: &State, question: Question) {
         match Request::read(question.verb, &question.payload) {
             Err(error) => self.send(question, Err(error)).await,
-            Ok(request) if request.min_seq() > state.applied() => {
-                if let Err((question, _)) = self.waiting.push((question, request)) {
-                    self.send(question, Err(QueryError::Behind)).await;
-                }
+            Ok(request) if request.min_seq() <= state.applied() => {
+                self.answer(state, (question, request)).await;
             }
-            Ok(request) => self.answer(state, (question, request)).await,
+            Ok(_) if self.waiting.is_full() => self.send(question, Err(QueryError::Behind)).await,
+            Ok(request) => self.waiting.push((question, request)),
         }
     }
 

@@ -28,6 +28,7 @@ pub(crate) struct State {
 }
 
 /// What a record turned out to be.
+#[expect(clippy::large_enum_variant, reason = "moved once, into its batch; most are events")]
 #[derive(Debug)]
 pub(crate) enum Applied {
     /// It was applied before.

@@ -23,16 +23,16 @@ pub(crate) struct Waiting {
 }
 
 impl Waiting {
-    /// Lets a question wait.
-    ///
-    /// # Errors
-    /// The question, when too many wait.
-    pub(crate) fn push(&mut self, asked: Asked) -> Result<(), Asked> {
-        if self.questions.len() == WAITING_MAX {
-            return Err(asked);
+    /// Whether no more may wait.
+    pub(crate) fn is_full(&self) -> bool {
+        self.questions.len() >= WAITING_MAX
+    }
+
+    /// Lets a question wait, unless it [is full](Self::is_full).
+    pub(crate) fn push(&mut self, asked: Asked) {
+        if !self.is_full() {
+            self.questions.push((Instant::now() + WAIT, asked));
         }
-        self.questions.push((Instant::now() + WAIT, asked));
-        Ok(())
     }
 
     /// Those that need not wait any longer.

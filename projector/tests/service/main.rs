@@ -120,6 +120,38 @@ async fn a_killed_owner_is_replaced_within_ten_seconds_and_nothing_is_missing() 
 }
 
 #[tokio::test]
+async fn an_owner_outlives_a_killed_nats_server() {
+    let mut rig = Rig::start(2).await;
+    let projector = rig.projector("one").serving_all().await;
+    let mut feed = rig.gateway.subscribe_live().await.expect("subscribed");
+    let before = rig.append(direct(), ANA, message("before")).await;
+    assert_eq!(next_event(&mut feed).await.seq, before);
+    rig.kill_server().await;
+    let after = rig.append(direct(), ANA, message("after")).await;
+    let page = rig.events(direct(), BEN, after).await.expect("a page");
+    assert_eq!(seqs(&page), [before, after]);
+    // What was published while the receiver was away is lost to it: it asks `feed` then.
+    let later = rig.append(direct(), ANA, message("later")).await;
+    loop {
+        let event = next_event(&mut feed).await;
+        if event.seq == later {
+            assert_eq!((event.prev, event.follows, event.n), (after, after, 3));
+            break;
+        }
+    }
+    let repeated: Vec<Seq> = rig
+        .feed(rig.log.partition_of(direct()), before)
+        .await
+        .items
+        .iter()
+        .map(|i| i.item.seq)
+        .collect();
+    assert_eq!(repeated, [after, later]);
+    projector.stop().await;
+    rig.stop().await;
+}
+
+#[tokio::test]
 async fn an_owner_that_stops_hands_over_at_once() {
     let mut rig = Rig::start(2).await;
     let first = rig.projector("first").serving_all().await;

@@ -84,6 +84,19 @@ impl Rig {
         self.server.stop().await;
     }
 
+    /// Kills nats-server, and waits until its supervisor has started it again and the log answers.
+    pub(crate) async fn kill_server(&self) {
+        let pid = self.server.pid().expect("running");
+        let killed = std::process::Command::new("kill").args(["-9", &pid.to_string()]).status();
+        assert!(killed.is_ok_and(|status| status.success()));
+        within("another nats-server", async || {
+            self.server.pid().filter(|other| *other != pid)?;
+            self.gateway.is_connected().then_some(())
+        })
+        .await;
+        within("the log", async || self.log.last_seq(PartitionId(0)).await.ok()).await;
+    }
+
     /// Stores an event whose checks hold for long.
     pub(crate) async fn append(&mut self, at: ConversationId, sender: u8, event: Value) -> Seq {
         self.append_until(at, sender, &event, LogTime::from_nanos(u64::MAX)).await
@@ -132,8 +145,12 @@ impl Rig {
             expected: None,
             payload: payload.into(),
         };
-        let pending = self.log.append(append).await.expect("sent");
-        pending.await.expect("stored").seq
+        // The same id: stored once, however often it is tried.
+        within("an acknowledgement", async || {
+            let pending = self.log.append(append.clone()).await.ok()?;
+            pending.await.ok().map(|stored| stored.seq)
+        })
+        .await
     }
 
     /// The id of the event that is appended next.

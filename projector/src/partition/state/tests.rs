@@ -86,10 +86,8 @@ fn member(number: u8, op: &str) -> Value {
 }
 
 fn page(state: &State, request: Request) -> Result<Page, QueryError> {
-    match request.answer(state)? {
-        Answer::Page(page) => Ok(page),
-        other => panic!("not a page: {other:?}"),
-    }
+    let Answer::Page(page) = request.answer(state)? else { panic!("not a page") };
+    Ok(page)
 }
 
 fn events_request(conversation: ConversationId, reader: u8) -> EventsRequest {

@@ -185,7 +185,7 @@ proptest! {
                 newest,
                 ..events_request(conversation, reader)
             };
-            let page = super::page(&state, Request::Events(request)).expect("a page");
+            let page = page(&state, Request::Events(request)).expect("a page");
             prop_assert_eq!(&seqs(&page), &expected);
             if let (Some(first), Some(last)) = (expected.first(), expected.last()) {
                 prop_assert_eq!(page.more_before, all.first() < Some(first));
