@@ -30,7 +30,7 @@ pub(crate) struct Args {
     /// Who you are; a new handle makes an account. Asked for if absent.
     #[arg(long, env = "HANSARD_HANDLE")]
     handle: Option<String>,
-    /// Password, 8 to 256 bytes. Better set HANSARD_PASSWORD, or be asked.
+    /// Password, 8 to 256 bytes. Better set the environment variable, or be asked.
     #[arg(long, env = "HANSARD_PASSWORD", hide_env_values = true)]
     password: Option<String>,
     /// Line by line even at a terminal.

@@ -3,13 +3,13 @@
 //! Standard output carries messages and what commands print; the connection's state and errors
 //! go to standard error. At the end of the input the outbox is waited for, bounded.
 
-use std::io::{Write, stderr, stdout};
+use std::io::{BufRead, Write, stderr, stdin, stdout};
 use std::time::Duration;
 
 use anyhow::bail;
 use hansard_client::{Content, StoredEvent, Updates};
 use hansard_model::{ConversationId, LogTime, UserId};
-use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 use super::command::Input;
@@ -20,11 +20,13 @@ use super::state::{Chat, Link, News};
 
 /// Messages shown when a conversation is opened.
 const SHOWN_MAX: usize = 20;
+/// Lines read ahead.
+const LINES_MAX: usize = 16;
 /// How long what is not sent yet is waited for at the end.
 const LAST_WAIT: Duration = Duration::from_secs(30);
 
 pub(super) async fn run(mut chat: Chat, mut updates: Updates) -> anyhow::Result<()> {
-    let mut input = BufReader::new(tokio::io::stdin()).lines();
+    let mut input = input()?;
     let mut end: Option<Instant> = None;
     loop {
         if end.is_some() && chat.pending.is_empty() && chat.client.pending().await == 0 {
@@ -41,19 +43,34 @@ pub(super) async fn run(mut chat: Chat, mut updates: Updates) -> anyhow::Result<
                     bail!("{}", chat.link_words());
                 }
             }
-            line = input.next_line(), if end.is_none() => match line? {
-                Some(line) => {
-                    if take(&mut chat, &line).await? {
-                        end = Some(Instant::now() + LAST_WAIT);
-                    }
+            line = input.recv(), if end.is_none() => {
+                let leaves = match line {
+                    Some(line) => take(&mut chat, &line?).await?,
+                    None => true,
+                };
+                if leaves {
+                    end = Some(Instant::now() + LAST_WAIT);
                 }
-                None => end = Some(Instant::now() + LAST_WAIT),
-            },
+            }
             () = tokio::time::sleep_until(until), if end.is_some() => {
                 bail!("{} message(s) are not sent yet; they stay in the outbox", chat.pending.len());
             }
         }
     }
+}
+
+/// Reads lines on a thread of their own, which nobody waits for at the end.
+fn input() -> anyhow::Result<mpsc::Receiver<std::io::Result<String>>> {
+    let (queue, lines) = mpsc::channel(LINES_MAX);
+    let read = move || {
+        for line in stdin().lock().lines() {
+            if queue.blocking_send(line).is_err() {
+                return;
+            }
+        }
+    };
+    std::thread::Builder::new().name("hansard-lines".to_owned()).spawn(read)?;
+    Ok(lines)
 }
 
 /// Does what a line says; `true` to leave.

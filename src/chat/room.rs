@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use hansard_client::{Content, StoredEvent};
 use hansard_model::event::{MemberOp, Toggle};
-use hansard_model::{ConversationId, Event, LogTime, MessageId, Seq, UserId};
+use hansard_model::{ConversationId, Event, LogTime, Seq, UserId};
 
 /// Messages kept of the open conversation; older ones are loaded again when paged to.
 const MESSAGES_MAX: usize = 5_000;
@@ -20,7 +20,6 @@ pub(super) struct Room {
 pub(super) struct Message {
     pub(super) ts: LogTime,
     pub(super) sender: UserId,
-    pub(super) id: MessageId,
     pub(super) content: Said,
     pub(super) edited: bool,
     /// Emoji, how many, whether the reader is among them.
@@ -31,7 +30,7 @@ pub(super) enum Said {
     Text(String),
     Deleted,
     Joined(Vec<UserId>),
-    Left(UserId),
+    Left,
     Removed(UserId),
     Role(UserId, &'static str),
     Titled(String),
@@ -107,7 +106,6 @@ impl Room {
         let message = Message {
             ts: event.ts,
             sender: event.sender,
-            id: event.id,
             content,
             edited: false,
             reactions: Vec::new(),
@@ -166,7 +164,7 @@ fn said(content: Content) -> Option<Said> {
             Event::Member(change) => match change.op {
                 MemberOp::Add => Said::Joined(vec![change.user]),
                 MemberOp::Remove => Said::Removed(change.user),
-                MemberOp::Leave => Said::Left(change.user),
+                MemberOp::Leave => Said::Left,
                 MemberOp::Role => {
                     Said::Role(change.user, change.role.map_or("member", |role| role.as_str()))
                 }
@@ -182,6 +180,7 @@ fn said(content: Content) -> Option<Said> {
 
 #[cfg(test)]
 mod tests {
+    use hansard_model::MessageId;
     use hansard_protocol::server::EventFrame;
 
     use super::*;

@@ -101,8 +101,12 @@ fn keys(over: Arc<AtomicBool>) -> anyhow::Result<mpsc::Receiver<Event>> {
             match poll(KEY_POLL) {
                 Ok(false) => {}
                 Ok(true) => match read() {
-                    Ok(event) if queue.blocking_send(event).is_ok() => {}
-                    Ok(_) | Err(_) => return,
+                    Ok(event) => {
+                        if queue.blocking_send(event).is_err() {
+                            return;
+                        }
+                    }
+                    Err(_) => return,
                 },
                 Err(_) => return,
             }

@@ -52,7 +52,7 @@ impl Chat {
                 let names: Vec<_> = users.iter().map(|user| self.name(*user)).collect();
                 format!("added {}", names.join(", "))
             }
-            Said::Left(_) => "left".to_owned(),
+            Said::Left => "left".to_owned(),
             Said::Removed(user) => format!("removed {}", self.name(*user)),
             Said::Role(user, role) => format!("made {} {role}", self.name(*user)),
             Said::Titled(title) => format!("called the group {}", clean_line(title)),
