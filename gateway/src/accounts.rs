@@ -19,7 +19,7 @@ use hansard_model::account::{Account, Accounts, Handle, Session};
 use hansard_model::{AccountEvent, DeviceId, LogTime, Seq, UserId};
 use hansard_model::subject::Subject;
 use hansard_nats::LogClock;
-use hansard_nats::accounts::{AccountLog, AppendAccountError};
+use hansard_nats::accounts::{AccountLog, AppendError};
 use hansard_protocol::http::User;
 use hansard_protocol::{ErrorBody, ErrorCode};
 use tokio::sync::watch;
@@ -280,8 +280,8 @@ impl Directory {
     ) -> Result<(), WriteError> {
         let written = tokio::time::timeout(WRITE_WITHIN, async {
             let seq = self.log.append(subject, event, expected).await.map_err(|error| match error {
-                AppendAccountError::Conflict => WriteError::Conflict,
-                AppendAccountError::Unknown(_) => {
+                AppendError::Conflict => WriteError::Conflict,
+                AppendError::Unknown(_) => {
                     tracing::warn!(%error, "account event not acknowledged");
                     WriteError::Unknown
                 }

@@ -86,6 +86,11 @@ impl Inbox {
         }
     }
 
+    /// How many partitions the log has.
+    pub(crate) fn partitions(&self) -> PartitionCount {
+        self.partitions
+    }
+
     /// All conversations of a user, unordered, former memberships included (without a role): exact
     /// as of the feed's position at the time of the call, and of `min` where that is later.
     ///

@@ -61,7 +61,7 @@ const TASKS_END_WITHIN: Duration = Duration::from_secs(2);
 
 /// The parts of a gateway that connections and requests use.
 pub(crate) struct Gateway {
-    pub(crate) config: config::Config,
+    pub(crate) config: Config,
     pub(crate) deployment: Deployment,
     pub(crate) connection: Connection,
     pub(crate) clock: LogClock,

@@ -8,7 +8,7 @@ use hansard_model::DeviceId;
 use hansard_nats::accounts::AccountLog;
 use hansard_nats::connection::ConnectError;
 use hansard_nats::deployment::{self, ProvisionError};
-use hansard_nats::{Connection, Deployment, Log, LogClock, ServiceRole};
+use hansard_nats::{Connection, Deployment, Log, ServiceRole};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;

@@ -1,0 +1,173 @@
+//! The listener itself: errors, bounds, upgrade, shutdown, and what operators see.
+
+use std::time::{Duration, Instant};
+
+use serde_json::json;
+use tokio::io::AsyncReadExt as _;
+use tokio::net::TcpStream;
+
+use crate::rig::{DEADLINE, Rig, eventually};
+
+#[tokio::test]
+async fn every_error_is_typed() {
+    let rig = Rig::start().await;
+    let ana = rig.person("ana").await;
+    let client = &ana.client;
+    client.get("/v1/nonsense").await.refused(404, "not_found");
+    client.get("/favicon.ico").await.refused(404, "not_found");
+    client.get("/v1/search?q=x").await.refused(404, "not_found");
+    client.delete("/v1/users").await.refused(405, "unsupported");
+    let send = |body: &str| client.send("POST", "/v1/conversations", Some(body.to_owned()));
+    send("{").await.refused(400, "bad_frame");
+    send("[]").await.refused(400, "bad_frame");
+    send(&format!("{}{}", "[".repeat(10_000), "]".repeat(10_000))).await.refused(400, "bad_frame");
+    send(&"x".repeat(1024 * 1024 + 1)).await.refused(413, "too_large");
+    client.get(&format!("/v1/users?q={}", "x".repeat(20_000))).await.refused(413, "too_large");
+    rig.stop().await;
+}
+
+#[tokio::test]
+async fn the_page_is_served_with_strict_headers() {
+    let rig = Rig::start().await;
+    let page = rig.client().get("/").await;
+    assert_eq!(page.status, 200);
+    assert!(page.text.contains(&format!("http://{}", rig.client().addr)), "{}", page.text);
+    assert!(page.headers["content-security-policy"].to_str().is_ok_and(|policy| {
+        policy.contains("default-src 'none'") && !policy.contains("unsafe")
+    }));
+    assert_eq!(page.headers["x-content-type-options"], "nosniff");
+    assert_eq!(rig.client().get("/landing.css").await.status, 200);
+    rig.stop().await;
+}
+
+fn handshake(addr: std::net::SocketAddr, headers: &str) -> String {
+    format!(
+        "GET /v1/ws HTTP/1.1\r\nHost: {addr}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+         Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n{headers}\r\n"
+    )
+}
+
+async fn first_line(addr: std::net::SocketAddr, request: &str) -> String {
+    use tokio::io::AsyncWriteExt as _;
+
+    let mut stream = TcpStream::connect(addr).await.expect("connected");
+    stream.write_all(request.as_bytes()).await.expect("written");
+    let mut answer = Vec::new();
+    while !answer.windows(4).any(|window| window == b"\r\n\r\n") {
+        let mut buffer = [0; 1024];
+        let read = tokio::time::timeout(DEADLINE, stream.read(&mut buffer)).await;
+        let read = read.expect("in time").expect("read");
+        assert!(read > 0, "closed early");
+        answer.extend_from_slice(&buffer[..read]);
+    }
+    String::from_utf8_lossy(&answer).into_owned()
+}
+
+#[tokio::test]
+async fn the_upgrade_asks_for_version_subprotocol_and_origin() {
+    let rig = Rig::start_with(|config| {
+        config.allowed_origins = vec!["https://chat.example.org".to_owned()];
+    })
+    .await;
+    let addr = rig.client().addr;
+    let answer = async |headers: &str| first_line(addr, &handshake(addr, headers)).await;
+    const GOOD: &str = "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Protocol: hansard.v1\r\n";
+    let upgraded = answer(GOOD).await;
+    assert!(upgraded.starts_with("HTTP/1.1 101 "), "{upgraded}");
+    // The example of RFC 6455.
+    assert!(upgraded.contains("s3pPLMBiTxaQ9kYGzzhZRbK+xOo="), "{upgraded}");
+    assert!(upgraded.to_lowercase().contains("sec-websocket-protocol: hansard.v1"), "{upgraded}");
+    let old = answer("Sec-WebSocket-Version: 8\r\nSec-WebSocket-Protocol: hansard.v1\r\n").await;
+    assert!(old.starts_with("HTTP/1.1 426 "), "{old}");
+    let other = answer("Sec-WebSocket-Version: 13\r\nSec-WebSocket-Protocol: x\r\n").await;
+    assert!(other.starts_with("HTTP/1.1 400 "), "{other}");
+    for (origin, status) in [
+        (format!("http://{addr}"), "101"),
+        ("https://chat.example.org".to_owned(), "101"),
+        ("https://evil.example".to_owned(), "403"),
+        ("null".to_owned(), "403"),
+    ] {
+        let answer = answer(&format!("{GOOD}Origin: {origin}\r\n")).await;
+        assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{origin}: {answer}");
+    }
+    let plain = rig.client().get("/v1/ws").await;
+    assert_eq!((plain.status, &plain.headers["upgrade"]), (426, &"websocket".parse().expect("a value")));
+    rig.stop().await;
+}
+
+#[tokio::test]
+async fn connections_beyond_the_bound_are_told_so() {
+    let rig = Rig::start_with(|config| {
+        config.limits.connections_per_address = 2;
+        config.limits.trust_loopback = false;
+    })
+    .await;
+    let client = rig.client();
+    let held = [
+        TcpStream::connect(client.addr).await.expect("connected"),
+        TcpStream::connect(client.addr).await.expect("connected"),
+    ];
+    // Connecting succeeds before the server has counted it.
+    eventually("a refusal", async || {
+        client.raw(b"GET / HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").await.contains(" 503 ")
+    })
+    .await;
+    client.get("/").await.refused_overloaded();
+    drop(held);
+    eventually("a place again", async || client.get("/").await.status == 200).await;
+    rig.stop().await;
+}
+
+impl crate::client::Answer {
+    fn refused_overloaded(&self) {
+        self.refused(503, "overloaded");
+        assert!(self.headers.contains_key("retry-after"));
+    }
+}
+
+#[tokio::test]
+async fn strangers_do_not_take_the_places_of_those_who_are_known() {
+    let rig = Rig::start_with(|config| config.limits.unidentified = 1).await;
+    let ana = rig.person("ana").await;
+    let client = ana.client.clone();
+    let stranger = TcpStream::connect(client.addr).await.expect("connected");
+    eventually("a refusal", async || client.get("/v1/users/me").await.status == 503).await;
+    drop(stranger);
+    eventually("a place again", async || client.get("/v1/users/me").await.status == 200).await;
+    rig.stop().await;
+}
+
+#[tokio::test]
+async fn operators_see_health_readiness_and_metrics() {
+    let probe: hansard_gateway::config::ReadyProbe = {
+        std::sync::Arc::new(|| Err("the projector is behind".to_owned()))
+    };
+    let rig = Rig::start_with(|config| {
+        config.admin_listen = Some(([127, 0, 0, 1], 0).into());
+        config.metrics = Some(std::sync::Arc::new(|| "gateway_up 1\n".to_owned()));
+        config.ready = vec![probe];
+    })
+    .await;
+    let operator = rig.operator();
+    assert_eq!(operator.get("/healthz").await.status, 200);
+    let ready = operator.get("/readyz").await.expecting(503);
+    assert_eq!(ready, json!({"ready": false, "reasons": ["the projector is behind"]}));
+    assert_eq!(operator.get("/metrics").await.text, "gateway_up 1\n");
+    assert_eq!(rig.client().get("/healthz").await.status, 404);
+    rig.stop().await;
+}
+
+#[tokio::test]
+async fn a_gateway_stops_within_its_bounds() {
+    let mut rig = Rig::start().await;
+    let addr = rig.client().addr;
+    // One connection says nothing, one is in the middle of a request, one is a WebSocket.
+    let _silent = TcpStream::connect(addr).await.expect("connected");
+    let good = "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Protocol: hansard.v1\r\n";
+    assert!(first_line(addr, &handshake(addr, good)).await.contains(" 101 "));
+    let started = Instant::now();
+    rig.first_gateway().stop().await;
+    assert!(started.elapsed() < Duration::from_secs(8), "{:?}", started.elapsed());
+    assert!(TcpStream::connect(addr).await.is_err(), "nobody listens any more");
+    rig.stop().await;
+}

@@ -1,0 +1,7 @@
+//! The HTTP interface of a gateway, on a real nats-server and with a projector.
+
+mod accounts;
+mod client;
+mod conversations;
+mod edge;
+mod rig;
