@@ -63,7 +63,8 @@ pub(crate) struct Replayed {
     pub(crate) seq: u64,
     /// It was stored too late.
     pub(crate) void: bool,
-    /// The stored payload.
+    /// The stored payload; null when it is no JSON.
+    #[serde(default)]
     pub(crate) body: Value,
 }
 

@@ -1,0 +1,433 @@
+//! Values of every type of the wire, with every field filled, as the code writes them.
+
+use hansard_model::event::{
+    Event, GroupCreated, HistoryVisibility, MemberChanged, MemberOp, Mention, MessageDeleted,
+    MessageEdited, MessageSent, PinChanged, ReactionChanged, SettingsChanged, TitleChanged, Toggle,
+};
+use hansard_model::query::{Deleted, Edited, MessageState, ReactionCount, ThreadCount};
+use hansard_model::{ConversationId, DeviceId, LogTime, MessageId, Role, Seq, UserId};
+use hansard_protocol::client::{Hello, Presence, Receipt, Send};
+use hansard_protocol::error::{ErrorBody, ErrorCode, Retry, Stored};
+use hansard_protocol::http::{
+    Conversation, ConversationKind, CreateConversation, CreateUser, ErrorResponse, EventList, List,
+    Member, MessageList, OpenSession, OpenedSession, PatchConversation, PatchUser, SendMessage,
+    SentMessage, Session, SyncResponse, User,
+};
+use hansard_protocol::server::{Ack, EventFrame, Limits, Synced, Welcome};
+use hansard_protocol::{ClientFrame, FrameRef, ServerFrame};
+use serde::Serialize;
+use serde_json::value::RawValue;
+use serde_json::{Value, json};
+
+/// The name of a schema and a value that it must allow.
+pub(crate) type Sample = (&'static str, Value);
+
+const TIME: LogTime = LogTime::from_millis(1_763_538_926_402);
+
+fn user() -> UserId {
+    UserId::from_entropy([1; 20])
+}
+
+fn device() -> DeviceId {
+    DeviceId::from_entropy([2; 20])
+}
+
+fn conversation() -> ConversationId {
+    ConversationId::direct(user(), UserId::from_entropy([3; 20]))
+}
+
+fn id() -> MessageId {
+    MessageId::new(TIME.as_millis(), [4; 10])
+}
+
+fn reference() -> Option<FrameRef> {
+    Some(FrameRef::Text("r".to_owned()))
+}
+
+fn raw(value: &Value) -> Box<RawValue> {
+    serde_json::value::to_raw_value(value).unwrap()
+}
+
+fn value(of: impl Serialize) -> Value {
+    serde_json::to_value(of).unwrap()
+}
+
+/// Every event that a client can send or receive, with the name of its schema.
+pub(crate) fn events() -> Vec<Sample> {
+    let media = vec![json!({"id": "m"}).as_object().unwrap().clone()];
+    let mentions = vec![Mention::All, Mention::User(user())];
+    let (target, target_sender) = (Seq(7), Some(user()));
+    let events = [
+        Event::Message(MessageSent {
+            text: "hi".to_owned(),
+            reply_to: Some(target),
+            thread: Some(target),
+            mentions: mentions.clone(),
+            media: media.clone(),
+        }),
+        Event::Edit(MessageEdited {
+            target,
+            text: "hi!".to_owned(),
+            mentions,
+            media,
+            target_sender,
+        }),
+        Event::Delete(MessageDeleted { target, target_sender }),
+        Event::Reaction(ReactionChanged { target, emoji: "👍".to_owned(), op: Toggle::Add }),
+        Event::Pin(PinChanged { target, op: Toggle::Remove }),
+        Event::Create(GroupCreated { title: Some("t".to_owned()), members: vec![user()] }),
+        Event::Member(MemberChanged {
+            user: user(),
+            op: MemberOp::Role,
+            role: Some(Role::Admin),
+        }),
+        Event::Title(TitleChanged { title: "t".to_owned() }),
+        Event::Settings(SettingsChanged { history: Some(HistoryVisibility::All) }),
+    ];
+    events
+        .into_iter()
+        .map(|event| {
+            let mut fields = value(&event);
+            fields["data"] = json!({"of": {"the": ["application"]}});
+            (event_schema(&event), fields)
+        })
+        .collect()
+}
+
+/// A new kind of event does not compile until it has a schema.
+fn event_schema(event: &Event) -> &'static str {
+    match event {
+        Event::Message(_) => "MessageEvent",
+        Event::Edit(_) => "EditEvent",
+        Event::Delete(_) => "DeleteEvent",
+        Event::Reaction(_) => "ReactionEvent",
+        Event::Pin(_) => "PinEvent",
+        Event::Create(_) => "CreateEvent",
+        Event::Member(_) => "MemberEvent",
+        Event::Title(_) => "TitleEvent",
+        Event::Settings(_) => "SettingsEvent",
+    }
+}
+
+/// What is stored around an event.
+fn body(event: &Value) -> Box<RawValue> {
+    raw(&json!({"v": 1, "id": id(), "sender": user(), "device": device(), "event": event}))
+}
+
+fn event_frame(event: &Value) -> EventFrame {
+    EventFrame {
+        conversation: conversation(),
+        seq: Seq(9),
+        prev: Seq(7),
+        n: 3,
+        ts: TIME,
+        body: body(event),
+        state: Some(MessageState {
+            edited: Some(Edited { seq: Seq(8), ts: TIME }),
+            deleted: Some(Deleted { seq: Seq(9), ts: TIME, by: user() }),
+            reactions: vec![ReactionCount { emoji: "👍".to_owned(), count: 2, me: true }],
+            thread: Some(ThreadCount { count: 2, last: Seq(9) }),
+            pinned: true,
+        }),
+    }
+}
+
+/// Every frame that a client sends.
+pub(crate) fn client_frames() -> Vec<(&'static str, ClientFrame)> {
+    let send = |event: &Value| {
+        ClientFrame::Send(Send {
+            reference: reference(),
+            conversation: conversation(),
+            id: id(),
+            event: raw(event),
+        })
+    };
+    let mut frames: Vec<ClientFrame> = events().iter().map(|(_, event)| send(event)).collect();
+    frames.extend([
+        ClientFrame::Hello(Hello {
+            token: "t".to_owned(),
+            cursor: Some("c".to_owned()),
+            seen: [(conversation(), Seq(7))].into(),
+            catch_up: Some(5),
+            background: true,
+        }),
+        ClientFrame::Receipt(Receipt {
+            reference: reference(),
+            conversation: conversation(),
+            delivered: Some(Seq(9)),
+            read: Some(Seq(7)),
+            private: true,
+        }),
+        ClientFrame::Typing { conversation: conversation() },
+        ClientFrame::Watch { users: vec![user()], conversations: vec![conversation()] },
+        ClientFrame::Presence { state: Presence::Away },
+        ClientFrame::Ping { reference: reference() },
+        ClientFrame::Ping { reference: Some(FrameRef::Number(3)) },
+    ]);
+    frames.into_iter().map(|frame| (client_schema(&frame), frame)).collect()
+}
+
+fn client_schema(frame: &ClientFrame) -> &'static str {
+    match frame {
+        ClientFrame::Hello(_) => "Hello",
+        ClientFrame::Send(_) => "Send",
+        ClientFrame::Receipt(_) => "Receipt",
+        ClientFrame::Typing { .. } => "Typing",
+        ClientFrame::Watch { .. } => "Watch",
+        ClientFrame::Presence { .. } => "Presence",
+        ClientFrame::Ping { .. } => "Ping",
+    }
+}
+
+/// Every frame that a client receives.
+pub(crate) fn server_frames() -> Vec<(&'static str, ServerFrame)> {
+    let stored = events().into_iter().map(|(_, event)| event).chain([
+        json!({"kind": "message", "deleted": true}),
+        json!({"kind": "edit", "target": 7, "deleted": true}),
+        json!({"kind": "unreadable"}),
+    ]);
+    let mut frames: Vec<ServerFrame> =
+        stored.map(|event| ServerFrame::Event(event_frame(&event))).collect();
+    let (url, cursor) = (Some("u".to_owned()), "c".to_owned());
+    frames.extend([
+        ServerFrame::Welcome(welcome()),
+        ServerFrame::Ack(Ack {
+            reference: reference(),
+            conversation: conversation(),
+            id: id(),
+            seq: Seq(9),
+            duplicate: true,
+        }),
+        ServerFrame::Error(error(ErrorCode::ClockAhead)),
+        ServerFrame::Conversation(shown(ConversationKind::Direct)),
+        ServerFrame::User(person()),
+        ServerFrame::Gap { conversation: conversation(), from: Seq(1), to: Seq(2) },
+        ServerFrame::Synced(Synced { cursor: cursor.clone(), complete: true, reset: false }),
+        ServerFrame::Cursor { cursor: cursor.clone() },
+        ServerFrame::Typing { conversation: conversation(), user: user() },
+        ServerFrame::Drain { after_ms: 5, url },
+        ServerFrame::Ok { reference: reference() },
+        ServerFrame::Pong { reference: reference(), cursor: Some(cursor) },
+    ]);
+    frames.into_iter().map(|frame| (server_schema(&frame), frame)).collect()
+}
+
+fn server_schema(frame: &ServerFrame) -> &'static str {
+    match frame {
+        ServerFrame::Welcome(_) => "Welcome",
+        ServerFrame::Ack(_) => "Ack",
+        ServerFrame::Error(_) => "ErrorFrame",
+        ServerFrame::Event(_) => "EventFrame",
+        ServerFrame::Conversation(_) => "ConversationFrame",
+        ServerFrame::User(_) => "UserFrame",
+        ServerFrame::Gap { .. } => "Gap",
+        ServerFrame::Synced(_) => "Synced",
+        ServerFrame::Cursor { .. } => "Cursor",
+        ServerFrame::Typing { .. } => "TypingOfOthers",
+        ServerFrame::Drain { .. } => "Drain",
+        ServerFrame::Ok { .. } => "Ok",
+        ServerFrame::Pong { .. } => "Pong",
+        ServerFrame::Unknown => panic!("no server sends it"),
+    }
+}
+
+fn welcome() -> Welcome {
+    Welcome {
+        user: user(),
+        device: device(),
+        server_time: TIME,
+        heartbeat_s: 30,
+        durability: "fsync".to_owned(),
+        limits: Limits {
+            text_bytes: 1,
+            frame_bytes: 1,
+            group: 1,
+            catch_up: 1,
+            page: 1,
+            in_flight: 1,
+        },
+        features: vec!["typing".to_owned()],
+    }
+}
+
+fn error(code: ErrorCode) -> ErrorBody {
+    ErrorBody {
+        reference: reference(),
+        code,
+        message: "m".to_owned(),
+        stored: Stored::No,
+        retry: Retry::NewId,
+        retry_after_ms: Some(5),
+        server_time: Some(TIME),
+    }
+}
+
+fn person() -> User {
+    User {
+        user: user(),
+        handle: "ana".parse().unwrap(),
+        name: "Ana".to_owned(),
+        avatar: Some("m".to_owned()),
+    }
+}
+
+fn shown(kind: ConversationKind) -> Conversation {
+    Conversation {
+        conversation: conversation(),
+        kind,
+        title: Some("t".to_owned()),
+        with: Some(user()),
+        role: Some(Role::Owner),
+        member_count: 2,
+        view_from: Seq(1),
+        last: Some(event_frame(&json!({"kind": "message", "text": "hi"}))),
+        read: Seq(7),
+        unread: 1,
+        mentions: 1,
+        muted_until: Some(TIME),
+        pinned: true,
+        archived: true,
+        as_of: Seq(9),
+    }
+}
+
+fn list<T>(items: Vec<T>) -> List<T> {
+    List { items, next: Some("n".to_owned()) }
+}
+
+/// Every body of the HTTP interface.
+pub(crate) fn bodies() -> Vec<Sample> {
+    let frame = || event_frame(&json!({"kind": "message", "text": "hi"}));
+    let session = Session {
+        device: device(),
+        name: "laptop".to_owned(),
+        since: TIME,
+        expires_at: TIME,
+        current: true,
+    };
+    let member = Member { user: user(), role: Role::Member, joined: Seq(1) };
+    let name = Some("Ana".to_owned());
+    let mut samples = vec![
+        ("User", value(person())),
+        ("UserList", value(list(vec![person()]))),
+        ("Session", value(&session)),
+        ("SessionList", value(list(vec![session]))),
+        ("Conversation", value(shown(ConversationKind::Group))),
+        ("ConversationList", value(list(vec![shown(ConversationKind::Direct)]))),
+        ("Member", value(&member)),
+        ("MemberList", value(list(vec![member]))),
+        ("SentMessage", value(SentMessage { seq: Seq(9), duplicate: false })),
+        ("EventList", value(EventList { items: vec![frame()], more: true })),
+        (
+            "MessageList",
+            value(MessageList {
+                items: vec![frame()],
+                as_of: Seq(9),
+                more_before: true,
+                more_after: false,
+            }),
+        ),
+        (
+            "SyncResponse",
+            value(SyncResponse { frames: vec![raw(&json!({"type": "synced", "cursor": "c"}))] }),
+        ),
+        (
+            "CreateUser",
+            value(CreateUser {
+                id: id(),
+                handle: "ana".parse().unwrap(),
+                password: "p".to_owned(),
+                name: name.clone(),
+            }),
+        ),
+        ("PatchUser", value(PatchUser { name, avatar: Some("m".to_owned()) })),
+        (
+            "OpenSession",
+            value(OpenSession {
+                handle: "ana".parse().unwrap(),
+                password: "p".to_owned(),
+                device_name: Some("laptop".to_owned()),
+            }),
+        ),
+        (
+            "OpenedSession",
+            value(OpenedSession {
+                token: "t".to_owned(),
+                expires_at: TIME,
+                user: user(),
+                device: device(),
+            }),
+        ),
+        (
+            "CreateConversation",
+            value(CreateConversation::Group {
+                id: id(),
+                title: "t".to_owned(),
+                members: vec![user()],
+            }),
+        ),
+        ("CreateConversation", value(CreateConversation::Direct { with: user() })),
+        ("SendMessage", value(SendMessage { id: id(), event: raw(&events()[0].1) })),
+    ];
+    samples.extend([Some(TIME), None].map(|until| {
+        let change = PatchConversation {
+            muted_until: Some(until),
+            pinned: Some(true),
+            archived: Some(false),
+        };
+        ("PatchConversation", value(change))
+    }));
+    samples.extend(
+        ErrorCode::ALL.map(|code| ("ErrorResponse", value(ErrorResponse { error: error(code) }))),
+    );
+    samples
+}
+
+/// Reads a value as the code reads what the schema describes, and writes it again.
+pub(crate) fn read_and_write(schema: &str, value: Value) -> Result<Value, serde_json::Error> {
+    fn again<T: serde::de::DeserializeOwned + Serialize>(
+        value: Value,
+    ) -> Result<Value, serde_json::Error> {
+        serde_json::to_value(serde_json::from_value::<T>(value)?)
+    }
+    match schema {
+        "Hello" | "Send" | "Receipt" | "Typing" | "Watch" | "Presence" | "Ping" => {
+            again::<ClientFrame>(value)
+        }
+        "Welcome" | "Ack" | "ErrorFrame" | "ConversationFrame" | "UserFrame" | "Gap" | "Synced"
+        | "Cursor" | "TypingOfOthers" | "Drain" | "Ok" | "Pong" | "EventFrame" => {
+            again::<ServerFrame>(value)
+        }
+        "User" => again::<User>(value),
+        "UserList" => again::<List<User>>(value),
+        "CreateUser" => again::<CreateUser>(value),
+        "PatchUser" => again::<PatchUser>(value),
+        "OpenSession" => again::<OpenSession>(value),
+        "OpenedSession" => again::<OpenedSession>(value),
+        "Session" => again::<Session>(value),
+        "SessionList" => again::<List<Session>>(value),
+        "Conversation" => again::<Conversation>(value),
+        "ConversationList" => again::<List<Conversation>>(value),
+        "CreateConversation" => again::<CreateConversation>(value),
+        "PatchConversation" => again::<PatchConversation>(value),
+        "Member" => again::<Member>(value),
+        "MemberList" => again::<List<Member>>(value),
+        "SendMessage" => again::<SendMessage>(value),
+        "SentMessage" => again::<SentMessage>(value),
+        "EventList" => again::<EventList>(value),
+        "MessageList" => again::<MessageList>(value),
+        "SyncResponse" => again::<SyncResponse>(value),
+        "ErrorResponse" => again::<ErrorResponse>(value),
+        "MessageEvent" | "EditEvent" | "DeleteEvent" | "ReactionEvent" | "PinEvent"
+        | "CreateEvent" | "MemberEvent" | "TitleEvent" | "SettingsEvent" | "Event" => {
+            again::<Event>(value)
+        }
+        "UserId" => again::<UserId>(value),
+        "DeviceId" => again::<DeviceId>(value),
+        "ConversationId" => again::<ConversationId>(value),
+        "MessageId" => again::<MessageId>(value),
+        "Handle" => again::<hansard_model::account::Handle>(value),
+        "Time" => again::<LogTime>(value),
+        other => panic!("which type does the schema {other} describe?"),
+    }
+}
