@@ -137,7 +137,10 @@ mod tests {
     use super::*;
 
     fn group(byte: u8) -> ConversationId {
-        ConversationId::Group(GroupId::from_entropy([byte; 20]))
+        // Each byte of entropy gives five bits only.
+        let mut entropy = [byte; 20];
+        entropy[0] = byte >> 5;
+        ConversationId::Group(GroupId::from_entropy(entropy))
     }
 
     fn entry(byte: u8, head: u64, ended: Option<u64>) -> InboxEntry {

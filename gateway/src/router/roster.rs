@@ -61,6 +61,11 @@ impl Passed {
         self.events.push_back((conversation, seq));
     }
 
+    #[cfg(test)]
+    pub(super) fn joining(&self) -> usize {
+        self.joining
+    }
+
     fn end(&self) -> u64 {
         self.forgotten + self.events.len() as u64
     }
