@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
-use hansard_gateway::{MetricsRenderer, ReadyProbe};
+use hansard_gateway::config::{MetricsRenderer, Rate, ReadyProbe};
 use hansard_model::DeviceId;
 use hansard_nats::deployment::{self, ProvisionOptions};
 use hansard_nats::{Connection, Endpoint, LogClock, ServiceRole};
@@ -65,11 +65,9 @@ pub(crate) async fn gateway(args: GatewayArgs) -> anyhow::Result<()> {
     let gateway =
         GatewayRole::start(endpoint, &args.gateway, args.durability, metrics, Vec::new()).await?;
     say_ready(&format!("listening on http://{}", gateway.address()));
-    tokio::select! {
-        () = stop.cancelled() => {}
-        () = gateway.failed() => tracing::error!("the gateway ended"),
-    }
-    gateway.stop().await
+    stop.cancelled().await;
+    gateway.stop().await;
+    Ok(())
 }
 
 /// `hansard projector`
@@ -149,7 +147,6 @@ pub(crate) fn say_ready(line: &str) {
 /// A gateway that runs.
 pub(crate) struct GatewayRole {
     running: hansard_gateway::Running,
-    shutdown: CancellationToken,
 }
 
 impl GatewayRole {
@@ -168,28 +165,24 @@ impl GatewayRole {
         config.allowed_origins.clone_from(&settings.allowed_origins);
         config.limits.connections = settings.connections_max;
         config.rates.sends_per_user =
-            hansard_gateway::Rate::new(settings.sends_per_second, settings.send_burst);
+            Rate::new(settings.sends_per_second, settings.send_burst);
         config.drain_period = settings.drain;
         config.metrics = Some(metrics);
         config.ready = ready;
-        let shutdown = CancellationToken::new();
-        let running = hansard_gateway::start(config, shutdown.clone()).await?;
-        Ok(Self { running, shutdown })
+        Ok(Self { running: Box::pin(hansard_gateway::start(config)).await? })
     }
 
     pub(crate) fn address(&self) -> SocketAddr {
-        self.running.address()
+        self.running.addr()
     }
 
-    /// Returns when the gateway has ended by itself.
-    pub(crate) async fn failed(&self) {
-        self.running.ended().await;
+    /// Returns when clients can resume: every partition has an owner.
+    pub(crate) async fn ready(&self) {
+        self.running.ready().await;
     }
 
-    pub(crate) async fn stop(self) -> anyhow::Result<()> {
-        self.shutdown.cancel();
-        self.running.ended().await;
-        Ok(())
+    pub(crate) async fn stop(self) {
+        self.running.stop().await;
     }
 }
 
@@ -227,7 +220,13 @@ impl ProjectorRole {
     /// Ready when every partition it owns follows the log closely.
     pub(crate) fn ready_probe(&self) -> ReadyProbe {
         let progress = self.progress.clone();
-        Arc::new(move || progress.ready())
+        Arc::new(move || {
+            if progress.serves_all() {
+                Ok(())
+            } else {
+                Err("the projector does not serve every partition yet".to_owned())
+            }
+        })
     }
 
     /// Returns when the projector has ended by itself.

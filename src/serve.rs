@@ -39,19 +39,23 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
     let ready = projector.ready_probe();
     let gateway =
         GatewayRole::start(endpoint, &args.gateway, args.durability, metrics, vec![ready]).await?;
-    roles::say_ready(&format!("listening on http://{}", gateway.address()));
+    let serving = async {
+        gateway.ready().await;
+        roles::say_ready(&format!("listening on http://{}", gateway.address()));
+        std::future::pending::<()>().await;
+    };
     tokio::select! {
+        () = serving => {}
         () = signal.cancelled() => {}
-        () = gateway.failed() => tracing::error!("a role ended"),
-        () = projector.failed() => tracing::error!("a role ended"),
+        () = projector.failed() => tracing::error!("the projector ended"),
     }
     tracing::info!("stopping");
-    let gateway = gateway.stop().await;
-    let projector = projector.stop().await;
+    gateway.stop().await;
+    let projected = projector.stop().await;
     if let Some(server) = server {
         server.stop().await;
     }
-    gateway.and(projector)
+    projected
 }
 
 /// Starts nats-server in the data directory.

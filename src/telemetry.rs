@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use anyhow::Context;
-use hansard_gateway::MetricsRenderer;
+use hansard_gateway::config::MetricsRenderer;
 use metrics_exporter_prometheus::PrometheusBuilder;
 use tracing_subscriber::EnvFilter;
 

@@ -95,9 +95,9 @@ impl std::fmt::Debug for Endpoint {
 pub struct ParseEndpointError;
 
 impl Endpoint {
-    /// Of one server with a user for each role.
-    pub fn with_users(server: String, users: Vec<(ServiceRole, String, String)>) -> Self {
-        Self { servers: vec![server], users }
+    /// Of a server, or the servers of a cluster, with a user for each role.
+    pub fn with_users(servers: Vec<String>, users: Vec<(ServiceRole, String, String)>) -> Self {
+        Self { servers, users }
     }
 
     /// Reads `nats://[user:password@]host:port[,host:port..]`.

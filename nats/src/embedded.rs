@@ -87,7 +87,7 @@ pub async fn start(options: EmbeddedOptions) -> Result<(Server, Endpoint), Start
         .chain([(ServiceRole::Monitor, &monitor)])
         .map(|(role, user)| (role, user.name.clone(), user.password.clone()))
         .collect();
-    let endpoint = Endpoint::with_users(server.address().to_string(), credentials);
+    let endpoint = Endpoint::with_users(vec![server.address().to_string()], credentials);
     save_connection(&options.data_dir, &endpoint)
         .map_err(|source| StartEmbeddedError::ConnectionFile { path, source })?;
     Ok((server, endpoint))
