@@ -68,12 +68,14 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
 
     let ids = Ids::new(&deployment, &args.group);
     let leases = Leases::open(&connection);
-    let (key, holder) = (format!("import.{}", ids.group()), format!("import-{}", std::process::id()));
+    let (key, holder) =
+        (format!("import.{}", ids.group()), format!("import-{}", std::process::id()));
     let Some(lease) = leases.acquire(&key, &holder).await? else {
         bail!("somebody else is importing into {:?}", args.group);
     };
     let lost = CancellationToken::new();
-    let renewing = tokio::spawn(hold(leases.clone(), lease, (key, holder), lost.clone(), stop.clone()));
+    let renewing =
+        tokio::spawn(hold(leases.clone(), lease, (key, holder), lost.clone(), stop.clone()));
     let log = Log::open(&connection, &deployment, clock);
     let outcome = tokio::select! {
         outcome = Box::pin(import(&args, &log, &ids)) => outcome,

@@ -94,7 +94,11 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
 
 /// A reader that has seen enough (`| head`) is no failure.
 fn reader_gone(error: std::io::Error) -> anyhow::Result<()> {
-    if error.kind() == ErrorKind::BrokenPipe { Ok(()) } else { Err(error).context("standard output") }
+    if error.kind() == ErrorKind::BrokenPipe {
+        Ok(())
+    } else {
+        Err(error).context("standard output")
+    }
 }
 
 #[derive(Serialize)]
@@ -148,9 +152,7 @@ fn class(record: &Record<Bytes>) -> &'static str {
 
 /// What somebody wrote must not move the reader's cursor, nor turn the text around.
 fn one_line(text: &str) -> String {
-    let is_bidi = |c: char| {
-        matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{200e}' | '\u{200f}')
-    };
+    let is_bidi = |c: char| matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{200e}' | '\u{200f}');
     text.chars().map(|c| if c.is_control() || is_bidi(c) { '\u{fffd}' } else { c }).collect()
 }
 

@@ -39,7 +39,10 @@ impl Ids {
 
     /// The event that created the group.
     pub(super) fn creation(&self, now: LogTime) -> MessageId {
-        MessageId::new(now.as_millis(), hash(&[&self.salt, "import", "create", self.group.as_str()]))
+        MessageId::new(
+            now.as_millis(),
+            hash(&[&self.salt, "import", "create", self.group.as_str()]),
+        )
     }
 
     /// The event that made somebody a member.

@@ -51,7 +51,8 @@ impl Line {
 
     /// The event: the message, and where it came from.
     pub(super) fn draft(&self) -> anyhow::Result<Draft> {
-        let event = Event::Message(MessageSent { text: self.text.clone(), ..MessageSent::default() });
+        let event =
+            Event::Message(MessageSent { text: self.text.clone(), ..MessageSent::default() });
         let mut source = json!({"ts": self.ts, "nick": self.nick, "line": self.number});
         if let Some(channel) = &self.channel {
             source["channel"] = json!(channel);
@@ -63,7 +64,9 @@ impl Line {
 }
 
 /// Reads a file, plain or gzip; an error names the line.
-pub(super) fn read(path: &Path) -> anyhow::Result<impl Iterator<Item = anyhow::Result<Line>> + Send + use<>> {
+pub(super) fn read(
+    path: &Path,
+) -> anyhow::Result<impl Iterator<Item = anyhow::Result<Line>> + Send + use<>> {
     let mut file = BufReader::with_capacity(1 << 16, File::open(path)?);
     let mut reader: Box<dyn BufRead + Send> = if file.fill_buf()?.starts_with(&GZIP_MAGIC) {
         Box::new(BufReader::with_capacity(1 << 16, MultiGzDecoder::new(file)))

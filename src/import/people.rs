@@ -51,8 +51,7 @@ pub(super) struct People<'a> {
 impl<'a> People<'a> {
     pub(super) async fn read(connection: &Connection, ids: &'a Ids) -> anyhow::Result<Self> {
         let log = AccountLog::open(connection);
-        let mut people =
-            Self { log, ids, accounts: Accounts::default(), by_nick: HashMap::new() };
+        let mut people = Self { log, ids, accounts: Accounts::default(), by_nick: HashMap::new() };
         people.catch_up().await?;
         Ok(people)
     }
@@ -137,7 +136,10 @@ impl<'a> People<'a> {
             taken.insert(handle.clone());
             let request = self.ids.user_request(nick);
             let (name, password) = (display_name(nick), None);
-            plan.push((handle.clone(), AccountEvent::UserCreated { user, handle, name, password, request }));
+            plan.push((
+                handle.clone(),
+                AccountEvent::UserCreated { user, handle, name, password, request },
+            ));
         }
         Ok(plan)
     }

@@ -94,7 +94,9 @@ impl<'a> Said<'a> {
             self.bar.set_message("(reading the log)");
             loop {
                 if progress.elapsed() > PATIENCE {
-                    return Err(doubt.context("the log is away too long: run the same import again"));
+                    return Err(
+                        doubt.context("the log is away too long: run the same import again")
+                    );
                 }
                 tokio::time::sleep(PAUSE).await;
                 if self.read(&mut held).await.is_ok() {
@@ -117,7 +119,9 @@ impl<'a> Said<'a> {
         let mut records = self.log.replay(self.conversation, held.reached, false).await?;
         while let Some(record) = records.recv().await {
             held.reached = record.seq;
-            let Some(key) = record.key.filter(|_| record.class == EventClass::Msg) else { continue };
+            let Some(key) = record.key.filter(|_| record.class == EventClass::Msg) else {
+                continue;
+            };
             if record.is_void() {
                 held.void.entry(key.id).or_default().push(record.seq);
             } else if is_of(&record.payload, device.as_str()) {
@@ -135,7 +139,8 @@ impl<'a> Said<'a> {
         deployment: &Deployment,
         held: &Held,
     ) -> anyhow::Result<Option<anyhow::Error>> {
-        let connection = match Connection::connect_once(&self.endpoint, ServiceRole::Operator).await {
+        let connection = match Connection::connect_once(&self.endpoint, ServiceRole::Operator).await
+        {
             Ok(connection) => connection,
             Err(error) => return Ok(Some(error.into())),
         };

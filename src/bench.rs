@@ -1,0 +1,90 @@
+//! `hansard bench`: measures a deployment of its own, whole processes on this machine, and prints
+//! one JSON line for each run.
+//!
+//! Code map: [`deployment`] starts and stops the processes, [`people`] writes accounts and sessions
+//! straight to the log, [`crowd`] is the bench's end of a process full of WebSocket clients
+//! ([`clients`]); [`send`], [`fanout`], [`idle`] and [`faults`] are the runs.
+
+mod clients;
+mod crowd;
+mod deployment;
+mod dice;
+mod fanout;
+mod faults;
+mod idle;
+mod machine;
+mod payload;
+mod people;
+mod process;
+mod raw;
+mod report;
+mod send;
+
+use std::io::Write as _;
+use std::path::PathBuf;
+
+use anyhow::Context;
+use hansard_nats::Durability;
+
+#[derive(clap::Args, Debug)]
+pub(crate) struct Args {
+    #[command(subcommand)]
+    run: Run,
+}
+
+#[derive(clap::Subcommand, Debug)]
+enum Run {
+    /// Sending through the gateway, compared with publishing to the same streams without it.
+    Send(send::Args),
+    /// A large group: from one sender to every member.
+    Fanout(fanout::Args),
+    /// Memory of idle connections.
+    Idle(idle::Args),
+    /// Kill and pause processes under load, then check that nothing is lost, doubled or reordered.
+    Faults(faults::Args),
+    /// Many light WebSocket clients, told what to do on standard input.
+    #[command(hide = true)]
+    Clients,
+    /// One client of the SDK with a durable outbox, told what to do on standard input.
+    #[command(hide = true)]
+    Client(faults::ClientArgs),
+}
+
+/// What every run is told.
+#[derive(clap::Args, Clone, Debug)]
+struct Place {
+    /// What an acknowledgement survives: `fsync` or `os`.
+    #[arg(long, default_value = "fsync")]
+    durability: Durability,
+    /// Where the run keeps its data, which is deleted afterwards. Default: the system's directory
+    /// for temporary files. What it is on decides what a sync costs.
+    #[arg(long)]
+    dir: Option<PathBuf>,
+    /// Leave the data and the logs of the processes where they are.
+    #[arg(long)]
+    keep: bool,
+}
+
+/// `hansard bench`
+pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
+    match args.run {
+        Run::Send(args) => Box::pin(send::run(args)).await,
+        Run::Fanout(args) => Box::pin(fanout::run(args)).await,
+        Run::Idle(args) => Box::pin(idle::run(args)).await,
+        Run::Faults(args) => Box::pin(faults::run(args)).await,
+        Run::Clients => clients::run().await,
+        Run::Client(args) => Box::pin(faults::client(args)).await,
+    }
+}
+
+/// The one line on standard output.
+fn print(report: &serde_json::Value) -> anyhow::Result<()> {
+    let mut out = std::io::stdout();
+    writeln!(out, "{report}").and_then(|()| out.flush()).context("standard output")
+}
+
+/// A line for whoever watches; never part of the result.
+#[expect(clippy::print_stderr, reason = "a long run says where it is")]
+fn say(line: &str) {
+    eprintln!("{line}");
+}

@@ -1,0 +1,261 @@
+//! A deployment of the bench's own: one nats-server, gateways and projectors, each a process.
+
+use std::net::{SocketAddr, TcpListener};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+use hansard_model::query::{LookupReply, LookupRequest};
+use hansard_model::subject::QueryVerb;
+use hansard_model::{ConversationId, MessageId, UserId};
+use hansard_nats::server::BinarySearch;
+use hansard_nats::{
+    Connection, Deployment, Log, LogClock, ServiceRole, deployment, embedded, query,
+};
+use serde_json::json;
+use tempfile::TempDir;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+use tokio_util::sync::{CancellationToken, DropGuard};
+
+use super::process::{Process, Recipe};
+use super::{Place, machine};
+
+/// How long the views get to catch up with the log.
+const CAUGHT_UP_WITHIN: Duration = Duration::from_secs(600);
+
+/// What to start.
+pub(super) struct Plan {
+    pub(super) gateways: usize,
+    pub(super) projectors: usize,
+    pub(super) group_limit: usize,
+    pub(super) partitions: u16,
+}
+
+/// A running gateway.
+pub(super) struct Gateway {
+    pub(super) process: Process,
+    pub(super) address: SocketAddr,
+    pub(super) admin: SocketAddr,
+}
+
+impl Gateway {
+    /// `kill -9`, then the same again, on the same ports.
+    pub(super) async fn restart(&mut self) -> anyhow::Result<()> {
+        self.process.restart().await
+    }
+}
+
+/// The processes, and a connection of the bench's own. Dropping it kills them all.
+pub(super) struct Bench {
+    pub(super) place: Place,
+    pub(super) data: PathBuf,
+    pub(super) logs: PathBuf,
+    pub(super) nats: Option<Process>,
+    pub(super) gateways: Vec<Gateway>,
+    pub(super) projectors: Vec<Process>,
+    pub(super) connection: Connection,
+    pub(super) deployment: Deployment,
+    pub(super) log: Log,
+    plan: Plan,
+    _clock: DropGuard,
+    dir: Option<TempDir>,
+}
+
+impl Bench {
+    pub(super) async fn start(place: &Place, plan: Plan) -> anyhow::Result<Self> {
+        let mut builder = tempfile::Builder::new();
+        builder.prefix("hansard-bench-");
+        let dir = match &place.dir {
+            Some(parent) => {
+                std::fs::create_dir_all(parent)?;
+                builder.tempdir_in(parent)?
+            }
+            None => builder.tempdir()?,
+        };
+        let (data, logs) = (dir.path().join("data"), dir.path().to_owned());
+        let nats = nats_recipe(place, &plan, &data, &logs)?.start().await?;
+        let endpoint = embedded::read_connection_file(&data)?;
+        let connection = Connection::connect(&endpoint, ServiceRole::Operator).await?;
+        let deployment = deployment::open(&connection).await?;
+        let clock = LogClock::new();
+        clock.compare(&connection).await?;
+        let stop = CancellationToken::new();
+        tokio::spawn(clock.clone().keep(connection.clone(), stop.clone()));
+        let log = Log::open(&connection, &deployment, clock);
+        let mut bench = Self {
+            place: place.clone(),
+            data,
+            logs,
+            nats: Some(nats),
+            gateways: Vec::new(),
+            projectors: Vec::new(),
+            connection,
+            deployment,
+            log,
+            plan,
+            _clock: stop.drop_guard(),
+            dir: Some(dir),
+        };
+        for index in 0..bench.plan.projectors {
+            let projector = bench.projector_recipe(index)?.start().await?;
+            bench.projectors.push(projector);
+        }
+        for index in 0..bench.plan.gateways {
+            let gateway = bench.start_gateway(index).await?;
+            bench.gateways.push(gateway);
+        }
+        bench.caught_up().await?;
+        Ok(bench)
+    }
+
+    fn projector_recipe(&self, index: usize) -> anyhow::Result<Recipe> {
+        let data = text(&self.data)?;
+        let durability = self.place.durability.as_str();
+        let args = ["projector", "--data", data, "--durability", durability];
+        Ok(Recipe::new(&format!("projector-{index}"), &self.logs, Some("projecting"), &args))
+    }
+
+    /// Starts a gateway on ports of its own, which it keeps when it is started again.
+    pub(super) async fn start_gateway(&self, index: usize) -> anyhow::Result<Gateway> {
+        let (address, admin) = (free_port()?, free_port()?);
+        let (listen, admin_listen) = (address.to_string(), admin.to_string());
+        let limit = self.plan.group_limit.to_string();
+        let data = text(&self.data)?;
+        let durability = self.place.durability.as_str();
+        let args = [
+            "gateway",
+            "--data",
+            data,
+            "--durability",
+            durability,
+            "--listen",
+            &listen,
+            "--admin-listen",
+            &admin_listen,
+            "--group-limit",
+            &limit,
+            "--sends-per-second",
+            "1000000",
+            "--send-burst",
+            "1000000",
+            "--connections-max",
+            "19000",
+            "--drain",
+            "1s",
+        ];
+        let name = format!("gateway-{index}");
+        let process = Recipe::new(&name, &self.logs, Some("listening on"), &args).start().await?;
+        Ok(Gateway { process, address, admin })
+    }
+
+    /// The nats-server itself, a child of `hansard nats`.
+    pub(super) fn nats_server(&self) -> anyhow::Result<u32> {
+        let supervisor = self.nats.as_ref().context("nats is stopped")?.pid();
+        machine::child_of(supervisor, "nats-server").context("no nats-server")
+    }
+
+    /// Waits until the projectors have applied all that is in the log now.
+    pub(super) async fn caught_up(&self) -> anyhow::Result<()> {
+        let deadline = tokio::time::Instant::now() + CAUGHT_UP_WITHIN;
+        let nobody = UserId::from_entropy([0; UserId::LEN]);
+        let question = LookupRequest {
+            conversation: ConversationId::direct(nobody, nobody),
+            sender: nobody,
+            id: MessageId::new(0, [0; 10]),
+        };
+        for partition in self.log.partitions().partitions() {
+            loop {
+                let last = self.log.last_seq(partition).await?;
+                let within = Duration::from_secs(5);
+                let answer: Result<LookupReply, _> =
+                    query::ask(&self.connection, partition, QueryVerb::Lookup, &question, within)
+                        .await;
+                if answer.is_ok_and(|answer| answer.as_of >= last) {
+                    break;
+                }
+                if tokio::time::Instant::now() > deadline {
+                    bail!("partition {partition} does not catch up with the log");
+                }
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        }
+        Ok(())
+    }
+
+    /// A counter of a gateway, summed over its labels.
+    pub(super) async fn counter(&self, gateway: &Gateway, name: &str) -> anyhow::Result<f64> {
+        let text = get(gateway.admin, "/metrics").await?;
+        let lines = text.lines().filter(|line| !line.starts_with('#'));
+        let values = lines.filter_map(|line| {
+            let (series, value) = line.rsplit_once(' ')?;
+            (series.split('{').next() == Some(name)).then(|| value.parse::<f64>().ok())?
+        });
+        Ok(values.sum())
+    }
+
+    /// What belongs into every report.
+    pub(super) fn describe(&self) -> serde_json::Value {
+        let version = BinarySearch::from_environment().find().map(|binary| binary.version);
+        json!({
+            "machine": machine::describe(&self.data),
+            "versions": {
+                "hansard": env!("CARGO_PKG_VERSION"),
+                "nats_server": version.map_or_else(|_| "unknown".to_owned(), |v| v.to_string()),
+                "optimized": !cfg!(debug_assertions),
+            },
+            "durability": self.place.durability.as_str(),
+            "partitions": self.deployment.partitions,
+        })
+    }
+
+    /// Stops everything in order.
+    pub(super) async fn stop(mut self) -> anyhow::Result<()> {
+        for gateway in self.gateways.drain(..) {
+            gateway.process.stop().await?;
+        }
+        for projector in self.projectors.drain(..) {
+            projector.stop().await?;
+        }
+        if let Some(nats) = self.nats.take() {
+            nats.stop().await?;
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Bench {
+    fn drop(&mut self) {
+        if let (true, Some(dir)) = (self.place.keep, self.dir.take()) {
+            super::say(&format!("kept {}", dir.keep().display()));
+        }
+    }
+}
+
+fn nats_recipe(place: &Place, plan: &Plan, data: &Path, logs: &Path) -> anyhow::Result<Recipe> {
+    let partitions = plan.partitions.to_string();
+    let durability = place.durability.as_str();
+    let args =
+        ["nats", "--data", text(data)?, "--durability", durability, "--partitions", &partitions];
+    Ok(Recipe::new("nats", logs, Some("nats on"), &args))
+}
+
+fn text(path: &Path) -> anyhow::Result<&str> {
+    path.to_str().context("the directory's name is not UTF-8")
+}
+
+/// A port that was free a moment ago. A process that is killed and started again keeps its port,
+/// so it cannot be left to the system each time.
+fn free_port() -> anyhow::Result<SocketAddr> {
+    Ok(TcpListener::bind(("127.0.0.1", 0))?.local_addr()?)
+}
+
+/// GET over HTTP, the body as text. Version 1.0, so that it comes in one piece.
+async fn get(address: SocketAddr, path: &str) -> anyhow::Result<String> {
+    let mut stream = TcpStream::connect(address).await?;
+    stream.write_all(format!("GET {path} HTTP/1.0\r\n\r\n").as_bytes()).await?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await?;
+    let (_, body) = answer.split_once("\r\n\r\n").context("not an answer over HTTP")?;
+    Ok(body.to_owned())
+}

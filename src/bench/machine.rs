@@ -1,0 +1,92 @@
+//! What the machine is, and what a process used of it: from `/proc`.
+
+use std::path::Path;
+
+use anyhow::Context;
+use serde_json::json;
+
+/// Clock ticks per second in `/proc/PID/stat`: the value of every Linux of the last decades.
+const TICKS_PER_S: f64 = 100.0;
+
+/// User and system time of a process so far, in seconds.
+pub(super) fn cpu_s(pid: u32) -> anyhow::Result<f64> {
+    let fields = stat(pid)?;
+    // utime and stime are fields 14 and 15; the list begins with field 3.
+    let ticks = |index: usize| -> anyhow::Result<f64> {
+        Ok(fields.get(index).context("a short /proc/PID/stat")?.parse::<f64>()?)
+    };
+    Ok((ticks(11)? + ticks(12)?) / TICKS_PER_S)
+}
+
+/// Resident memory of a process, in bytes.
+pub(super) fn rss_bytes(pid: u32) -> anyhow::Result<u64> {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status"))?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    let kib = line.and_then(|line| line.split_whitespace().next()).context("no VmRSS")?;
+    Ok(kib.parse::<u64>()? * 1024)
+}
+
+/// The child of a process that runs `program`.
+pub(super) fn child_of(parent: u32, program: &str) -> Option<u32> {
+    std::fs::read_dir("/proc").ok()?.flatten().find_map(|entry| {
+        let pid: u32 = entry.file_name().to_str()?.parse().ok()?;
+        let is_child = stat(pid).ok()?.get(1)?.parse() == Ok(parent);
+        let name = std::fs::read_to_string(format!("/proc/{pid}/comm")).ok()?;
+        (is_child && name.trim() == program).then_some(pid)
+    })
+}
+
+/// Fields of `/proc/PID/stat` from the third (state) on: the second is a name with anything in it.
+fn stat(pid: u32) -> anyhow::Result<Vec<String>> {
+    let text = std::fs::read_to_string(format!("/proc/{pid}/stat"))
+        .with_context(|| format!("process {pid}"))?;
+    let (_, rest) = text.rsplit_once(')').context("a strange /proc/PID/stat")?;
+    Ok(rest.split_whitespace().map(str::to_owned).collect())
+}
+
+/// The machine, for the report: figures of two machines are not to be compared.
+pub(super) fn describe(data: &Path) -> serde_json::Value {
+    let read = |path: &str| std::fs::read_to_string(path).unwrap_or_default();
+    let cpu = read("/proc/cpuinfo");
+    let model = cpu.lines().find_map(|line| line.strip_prefix("model name")?.split_once(": "));
+    let memory = read("/proc/meminfo");
+    let kib = memory.lines().find_map(|line| line.strip_prefix("MemTotal:"));
+    let kib: u64 = kib.and_then(|kib| kib.split_whitespace().next()?.parse().ok()).unwrap_or(0);
+    json!({
+        "cores": std::thread::available_parallelism().map_or(0, usize::from),
+        "cpu": model.map_or("unknown", |(_, model)| model),
+        "memory_gib": kib as f64 / 1024.0 / 1024.0,
+        "kernel": read("/proc/sys/kernel/osrelease").trim(),
+        "filesystem": filesystem(data),
+    })
+}
+
+/// The type of the file system that a path is on.
+fn filesystem(path: &Path) -> String {
+    let mounts = std::fs::read_to_string("/proc/mounts").unwrap_or_default();
+    let path = path.canonicalize().unwrap_or_else(|_| path.to_owned());
+    let mut best = (0, "unknown");
+    for mount in mounts.lines() {
+        let mut fields = mount.split(' ').skip(1);
+        if let (Some(point), Some(kind)) = (fields.next(), fields.next())
+            && path.starts_with(point)
+            && point.len() >= best.0
+        {
+            best = (point.len(), kind);
+        }
+    }
+    best.1.to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_process_is_measured() {
+        let me = std::process::id();
+        assert!(rss_bytes(me).expect("linux") > 100_000);
+        assert!(cpu_s(me).expect("linux") >= 0.0);
+        assert_eq!(child_of(me, "no-such-program"), None);
+    }
+}
