@@ -18,10 +18,10 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-pub(crate) use deployment::{DataDir, Gateway, Replayed, Roles, Serve, free_port};
+pub(crate) use deployment::{DataDir, Replayed, Roles, Serve};
 pub(crate) use dice::{Dice, mint, mint_at, now_ms, setting};
-pub(crate) use http::{Http, Response};
-pub(crate) use people::{Person, Session, couple, sign_up};
+pub(crate) use http::Http;
+pub(crate) use people::{Session, couple, sign_up};
 pub(crate) use process::{Process, Signal, is_running, memory_bytes, run, signal};
 pub(crate) use raw::Raw;
 pub(crate) use socket::{Closed, Socket};

@@ -264,7 +264,7 @@ async fn json_that_is_deep_or_none_is_an_error() {
 #[tokio::test]
 async fn ten_thousand_frames_a_second_are_limited_and_cost_little() {
     let mut scene = Scene::new().await;
-    let mut raw = scene.welcome().await;
+    let raw = scene.welcome().await;
     let ping = frame(TEXT, true, br#"{"type":"ping","ref":1}"#);
     let burst: Vec<u8> = ping.repeat(1_000);
     let (mut reader, mut writer) = raw.stream.into_split();

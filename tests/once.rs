@@ -10,7 +10,6 @@ use hansard_model::{LogTime, Seq, envelope};
 use hansard_nats::log::{Append, Log};
 use hansard_nats::{Endpoint, LogClock};
 use serde_json::{Value, json};
-use tokio_util::sync::CancellationToken;
 
 use crate::harness::{
     DataDir, Replayed, Roles, Serve, Session, Signal, couple, direct, eventually, message, mint,
@@ -121,15 +120,10 @@ async fn an_id_of_thirty_days_ago_is_stored_once_by_a_hundred_sends() {
 }
 
 /// A gateway whose clock says that so much time has passed.
-async fn later(endpoint: Endpoint, shift: Duration) -> (SocketAddr, CancellationToken) {
+async fn later(endpoint: Endpoint, shift: Duration) -> hansard_gateway::Running {
     let clock = LogClock::shifted(shift);
-    let config =
-        hansard_gateway::Config::new("127.0.0.1:0".parse().unwrap(), endpoint, clock);
-    let shutdown = CancellationToken::new();
-    let running = hansard_gateway::start(config, shutdown.clone()).await.unwrap();
-    let address = running.address();
-    tokio::spawn(async move { running.ended().await });
-    (address, shutdown)
+    let config = hansard_gateway::Config::new("127.0.0.1:0".parse().unwrap(), endpoint, clock);
+    hansard_gateway::start(config).await.unwrap()
 }
 
 #[tokio::test]
@@ -141,13 +135,15 @@ async fn an_id_sent_again_thirty_days_later_gives_the_first_ack() {
     assert_eq!(first["duplicate"], false);
 
     // A little less than a session lasts.
-    let (gateway, _running) =
-        later(roles.data.endpoint(), THIRTY_DAYS.saturating_sub(Duration::from_mins(10))).await;
+    let shift = THIRTY_DAYS.saturating_sub(Duration::from_mins(10));
+    let running = later(roles.data.endpoint(), shift).await;
+    let gateway = running.addr();
     let answers = send_again_and_again(&ana, &[gateway], &conversation, &id, &event).await;
     assert_eq!(one_seq(&answers), seq_of(&first));
     assert!(answers.iter().all(|ack| ack["duplicate"] == true));
     let other = ana.at(gateway).connect().await.ask_as(&conversation, &id, &message("!")).await;
     assert_eq!(other["code"], "id_reused");
+    running.stop().await;
     assert_eq!(ben.events(&conversation).await.len(), 1);
     assert_eq!(roles.data.replay(&conversation).await.len(), 1);
 }
@@ -286,29 +282,13 @@ async fn an_event_stored_after_its_vouch_is_void_for_every_reader_and_its_resend
     void_then_stored(&serve.data, &ana, &ben, &group).await;
 }
 
-/// Sends until there is an ack, as an outbox does; the seq.
-async fn send_until_stored(session: &Session, conversation: &str, id: &str, event: &Value) -> u64 {
-    let path = format!("/v1/conversations/{conversation}/messages");
-    let body = json!({"id": id, "event": event});
-    let mut seq = None;
-    eventually("an ack", async || {
-        let Ok(answer) = session.http.exchange("POST", &path, Some(&body)).await else {
-            return false;
-        };
-        seq = answer.body["seq"].as_u64();
-        assert!(seq.is_some() || answer.body["error"]["retry"] == "same_id", "{}", answer.text);
-        seq.is_some()
-    })
-    .await;
-    seq.unwrap()
-}
-
 #[tokio::test]
 async fn a_send_held_back_by_a_paused_server_beyond_its_lease_is_stored_once() {
     let roles = Roles::start(1, 1).await;
     let (ana, ben, _) = couple(roles.gateways[0].address).await;
     let group = ana.create_group("ours", &[&ben.user]).await;
     let mut reader = ben.connect().await;
+    let gateway = [roles.gateways[0].address];
     let nats = roles.data.nats_pid().unwrap();
     // The lease is fresh: the next send asks nobody.
     ana.store(&group, &message("before")).await;
@@ -318,13 +298,13 @@ async fn a_send_held_back_by_a_paused_server_beyond_its_lease_is_stored_once() {
     let paused = Instant::now();
     let sending = tokio::spawn({
         let (ana, group, id, event) = (ana.clone(), group.clone(), id.clone(), event.clone());
-        async move { send_until_stored(&ana, &group, &id, &event).await }
+        async move { ana.store_at_last(&gateway, &group, &id, &event).await }
     });
     eventually("the lease to end", async || paused.elapsed() > LONGER_THAN_THE_LEASE).await;
     signal(nats, Signal::Continue);
 
     let seq = sending.await.unwrap();
-    assert_eq!(send_until_stored(&ana, &group, &id, &event).await, seq);
+    assert_eq!(ana.store_at_last(&gateway, &group, &id, &event).await, seq);
     reader.event(&group, seq).await;
     let replayed = roles.data.replay(&group).await;
     let attempts: Vec<_> = replayed.iter().filter(|event| event.body["id"] == *id).collect();

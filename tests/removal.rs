@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
 use crate::harness::{
-    DataDir, Dice, Roles, Session, Signal, Socket, assert_chain, couple, eventually, message, mint,
+    DataDir, Dice, Roles, Session, Signal, Socket, assert_chain, couple, message, mint,
     seq_of, setting, sign_up, signal, text_of,
 };
 
@@ -211,9 +211,9 @@ async fn add_all(session: &Session, group: &str, users: &[String]) -> (Vec<u64>,
         waiting.push((reference, id, event));
     }
     let (mut added, mut refused) = (Vec::new(), 0);
-    eventually("an answer to every add", async || {
+    while !waiting.is_empty() {
         let mut again = Vec::new();
-        for (reference, id, event) in std::mem::take(&mut waiting) {
+        for (reference, id, event) in waiting {
             let answer = socket.answer(reference).await;
             match (answer["type"].as_str().unwrap(), answer["retry"].as_str()) {
                 ("ack", _) => added.push(seq_of(&answer)),
@@ -228,9 +228,7 @@ async fn add_all(session: &Session, group: &str, users: &[String]) -> (Vec<u64>,
             }
         }
         waiting = again;
-        waiting.is_empty()
-    })
-    .await;
+    }
     (added, refused)
 }
 

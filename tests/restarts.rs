@@ -29,8 +29,8 @@ impl Outbox {
             let mut acked = BTreeMap::new();
             while !stopped.is_cancelled() {
                 let (id, text) = (mint(), format!("{} of {}", acked.len(), session.user));
-                let body = json!({"id": id, "event": message(&text)});
-                let seq = send_until_stored(&session, &gateways, &conversation, &body).await;
+                let event = message(&text);
+                let seq = session.store_at_last(&gateways, &conversation, &id, &event).await;
                 assert_eq!(acked.insert(seq, text), None, "two acks of one seq");
             }
             acked
@@ -43,27 +43,6 @@ impl Outbox {
         self.stop.cancel();
         self.running.await.unwrap()
     }
-}
-
-async fn send_until_stored(
-    session: &Session,
-    gateways: &[SocketAddr],
-    conversation: &str,
-    body: &Value,
-) -> u64 {
-    let path = format!("/v1/conversations/{conversation}/messages");
-    let (mut seq, mut attempt) = (None, 0);
-    eventually("an ack", async || {
-        let gateway = gateways[attempt % gateways.len()];
-        attempt += 1;
-        let http = Http { address: gateway, token: session.http.token.clone() };
-        let Ok(answer) = http.exchange("POST", &path, Some(body)).await else { return false };
-        seq = answer.body["seq"].as_u64();
-        assert!(seq.is_some() || answer.body["error"]["retry"] == "same_id", "{}", answer.text);
-        seq.is_some()
-    })
-    .await;
-    seq.unwrap()
 }
 
 /// That history holds exactly what was acknowledged, in one chain, and both members agree.
@@ -88,8 +67,7 @@ async fn everything_is_there(
 
 /// Waits until each outbox has been acknowledged since now.
 async fn goes_on(session: &Session, gateways: &[SocketAddr], conversation: &str) {
-    let body = json!({"id": mint(), "event": message("still here")});
-    send_until_stored(session, gateways, conversation, &body).await;
+    session.store_at_last(gateways, conversation, &mint(), &message("still here")).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -1,13 +1,17 @@
 //! People and their devices.
 
 use std::net::SocketAddr;
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use super::{Http, Socket, direct, mint};
+use super::{Http, POLL, Socket, direct, mint};
 
 /// Long enough; the same for all.
 const PASSWORD: &str = "correct horse battery";
+
+/// How long an outbox goes on: a restart of everything, on a busy machine.
+const OUTAGE: Duration = Duration::from_secs(60);
 
 /// Somebody with an account.
 #[derive(Clone, Debug)]
@@ -100,6 +104,32 @@ impl Session {
         let path = format!("/v1/conversations/{conversation}/messages");
         let sent = self.http.post(&path, &json!({"id": mint(), "event": event})).await;
         sent["seq"].as_u64().unwrap()
+    }
+
+    /// Stores an event under an id as an outbox does: again and again, at one gateway after the
+    /// other, for as long as it is told to; the seq.
+    pub(crate) async fn store_at_last(
+        &self,
+        gateways: &[SocketAddr],
+        conversation: &str,
+        id: &str,
+        event: &Value,
+    ) -> u64 {
+        let path = format!("/v1/conversations/{conversation}/messages");
+        let body = json!({"id": id, "event": event});
+        let deadline = Instant::now() + OUTAGE;
+        for address in gateways.iter().cycle() {
+            let answer = self.at(*address).http.exchange("POST", &path, Some(&body)).await;
+            if let Ok(answer) = answer {
+                if let Some(seq) = answer.body["seq"].as_u64() {
+                    return seq;
+                }
+                assert_eq!(answer.body["error"]["retry"], "same_id", "{}", answer.text);
+            }
+            assert!(Instant::now() < deadline, "no ack within {OUTAGE:?}");
+            tokio::time::sleep(POLL).await;
+        }
+        unreachable!("there is a gateway")
     }
 
     /// Tries to store an event over HTTP; the code of the refusal.
