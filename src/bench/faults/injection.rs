@@ -9,6 +9,9 @@ use crate::bench::dice::Dice;
 /// Short pauses last between these.
 const PAUSE_S: std::ops::RangeInclusive<u64> = 1..=8;
 
+/// Kinds of faults, each as often as the others.
+const KINDS: usize = 9;
+
 /// What is hit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Target {
@@ -52,12 +55,17 @@ pub(super) fn plan(
     long_pause: bool,
     dice: &mut Dice,
 ) -> Vec<Injection> {
-    let mut plan: Vec<Injection> = (0..count)
-        .map(|number| {
+    let mut kinds: [usize; KINDS] = std::array::from_fn(|kind| kind);
+    shuffle(&mut kinds, dice);
+    let mut plan: Vec<Injection> = kinds
+        .into_iter()
+        .cycle()
+        .take(count)
+        .map(|kind| {
             let two = dice.below(2);
             // Killing nats comes in two kinds, pausing in one: nothing else of `hansard nats` is
             // in the way of a message.
-            let (target, is_kill) = match number % 9 {
+            let (target, is_kill) = match kind {
                 0 => (Target::NatsServer, true),
                 1 => (Target::Gateway(two), true),
                 2 => (Target::Projector(two), true),
@@ -73,9 +81,7 @@ pub(super) fn plan(
             Injection { target, pause: (!is_kill).then(|| Duration::from_secs(seconds)) }
         })
         .collect();
-    for index in (1..plan.len()).rev() {
-        plan.swap(index, dice.below(index + 1));
-    }
+    shuffle(&mut plan, dice);
     if long_pause {
         let pauses: Vec<usize> = (0..plan.len()).filter(|i| plan[*i].pause.is_some()).collect();
         if let Some(chosen) = pauses.get(dice.below(pauses.len())) {
@@ -83,6 +89,12 @@ pub(super) fn plan(
         }
     }
     plan
+}
+
+fn shuffle<T>(items: &mut [T], dice: &mut Dice) {
+    for index in (1..items.len()).rev() {
+        items.swap(index, dice.below(index + 1));
+    }
 }
 
 #[cfg(test)]
