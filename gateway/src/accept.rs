@@ -136,8 +136,8 @@ async fn serve(
 
 /// Tells a client that there is no place, in HTTP, whatever it asks.
 async fn refuse(mut stream: TcpStream) -> std::io::Result<()> {
-    let error = ErrorBody::new(ErrorCode::Overloaded, "too many connections")
-        .after_ms(REFUSED_RETRY_MS);
+    let error =
+        ErrorBody::new(ErrorCode::Overloaded, "too many connections").after_ms(REFUSED_RETRY_MS);
     let body = serde_json::to_string(&ErrorResponse { error })?;
     let head = format!(
         "HTTP/1.1 503 Service Unavailable\r\ncontent-type: application/json\r\n\

@@ -16,8 +16,8 @@ use std::sync::{Arc, RwLock, RwLockReadGuard};
 use std::time::Duration;
 
 use hansard_model::account::{Account, Accounts, Handle, Session};
-use hansard_model::{AccountEvent, DeviceId, LogTime, Seq, UserId};
 use hansard_model::subject::Subject;
+use hansard_model::{AccountEvent, DeviceId, LogTime, Seq, UserId};
 use hansard_nats::LogClock;
 use hansard_nats::accounts::{AccountLog, AppendError};
 use hansard_protocol::http::User;
@@ -279,13 +279,14 @@ impl Directory {
         expected: Option<Seq>,
     ) -> Result<(), WriteError> {
         let written = tokio::time::timeout(WRITE_WITHIN, async {
-            let seq = self.log.append(subject, event, expected).await.map_err(|error| match error {
-                AppendError::Conflict => WriteError::Conflict,
-                AppendError::Unknown(_) => {
-                    tracing::warn!(%error, "account event not acknowledged");
-                    WriteError::Unknown
-                }
-            })?;
+            let seq =
+                self.log.append(subject, event, expected).await.map_err(|error| match error {
+                    AppendError::Conflict => WriteError::Conflict,
+                    AppendError::Unknown(_) => {
+                        tracing::warn!(%error, "account event not acknowledged");
+                        WriteError::Unknown
+                    }
+                })?;
             let mut applied = self.shared.applied.subscribe();
             barrier::reach(&mut applied, seq).await.map_err(|_| WriteError::Unknown)
         });

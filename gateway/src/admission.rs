@@ -52,8 +52,7 @@ impl Admission {
     /// # Errors
     /// [`Refused`] when a bound is reached; nothing is held then.
     pub(crate) fn admit(&self, peer: IpAddr) -> Result<Arc<Admitted>, Refused> {
-        let connection =
-            self.connections.clone().try_acquire_owned().map_err(|_| Refused::Full)?;
+        let connection = self.connections.clone().try_acquire_owned().map_err(|_| Refused::Full)?;
         let unidentified =
             self.unidentified.clone().try_acquire_owned().map_err(|_| Refused::Unidentified)?;
         let address = if self.trust_loopback && peer.is_loopback() {
@@ -134,13 +133,20 @@ mod tests {
         })
     }
 
+    fn place(admission: &Admission, peer: IpAddr) -> Arc<Admitted> {
+        match admission.admit(peer) {
+            Ok(admitted) => admitted,
+            Err(reason) => panic!("refused: {reason:?}"),
+        }
+    }
+
     const ANA: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 1));
     const BEN: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 2));
 
     #[test]
     fn places_are_given_back() {
         let admission = admission(1, 1, 1);
-        let place = admission.admit(ANA).ok().expect("the first");
+        let place = place(&admission, ANA);
         assert_eq!(admission.admit(BEN).err(), Some(Refused::Full));
         drop(place);
         assert!(admission.admit(BEN).is_ok());
@@ -158,7 +164,7 @@ mod tests {
     #[test]
     fn strangers_make_room_by_saying_who_they_are() {
         let admission = admission(3, 3, 1);
-        let first = admission.admit(ANA).ok().expect("the first");
+        let first = place(&admission, ANA);
         assert_eq!(admission.admit(BEN).err(), Some(Refused::Unidentified));
         first.identified();
         assert!(admission.admit(BEN).is_ok());

@@ -102,9 +102,8 @@ async fn profile(gateway: &Gateway, user: UserId) -> Result<(), InboxError> {
     let Some(shown) = gateway.directory.account(user) else { return Ok(()) };
     let entries = gateway.inbox.entries(user, &[]).await?;
     let current = entries.iter().filter(|entry| entry.member.role.is_some());
-    let mut audience: HashSet<UserId> = current
-        .flat_map(|entry| gateway.router.members_here(entry.conversation))
-        .collect();
+    let mut audience: HashSet<UserId> =
+        current.flat_map(|entry| gateway.router.members_here(entry.conversation)).collect();
     audience.insert(user);
     let frame = Frame::server(&ServerFrame::User(shown));
     for person in audience {

@@ -140,8 +140,8 @@ struct Limit<K: Hash + Eq + Clone> {
 impl<K: Hash + Eq + Clone> Limit<K> {
     fn new(rate: Rate, limited: Limited) -> Self {
         let at_least_one = |value| NonZeroU32::new(value).unwrap_or(NonZeroU32::MIN);
-        let quota = Quota::per_second(at_least_one(rate.per_second))
-            .allow_burst(at_least_one(rate.burst));
+        let quota =
+            Quota::per_second(at_least_one(rate.per_second)).allow_burst(at_least_one(rate.burst));
         Self { limiter: RateLimiter::dashmap(quota), limited }
     }
 

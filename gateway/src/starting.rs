@@ -104,8 +104,7 @@ pub async fn start(config: Config) -> Result<Running, StartError> {
     )
     .await?;
     let deployment = deployment::open(&connection).await?;
-    let background =
-        Background { tasks: TaskTracker::new(), stopped: CancellationToken::new() };
+    let background = Background { tasks: TaskTracker::new(), stopped: CancellationToken::new() };
     let url = format!("http://{addr}");
     let gateway = Box::pin(assemble(config, connection, deployment, url, &background)).await?;
 
@@ -216,8 +215,7 @@ fn register(
 ) -> Result<Removals, StartError> {
     let mut id = [0; DeviceId::LEN];
     getrandom::fill(&mut id).map_err(|error| StartError::Randomness(error.to_string()))?;
-    let removals =
-        Removals::new(connection.clone(), groups.clone(), DeviceId::from_entropy(id));
+    let removals = Removals::new(connection.clone(), groups.clone(), DeviceId::from_entropy(id));
     let stopped = background.stopped.clone();
     background.spawn(removals.clone().confirm_for_others(stopped.clone()));
     // It ends by itself: after the gateway has stopped it takes its entry back.

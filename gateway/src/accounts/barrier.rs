@@ -69,9 +69,6 @@ async fn answer(
 }
 
 /// Waits until the fold has applied `seq`.
-pub(crate) async fn reach(
-    applied: &mut watch::Receiver<Seq>,
-    seq: Seq,
-) -> Result<(), Unconfirmed> {
+pub(crate) async fn reach(applied: &mut watch::Receiver<Seq>, seq: Seq) -> Result<(), Unconfirmed> {
     applied.wait_for(|applied| *applied >= seq).await.map(|_| ()).map_err(|_| Unconfirmed)
 }

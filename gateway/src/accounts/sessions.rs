@@ -120,7 +120,8 @@ impl Directory {
             accounts.by_handle(handle).map(|account| (account.user, account.password.clone()))
         };
         let first = stored();
-        let hash = |of: &Option<(UserId, Option<String>)>| of.as_ref().and_then(|(_, hash)| hash.clone());
+        let hash =
+            |of: &Option<(UserId, Option<String>)>| of.as_ref().and_then(|(_, hash)| hash.clone());
         let right = self.passwords.verify(password.clone(), hash(&first).as_deref()).await?;
         if right {
             return first.map(|(user, _)| user).ok_or(OpenSessionError::Wrong);
@@ -188,10 +189,7 @@ impl Directory {
     ///
     /// # Errors
     /// [`SessionError::Unknown`] when the log or the clock does not answer.
-    pub(crate) async fn sessions(
-        &self,
-        identity: &Identity,
-    ) -> Result<Vec<Session>, SessionError> {
+    pub(crate) async fn sessions(&self, identity: &Identity) -> Result<Vec<Session>, SessionError> {
         self.barrier.wait().await?;
         let now = self.now()?;
         let accounts = self.shared.read();

@@ -103,7 +103,7 @@ mod tests {
         let (user, device) = ids();
         let minted = mint(user, device).expect("randomness");
         let other = mint(user, device).expect("randomness");
-        let token = Token::parse(&minted.token).ok().expect("a token");
+        let Ok(token) = Token::parse(&minted.token) else { panic!("not a token") };
         assert_eq!((token.user, token.device), (user, device));
         assert!(token.is_of(&minted.secret_sha256));
         assert!(!token.is_of(&other.secret_sha256));

@@ -216,7 +216,8 @@ pub(super) fn check_name(name: &str) -> Result<(), Rejection> {
 }
 
 fn check_avatar(avatar: &str) -> Result<(), Rejection> {
-    let plain = avatar.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-'));
+    let plain =
+        avatar.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-'));
     if avatar.len() <= limit::NAME_BYTES_MAX && plain {
         Ok(())
     } else {

@@ -5,11 +5,10 @@ use std::time::{Duration, Instant};
 use axum::extract::{MatchedPath, Request};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use http::header::{
-    CONTENT_SECURITY_POLICY, HeaderName, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
-    X_FRAME_OPTIONS,
-};
 use http::HeaderValue;
+use http::header::{
+    CONTENT_SECURITY_POLICY, HeaderName, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
+};
 
 use super::error::Failure;
 use super::extract::Requester;
@@ -34,9 +33,9 @@ pub(crate) async fn observe(mut request: Request, next: Next) -> Response {
     let mut response = if route == LONG_POLL {
         answering.await
     } else {
-        tokio::time::timeout(REQUEST_DEADLINE, answering).await.unwrap_or_else(|_| {
-            Failure::unavailable("the request took too long").into_response()
-        })
+        tokio::time::timeout(REQUEST_DEADLINE, answering)
+            .await
+            .unwrap_or_else(|_| Failure::unavailable("the request took too long").into_response())
     };
     secure(&mut response);
     let status = response.status().as_u16();

@@ -122,10 +122,9 @@ pub(crate) async fn create(
             let entry = gateway.inbox.entry(identity.user, conversation, min).await;
             match entry.map_err(|error| error.body())? {
                 Some(entry) => json(StatusCode::OK, &gateway.inbox.view(identity.user, &entry)),
-                None => json(
-                    StatusCode::CREATED,
-                    &gateway.inbox.unspoken(identity.user, conversation),
-                ),
+                None => {
+                    json(StatusCode::CREATED, &gateway.inbox.unspoken(identity.user, conversation))
+                }
             }
         }
     }
@@ -234,11 +233,8 @@ fn pair(conversation: ConversationId) -> Vec<(UserId, Membership)> {
     let ConversationId::Direct(x, y) = conversation else { return Vec::new() };
     let mut users = vec![x, y];
     users.dedup();
-    let membership = Membership {
-        role: hansard_model::Role::Member,
-        joined: Seq::ZERO,
-        view_from: Seq::ZERO,
-    };
+    let membership =
+        Membership { role: hansard_model::Role::Member, joined: Seq::ZERO, view_from: Seq::ZERO };
     users.into_iter().map(|user| (user, membership)).collect()
 }
 

@@ -4,7 +4,9 @@ use axum::response::{IntoResponse, Response};
 use hansard_model::Rejection;
 use hansard_protocol::http::ErrorResponse;
 use hansard_protocol::{ErrorBody, ErrorCode};
-use http::header::{CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER};
+use http::header::{
+    CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, SEC_WEBSOCKET_VERSION, UPGRADE, WWW_AUTHENTICATE,
+};
 use http::{HeaderValue, StatusCode};
 
 /// A request that was not done, as its caller sees it.
@@ -81,8 +83,11 @@ impl IntoResponse for Failure {
             headers.insert(RETRY_AFTER, HeaderValue::from(wait_ms.div_ceil(1000)));
         }
         if unauthorized {
-            let challenge = HeaderValue::from_static("Bearer");
-            headers.insert(http::header::WWW_AUTHENTICATE, challenge);
+            headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
+        if status == StatusCode::UPGRADE_REQUIRED {
+            headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
+            headers.insert(SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"));
         }
         response
     }

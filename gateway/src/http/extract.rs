@@ -115,14 +115,8 @@ impl<T: std::str::FromStr, S: Send + Sync> FromRequestParts<S> for PathId<T> {
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Self::Rejection> {
         let bad_id = || Failure::new(ErrorCode::BadId, "the path does not hold a valid id");
-        let params =
-            RawPathParams::from_request_parts(parts, state).await.map_err(|_| bad_id())?;
-        params
-            .iter()
-            .next()
-            .and_then(|(_, text)| text.parse().ok())
-            .map(Self)
-            .ok_or_else(bad_id)
+        let params = RawPathParams::from_request_parts(parts, state).await.map_err(|_| bad_id())?;
+        params.iter().next().and_then(|(_, text)| text.parse().ok()).map(Self).ok_or_else(bad_id)
     }
 }
 
@@ -138,8 +132,9 @@ impl<S: Send + Sync> FromRequestParts<S> for Params {
         if query.len() > QUERY_BYTES_MAX {
             return Err(Failure::new(ErrorCode::TooLarge, "the query string is too large"));
         }
-        let axum::extract::Query(pairs) = axum::extract::Query::<Vec<(String, String)>>::try_from_uri(&parts.uri)
-            .map_err(|_| Failure::bad_request("the query string cannot be read"))?;
+        let axum::extract::Query(pairs) =
+            axum::extract::Query::<Vec<(String, String)>>::try_from_uri(&parts.uri)
+                .map_err(|_| Failure::bad_request("the query string cannot be read"))?;
         if pairs.len() > PARAMS_MAX {
             return Err(Failure::new(ErrorCode::TooLarge, "too many parameters"));
         }

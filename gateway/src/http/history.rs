@@ -58,8 +58,7 @@ pub(crate) async fn events(
     let limit = params.limit()?;
     let min_seq = min_seq(&gateway, &identity, conversation, &params)?;
     admit_reader(&gateway, reader, conversation).await?;
-    let request =
-        EventsRequest { conversation, reader, after, before, limit, newest, min_seq };
+    let request = EventsRequest { conversation, reader, after, before, limit, newest, min_seq };
     let page = read(&gateway, conversation, QueryVerb::Events, &request).await?;
     let more = if newest { page.more_before } else { page.more_after };
     let mut text = items(conversation, &page);
@@ -84,10 +83,8 @@ pub(crate) async fn messages(
     let page = read(&gateway, conversation, QueryVerb::Messages, &request).await?;
     let mut text = items(conversation, &page);
     let Page { as_of, more_before, more_after, .. } = page;
-    let _ = write!(
-        text,
-        r#","as_of":{as_of},"more_before":{more_before},"more_after":{more_after}}}"#
-    );
+    let _ =
+        write!(text, r#","as_of":{as_of},"more_before":{more_before},"more_after":{more_after}}}"#);
     Ok(json_text(StatusCode::OK, text))
 }
 
@@ -166,22 +163,24 @@ mod tests {
     fn items_are_event_frames_around_the_stored_bytes() {
         let conversation = ConversationId::Group(GroupId::from_entropy([1; 20]));
         let page = Page {
-            items: vec![item(1, None), item(2, Some(MessageState { pinned: true, ..MessageState::default() }))],
+            items: vec![
+                item(1, None),
+                item(2, Some(MessageState { pinned: true, ..MessageState::default() })),
+            ],
             as_of: Seq(2),
             more_before: false,
             more_after: false,
             view_from: Seq(1),
         };
-        let text = items(conversation, &page)
-            + r#","as_of":2,"more_before":false,"more_after":false}"#;
+        let text =
+            items(conversation, &page) + r#","as_of":2,"more_before":false,"more_after":false}"#;
         let read: MessageList = serde_json::from_str(&text).expect("a list");
         assert_eq!(read.items[0].body.get(), r#"{"v":1,"odd":  2}"#);
         assert!(read.items[0].state.is_none());
         assert!(read.items[1].state.as_ref().is_some_and(|state| state.pinned));
         let raw: serde_json::Value = serde_json::from_str(&text).expect("JSON");
         assert_eq!(raw["items"][0]["type"], "event");
-        let frame: ServerFrame =
-            serde_json::from_value(raw["items"][1].clone()).expect("a frame");
+        let frame: ServerFrame = serde_json::from_value(raw["items"][1].clone()).expect("a frame");
         assert!(matches!(frame, ServerFrame::Event(_)));
     }
 

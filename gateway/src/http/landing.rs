@@ -28,7 +28,9 @@ pub(crate) async fn style() -> Response {
 /// Whether a host may be written into a page as it is.
 fn plain(host: &str) -> bool {
     host.len() <= 255
-        && host.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b':' | b'-' | b'[' | b']'))
+        && host
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b':' | b'-' | b'[' | b']'))
 }
 
 #[cfg(test)]

@@ -5,11 +5,9 @@ use std::sync::Arc;
 
 use axum::body::Body;
 use axum::extract::{Request, State};
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use hansard_protocol::{ErrorCode, SUBPROTOCOL};
-use http::header::{
-    HOST, ORIGIN, SEC_WEBSOCKET_PROTOCOL, SEC_WEBSOCKET_VERSION, UPGRADE,
-};
+use http::header::{HOST, ORIGIN, SEC_WEBSOCKET_PROTOCOL, SEC_WEBSOCKET_VERSION};
 use http::{HeaderMap, HeaderValue, StatusCode};
 use hyper::upgrade::Parts;
 use hyper_util::rt::TokioIo;
@@ -24,23 +22,17 @@ use crate::connection;
 pub(crate) async fn upgrade(
     State(gateway): State<Arc<Gateway>>,
     mut request: Request,
-) -> Result<Response, Response> {
+) -> Result<Response, Failure> {
     let admitted = request.extensions().get::<Arc<Admitted>>().cloned();
-    let admitted = admitted
-        .ok_or_else(|| Failure::new(ErrorCode::Internal, "no connection").into_response())?;
-    let admit = || {
-        gateway.rates.handshake(admitted.peer()).map_err(|error| error.body())?;
-        check_origin(request.headers(), &gateway.config.allowed_origins)?;
-        Ok::<(), Failure>(())
-    };
-    admit().map_err(IntoResponse::into_response)?;
+    let admitted = admitted.ok_or_else(|| Failure::new(ErrorCode::Internal, "no connection"))?;
+    gateway.rates.handshake(admitted.peer()).map_err(|error| error.body())?;
+    check_origin(request.headers(), &gateway.config.allowed_origins)?;
     check_upgrade(&request)?;
-    check_subprotocol(request.headers()).map_err(IntoResponse::into_response)?;
+    check_subprotocol(request.headers())?;
     let upgrading = hyper::upgrade::on(&mut request);
     // The library computes the accept key; its own upgrade future would wrap the socket.
-    let (response, _) = fastwebsockets::upgrade::upgrade(&mut request).map_err(|_| {
-        Failure::bad_request("not a WebSocket handshake").into_response()
-    })?;
+    let (response, _) = fastwebsockets::upgrade::upgrade(&mut request)
+        .map_err(|_| Failure::bad_request("not a WebSocket handshake"))?;
     let sockets = gateway.sockets.clone();
     sockets.spawn(async move {
         let Ok(upgraded) = upgrading.await else { return };
@@ -57,15 +49,8 @@ pub(crate) async fn upgrade(
 }
 
 /// Whether the request is a handshake of the one version there is.
-fn check_upgrade(request: &Request) -> Result<(), Response> {
-    let needed = |message: &str| {
-        let failure = Failure::bad_request(message).with_status(StatusCode::UPGRADE_REQUIRED);
-        let mut response = failure.into_response();
-        let headers = response.headers_mut();
-        headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
-        headers.insert(SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"));
-        response
-    };
+fn check_upgrade(request: &Request) -> Result<(), Failure> {
+    let needed = |message| Failure::bad_request(message).with_status(StatusCode::UPGRADE_REQUIRED);
     if !fastwebsockets::upgrade::is_upgrade_request(request) {
         return Err(needed("this route speaks WebSocket"));
     }

@@ -23,8 +23,7 @@ pub(crate) async fn create(
     Body(request): Body<CreateUser>,
 ) -> Result<Response, Failure> {
     gateway.rates.signup(peer).map_err(|error| error.body())?;
-    let created =
-        gateway.directory.create_user(request).await.map_err(|error| error.body())?;
+    let created = gateway.directory.create_user(request).await.map_err(|error| error.body())?;
     json(if created.new { StatusCode::CREATED } else { StatusCode::OK }, &created.user)
 }
 

@@ -41,7 +41,12 @@ fn head(seq: u64) -> Head {
 }
 
 /// The partitions to ask about, when the bucket covers `position` and the feed has `required`.
-fn behind(position: u64, required: u64, head_seq: Option<u64>, as_of: u64) -> Vec<(PartitionId, Seq)> {
+fn behind(
+    position: u64,
+    required: u64,
+    head_seq: Option<u64>,
+    as_of: u64,
+) -> Vec<(PartitionId, Seq)> {
     let conversation = group(1);
     let index = conversation.partition(PARTITIONS).index();
     let mut view = BucketView {

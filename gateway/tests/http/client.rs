@@ -78,10 +78,8 @@ impl Client {
     }
 
     pub(crate) async fn send(&self, method: &str, path: &str, body: Option<String>) -> Answer {
-        let mut request = http::Request::builder()
-            .method(method)
-            .uri(path)
-            .header("host", self.addr.to_string());
+        let mut request =
+            http::Request::builder().method(method).uri(path).header("host", self.addr.to_string());
         if let Some(token) = &self.token {
             request = request.header("authorization", format!("Bearer {token}"));
         }

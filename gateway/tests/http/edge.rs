@@ -7,6 +7,7 @@ use tokio::io::AsyncReadExt as _;
 use tokio::net::TcpStream;
 
 use crate::rig::{DEADLINE, Rig, eventually};
+use crate::socket::Socket;
 
 #[tokio::test]
 async fn every_error_is_typed() {
@@ -91,7 +92,10 @@ async fn the_upgrade_asks_for_version_subprotocol_and_origin() {
         assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{origin}: {answer}");
     }
     let plain = rig.client().get("/v1/ws").await;
-    assert_eq!((plain.status, &plain.headers["upgrade"]), (426, &"websocket".parse().expect("a value")));
+    assert_eq!(
+        (plain.status, &plain.headers["upgrade"]),
+        (426, &"websocket".parse().expect("a value"))
+    );
     rig.stop().await;
 }
 
@@ -109,7 +113,10 @@ async fn connections_beyond_the_bound_are_told_so() {
     ];
     // Connecting succeeds before the server has counted it.
     eventually("a refusal", async || {
-        client.raw(b"GET / HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").await.contains(" 503 ")
+        client
+            .raw(b"GET / HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n")
+            .await
+            .contains(" 503 ")
     })
     .await;
     client.get("/").await.refused_overloaded();
@@ -127,21 +134,24 @@ impl crate::client::Answer {
 
 #[tokio::test]
 async fn strangers_do_not_take_the_places_of_those_who_are_known() {
-    let rig = Rig::start_with(|config| config.limits.unidentified = 1).await;
+    let mut rig = Rig::start().await;
     let ana = rig.person("ana").await;
-    let client = ana.client.clone();
+    let narrow = rig.add_gateway(|config| config.limits.unidentified = 1).await;
+    let client = narrow.with_token(ana.client.token.as_deref().expect("a token"));
+    let known = Socket::open(client.addr).await;
+    let known = known.hello(ana.client.token.as_deref().expect("a token")).await;
     let stranger = TcpStream::connect(client.addr).await.expect("connected");
     eventually("a refusal", async || client.get("/v1/users/me").await.status == 503).await;
     drop(stranger);
     eventually("a place again", async || client.get("/v1/users/me").await.status == 200).await;
+    drop(known);
     rig.stop().await;
 }
 
 #[tokio::test]
 async fn operators_see_health_readiness_and_metrics() {
-    let probe: hansard_gateway::config::ReadyProbe = {
-        std::sync::Arc::new(|| Err("the projector is behind".to_owned()))
-    };
+    let probe: hansard_gateway::config::ReadyProbe =
+        { std::sync::Arc::new(|| Err("the projector is behind".to_owned())) };
     let rig = Rig::start_with(|config| {
         config.admin_listen = Some(([127, 0, 0, 1], 0).into());
         config.metrics = Some(std::sync::Arc::new(|| "gateway_up 1\n".to_owned()));

@@ -5,3 +5,5 @@ mod client;
 mod conversations;
 mod edge;
 mod rig;
+mod socket;
+mod sockets;

@@ -55,7 +55,7 @@ impl Rig {
         };
         let server = Server::start(options).await.expect("nats-server");
         let users = roles.map(|role| (role, role.as_str().to_owned(), password.clone())).to_vec();
-        let endpoint = Endpoint::with_users(server.address().to_string(), users);
+        let endpoint = Endpoint::with_users(vec![server.address().to_string()], users);
         let operator =
             Connection::connect(&endpoint, ServiceRole::Operator).await.expect("connected");
         let options = ProvisionOptions { partitions: PartitionCount::new(2), replicas: 1 };
