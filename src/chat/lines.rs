@@ -22,17 +22,23 @@ use super::state::{Chat, Link, News};
 const SHOWN_MAX: usize = 20;
 /// Lines read ahead.
 const LINES_MAX: usize = 16;
+/// A line is not taken before the one above it is stored and shown, as long as that takes no
+/// longer than this: offline, lines go to the outbox.
+const PATIENCE: Duration = Duration::from_secs(5);
 /// How long what is not sent yet is waited for at the end.
 const LAST_WAIT: Duration = Duration::from_secs(30);
 
 pub(super) async fn run(mut chat: Chat, mut updates: Updates) -> anyhow::Result<()> {
     let mut input = input()?;
     let mut end: Option<Instant> = None;
+    let mut patient_until = Instant::now() + PATIENCE;
     loop {
         if end.is_some() && chat.pending.is_empty() && chat.client.pending().await == 0 {
             return Ok(());
         }
-        let until = end.unwrap_or_else(Instant::now);
+        let at_rest = chat.pending.is_empty() && chat.link == Link::Online;
+        let takes_lines = end.is_none() && (at_rest || Instant::now() >= patient_until);
+        let until = end.unwrap_or(patient_until);
         tokio::select! {
             biased;
             update = updates.next() => {
@@ -43,7 +49,8 @@ pub(super) async fn run(mut chat: Chat, mut updates: Updates) -> anyhow::Result<
                     bail!("{}", chat.link_words());
                 }
             }
-            line = input.recv(), if end.is_none() => {
+            line = input.recv(), if takes_lines => {
+                patient_until = Instant::now() + PATIENCE;
                 let leaves = match line {
                     Some(line) => take(&mut chat, &line?).await?,
                     None => true,
@@ -52,7 +59,10 @@ pub(super) async fn run(mut chat: Chat, mut updates: Updates) -> anyhow::Result<
                     end = Some(Instant::now() + LAST_WAIT);
                 }
             }
-            () = tokio::time::sleep_until(until), if end.is_some() => {
+            () = tokio::time::sleep_until(until), if end.is_some() || !takes_lines => {
+                if end.is_none() {
+                    continue;
+                }
                 bail!("{} message(s) are not sent yet; they stay in the outbox", chat.pending.len());
             }
         }
