@@ -280,3 +280,45 @@ async fn log_time_is_the_servers() {
     assert!(before.minus(error) <= record.ts && record.ts <= after.plus(error));
     assert!(record.ts > LogTime::from_millis(1_700_000_000_000));
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_record_that_is_being_overwritten_is_not_left_out() {
+    let backbone = backbone().await;
+    let bucket = InboxBucket::open(&backbone.connection, backbone.deployment.partitions);
+    let user = UserId::from_entropy([1; 20]);
+    let put = |conversation: u8, as_of: u64, revision: u64| {
+        let record = MemberRecord {
+            role: Some(Role::Member),
+            joined: Seq(1),
+            view_from: Seq(1),
+            view_to: None,
+            read: Seq(1),
+            read_n: 0,
+            mentions: 0,
+            as_of: Seq(as_of),
+        };
+        let member = InboxKey::Member(user, key(conversation, 1).conversation);
+        bucket.put(member, serde_json::to_vec(&record).unwrap(), Seq(as_of), revision)
+    };
+    let mut revisions = Vec::new();
+    for conversation in 0..20 {
+        revisions.push(put(conversation, 1, 0).await.unwrap());
+    }
+    let writing = async {
+        for as_of in 2..400 {
+            let writes = (0..20).map(|conversation| put(conversation, as_of, revisions[usize::from(conversation)]));
+            let written = futures_util::future::join_all(writes).await;
+            revisions = written.into_iter().map(Result::unwrap).collect();
+        }
+    };
+    let reader = bucket.clone();
+    let reading = async {
+        let mut fewest = 20;
+        for _ in 0..400 {
+            fewest = fewest.min(reader.memberships(user).await.unwrap().records.len());
+        }
+        fewest
+    };
+    let ((), fewest) = tokio::join!(writing, reading);
+    assert_eq!(fewest, 20);
+}
