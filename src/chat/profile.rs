@@ -2,6 +2,7 @@
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::{Context, bail};
 use hansard_client::{Gateway, Http, HttpError, Store, StoreError};
@@ -14,6 +15,8 @@ use super::{Args, prompt};
 
 /// A session that ends within so many milliseconds is renewed at the start.
 const RENEW_BEFORE_MS: u64 = 7 * 24 * 60 * 60 * 1_000;
+/// A server that does not say in time whether the session is good is taken for absent.
+const CHECK_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// A person with a session.
 pub(super) struct Profile {
@@ -71,12 +74,15 @@ async fn resume(store: &Store, http: &Http, gateway: &Gateway) -> anyhow::Result
     }
     let Ok(mut user) = serde_json::from_str::<User>(&user) else { return Ok(None) };
     http.set_token(Some(token.clone()));
-    match http.user(user.user).await {
-        Ok(known) => user = known,
-        Err(error) if is(&error, ErrorCode::Unauthorized) || is(&error, ErrorCode::NotFound) => {
+    match tokio::time::timeout(CHECK_TIMEOUT, http.user(user.user)).await {
+        Ok(Ok(known)) => user = known,
+        Ok(Err(error))
+            if is(&error, ErrorCode::Unauthorized) || is(&error, ErrorCode::NotFound) =>
+        {
             return Ok(None);
         }
-        Err(_) => {}
+        // No server, or one that is busy: the chat begins offline.
+        Ok(Err(_)) | Err(_) => return Ok(Some(Profile { store: store.clone(), token, user })),
     }
     let expires_at = store.note("expires_at").await?.and_then(|text| LogTime::parse(&text).ok());
     let soon = super::wall_ms() + RENEW_BEFORE_MS;

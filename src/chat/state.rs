@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hansard_client::http::{Around, MessagesQuery};
+use hansard_client::machine::action::Change;
 use hansard_client::{Client, Content, HttpError, Loss, StopReason, StoredEvent, Update};
 use hansard_model::{ConversationId, Event, LogTime, MessageId, Seq, UserId};
 use hansard_protocol::Retry;
@@ -15,6 +16,7 @@ use hansard_protocol::http::{Conversation, User};
 use tokio::time::{Instant, timeout};
 
 use super::room::Room;
+use super::text::clean_line;
 
 /// A read that takes longer is given up: what is cached is shown.
 const READ_TIMEOUT: Duration = Duration::from_secs(5);
@@ -40,6 +42,8 @@ struct Entry {
     view: Conversation,
     active: LogTime,
     unread: u64,
+    /// The last message, on one line.
+    preview: Option<String>,
 }
 
 /// A message of this terminal whose event has not come by.
@@ -110,7 +114,8 @@ impl Chat {
         let active = last.into_iter().chain(before).max().unwrap_or_default();
         let open = self.room.as_ref().is_some_and(|room| room.conversation == view.conversation);
         let unread = if open { 0 } else { view.unread };
-        self.inbox.insert(view.conversation, Entry { view, active, unread });
+        let preview = words::preview(&view);
+        self.inbox.insert(view.conversation, Entry { view, active, unread, preview });
     }
 
     /// Takes an update.
@@ -194,6 +199,9 @@ impl Chat {
         let open = self.is_open(event.conversation);
         if let Some(entry) = self.inbox.get_mut(&event.conversation) {
             entry.active = entry.active.max(event.ts);
+            if let Content::Known(Event::Message(message)) = &content {
+                entry.preview = Some(clean_line(&message.text));
+            }
             if event.sender == self.me.user || open {
                 entry.unread = 0;
             } else if event.seq > entry.view.as_of
@@ -228,8 +236,17 @@ impl Chat {
             return;
         }
         if let Ok(Ok(users)) = timeout(READ_TIMEOUT, self.client.http().users(&unknown)).await {
-            self.people.extend(users.into_iter().map(|user| (user.user, user)));
+            self.know(users).await;
         }
+    }
+
+    /// Knows people from now on, offline too.
+    async fn know(&mut self, users: Vec<User>) {
+        let changes = users.iter().cloned().map(|user| Change::User(Arc::new(user))).collect();
+        if let Err(error) = self.client.store().commit(changes).await {
+            tracing::debug!(%error, "people are not cached");
+        }
+        self.people.extend(users.into_iter().map(|user| (user.user, user)));
     }
 
     async fn look_up(&mut self, conversation: ConversationId) {
@@ -329,7 +346,7 @@ impl Chat {
             conversation: entry.view.conversation,
             title: self.title(entry.view.conversation),
             unread: entry.unread,
-            last: self.preview(&entry.view),
+            last: entry.preview.clone(),
             open: self.is_open(entry.view.conversation),
         };
         entries.iter().map(row).collect()

@@ -136,7 +136,7 @@ impl Chat {
         }
         let user = answer(self.client.http().user_by_handle(&handle)).await?;
         let user = user.ok_or_else(|| anyhow!("nobody is called {handle} here"))?;
-        self.people.insert(user.user, user.clone());
+        self.know(vec![user.clone()]).await;
         Ok(user)
     }
 

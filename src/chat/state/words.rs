@@ -33,14 +33,6 @@ impl Chat {
         if title.is_empty() { "a group".to_owned() } else { title }
     }
 
-    pub(super) fn preview(&self, view: &Conversation) -> Option<String> {
-        let event = StoredEvent::of(view.last.clone()?).ok()?;
-        match event.content() {
-            Content::Known(Event::Message(message)) => Some(clean_line(&message.text)),
-            _ => None,
-        }
-    }
-
     /// A message or a notice, ready for the terminal; lines are kept.
     pub(in crate::chat) fn say(&self, message: &Message) -> String {
         let mut line = match &message.content {
@@ -98,6 +90,15 @@ impl Chat {
                 "the server does not speak with this version".to_owned()
             }
         }
+    }
+}
+
+/// The last message of a conversation, on one line.
+pub(super) fn preview(view: &Conversation) -> Option<String> {
+    let event = StoredEvent::of(view.last.clone()?).ok()?;
+    match event.content() {
+        Content::Known(Event::Message(message)) => Some(clean_line(&message.text)),
+        _ => None,
     }
 }
 
