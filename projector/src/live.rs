@@ -29,11 +29,8 @@ impl Live {
 
     /// Publishes a batch that `state` has applied, in order.
     pub(crate) async fn publish(&self, state: &State, batch: &[Projected]) {
-        // What a later event of the batch deleted is not shown any more.
-        let erases = batch.iter().any(|event| event.erases);
-        for event in batch {
-            let current = if erases { state.body_at(event.seq) } else { None };
-            if let Err(error) = self.publish_one(state, event, current).await {
+        for (event, payload) in batch.iter().zip(payloads(state, batch)) {
+            if let Err(error) = self.publish_one(state, event, payload).await {
                 tracing::warn!(
                     partition = %self.partition, event.seq = event.seq.0, %error, "live feed"
                 );
@@ -48,7 +45,7 @@ impl Live {
         &self,
         state: &State,
         event: &Projected,
-        current: Option<Bytes>,
+        payload: Bytes,
     ) -> Result<(), ReadError> {
         for user in &event.changes.joined {
             self.notify(state, event, *user).await?;
@@ -61,7 +58,7 @@ impl Live {
                 n: event.n,
                 ts: event.ts,
                 follows: event.follows,
-                payload: current.unwrap_or_else(|| event.payload.clone()),
+                payload,
             })
             .await?;
         for user in &event.changes.left_or_ranked {
@@ -107,4 +104,17 @@ impl Live {
         }
         metrics::republished(count);
     }
+}
+
+/// What is shown of each event of a batch that `state` has applied: not what a later one of the
+/// same batch deleted.
+pub(crate) fn payloads<'a>(
+    state: &'a State,
+    batch: &'a [Projected],
+) -> impl Iterator<Item = Bytes> + use<'a> {
+    let erases = batch.iter().any(|event| event.erases);
+    batch.iter().map(move |event| {
+        let current = if erases { state.body_at(event.seq) } else { None };
+        current.unwrap_or_else(|| event.payload.clone())
+    })
 }

@@ -57,7 +57,7 @@ impl Rig {
         let users = ServiceRole::ALL
             .map(|role| (role, role.as_str().to_owned(), "test".to_owned()))
             .to_vec();
-        let endpoint = Endpoint::with_users(server.address().to_string(), users);
+        let endpoint = Endpoint::with_users(vec![server.address().to_string()], users);
         let operator =
             Connection::connect(&endpoint, ServiceRole::Operator).await.expect("connected");
         let options = ProvisionOptions { partitions: PartitionCount::new(partitions), replicas: 1 };

@@ -312,6 +312,27 @@ fn an_edit_after_the_deletion_is_published_without_its_text() {
 }
 
 #[test]
+fn what_is_deleted_in_the_same_batch_is_published_without_its_text() {
+    let mut state = State::default();
+    let mut batch = Vec::new();
+    for (seq, event) in (1..).zip([
+        message("secret"),
+        json!({"kind": "edit", "target": 1, "text": "secret"}),
+        json!({"kind": "delete", "target": 1}),
+        message("kept"),
+    ]) {
+        let Applied::Event(event) = state.apply(record(seq, direct(), ANA, &event)) else {
+            panic!("valid")
+        };
+        batch.push(event);
+    }
+    let shown: Vec<Bytes> = crate::live::payloads(&state, &batch).collect();
+    let all = shown.iter().map(|payload| String::from_utf8_lossy(payload)).collect::<String>();
+    assert_eq!((shown.len(), all.contains("secret"), all.contains("kept")), (4, false, true));
+    assert_eq!(shown[3], batch[3].payload);
+}
+
+#[test]
 fn edits_reactions_threads_and_pins_are_folded_into_messages() {
     let state = state_of(
         direct(),
