@@ -11,6 +11,7 @@ mod groups;
 mod harness;
 mod history;
 mod hostile;
+mod import;
 mod once;
 mod removal;
 mod restarts;
