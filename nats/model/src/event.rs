@@ -362,7 +362,7 @@ impl Draft {
 const KINDS: [&str; 9] =
     ["message", "edit", "delete", "reaction", "pin", "create", "member", "title", "settings"];
 
-/// Nesting of a value: 1 for a scalar. serde_json has bounded it to 128 already.
+/// Nesting of a value: 1 for a scalar. `serde_json` has bounded it to 128 already.
 fn depth(value: &Value) -> usize {
     1 + match value {
         Value::Array(items) => items.iter().map(depth).max().unwrap_or(0),
