@@ -407,7 +407,7 @@ fn apply_event(connection: &Connection, event: &StoredEvent) -> rusqlite::Result
             event.ts.as_millis(),
             event.body.get()
         ])?;
-    if event.n % 64 == 0 {
+    if event.n.is_multiple_of(64) {
         let mut trim = connection.prepare_cached(
             "DELETE FROM events WHERE conversation = ?1 AND seq <= (SELECT seq FROM events WHERE conversation = ?1 ORDER BY seq DESC LIMIT 1 OFFSET ?2)",
         )?;

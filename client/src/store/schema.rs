@@ -1,11 +1,16 @@
 //! The tables, and how a file of an earlier version becomes one of this.
 
+use std::time::Duration;
+
 use rusqlite::Connection;
 
 use crate::store::StoreError;
 
 /// The version of the tables; a file of a later one is refused.
 const VERSION: u32 = 1;
+
+/// A file that another process lets go of just now is waited for.
+const BUSY_TIMEOUT: Duration = Duration::from_millis(500);
 
 const TABLES: &str = "
     CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
@@ -23,6 +28,7 @@ const TABLES: &str = "
 
 /// Takes the file for this process and brings its tables up to date.
 pub(super) fn prepare(connection: &Connection, on_disk: bool) -> Result<(), StoreError> {
+    connection.busy_timeout(BUSY_TIMEOUT)?;
     if on_disk {
         connection.pragma_update(None, "locking_mode", "EXCLUSIVE")?;
         let mode: Result<String, _> =
