@@ -373,3 +373,19 @@ impl Connection {
         );
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The size of the future that a function makes.
+    fn size_of_future<A, B, C, D, F>(_: impl FnOnce(A, B, C, D) -> F) -> usize {
+        size_of::<F>()
+    }
+
+    #[test]
+    fn an_idle_connection_is_a_small_task() {
+        let bytes = size_of_future(serve);
+        assert!(bytes <= 2 * 1024, "{bytes} bytes");
+    }
+}

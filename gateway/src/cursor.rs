@@ -63,9 +63,8 @@ impl Cursor {
         if count > rest.len() {
             return Err(ParseCursorError);
         }
-        let positions = (0..count)
-            .map(|_| take_varint(&mut rest).map(Seq))
-            .collect::<Result<Vec<_>, _>>()?;
+        let positions =
+            (0..count).map(|_| take_varint(&mut rest).map(Seq)).collect::<Result<Vec<_>, _>>()?;
         if rest.is_empty() { Ok(Self { epoch, positions }) } else { Err(ParseCursorError) }
     }
 

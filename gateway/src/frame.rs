@@ -24,8 +24,7 @@ pub(crate) struct Frame(Bytes);
 impl Frame {
     /// The `event` frame of an event: the stored bytes with a short prefix, nothing parsed.
     pub(crate) fn event(event: &LiveEvent) -> Self {
-        let prefix =
-            event_prefix(event.conversation, event.seq, event.prev, event.n, event.ts);
+        let prefix = event_prefix(event.conversation, event.seq, event.prev, event.n, event.ts);
         metrics::frame_encoded();
         Self::encode(TEXT, &[prefix.as_bytes(), &event.payload, b"}"])
     }

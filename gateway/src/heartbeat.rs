@@ -6,7 +6,6 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 use std::time::Duration;
 
 use hansard_model::LogTime;
-use hansard_protocol::ServerFrame;
 
 use crate::Gateway;
 use crate::frame::Frame;
@@ -176,17 +175,6 @@ impl Slots {
     fn next(&mut self) -> Vec<Weak<Pulse>> {
         self.at = (self.at + 1) % SLOTS;
         std::mem::take(&mut self.slots[self.at])
-    }
-}
-
-impl crate::router::Router {
-    /// Pushes a `cursor` frame; none before `synced`.
-    fn push_cursor(&self, link: &Link) {
-        if self.is_synced(link) {
-            self.push_with_cursor(link, |cursor| ServerFrame::Cursor {
-                cursor: cursor.unwrap_or_default(),
-            });
-        }
     }
 }
 

@@ -169,7 +169,8 @@ impl CatchUp<'_> {
         }
         let begun = link.with_merge(|merge| merge.begin(turn.conversation, turn.min));
         turn.min = begun.unwrap_or(turn.min);
-        let fetched = self.fetch(link, &turn, turn.after, turn.min, catch_up.min(CATCH_UP_MAX)).await;
+        let fetched =
+            self.fetch(link, &turn, turn.after, turn.min, catch_up.min(CATCH_UP_MAX)).await;
         if turn.entry.is_none() {
             let min = Some(turn.min);
             match self.gateway.inbox.entry(link.user, turn.conversation, min).await {

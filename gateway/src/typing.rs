@@ -28,11 +28,7 @@ impl Typing {
     /// Nobody types.
     pub(crate) fn new() -> Self {
         let (sender, receiver) = mpsc::channel(WAITING_MAX);
-        Self {
-            recent: Mutex::default(),
-            sender,
-            receiver: Mutex::new(Some(receiver)),
-        }
+        Self { recent: Mutex::default(), sender, receiver: Mutex::new(Some(receiver)) }
     }
 
     /// A member types. Passed on at most every two seconds; never waits.

@@ -97,9 +97,8 @@ pub(crate) fn start(gateway: &Gateway, cursor: Option<&str>) -> Start {
     let router = &gateway.router;
     match cursor {
         None => Start::Nothing,
-        Some(text) => Cursor::parse(text).map_or(Start::Reset, |cursor| {
-            cursor.start(router.epoch(), router.partitions())
-        }),
+        Some(text) => Cursor::parse(text)
+            .map_or(Start::Reset, |cursor| cursor.start(router.epoch(), router.partitions())),
     }
 }
 

@@ -172,8 +172,8 @@ mod tests {
     fn empty_fragments_do_not_come_for_ever() {
         let mut assembly = Assembly::default();
         assert_eq!(assembly.take(part(OpCode::Text, false, b"")), Ok(None));
-        let refused = (0..10_000)
-            .find_map(|_| assembly.take(part(OpCode::Continuation, false, b"")).err());
+        let refused =
+            (0..10_000).find_map(|_| assembly.take(part(OpCode::Continuation, false, b"")).err());
         assert_eq!(refused, Some(Refused::TooManyFragments));
     }
 

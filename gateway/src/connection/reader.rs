@@ -98,8 +98,7 @@ impl Reader {
 }
 
 fn socket(wire: Arc<Wire>) -> Socket {
-    let (mut socket, _) =
-        after_handshake_split(WireReader(wire), tokio::io::sink(), Role::Server);
+    let (mut socket, _) = after_handshake_split(WireReader(wire), tokio::io::sink(), Role::Server);
     socket.set_auto_close(false);
     socket.set_auto_pong(false);
     // It refuses frames of this size, too.

@@ -185,11 +185,7 @@ fn outline(text: &str) -> Result<Outline, ErrorBody> {
 }
 
 /// Why a frame of a known type could not be read: an id that is none has a code of its own.
-fn unreadable(
-    text: &str,
-    error: &serde_json::Error,
-    reference: Option<FrameRef>,
-) -> ErrorBody {
+fn unreadable(text: &str, error: &serde_json::Error, reference: Option<FrameRef>) -> ErrorBody {
     let frame: Value = serde_json::from_str(text).unwrap_or_default();
     let is_bad = |field: &str, parse: fn(&str) -> bool| {
         frame.get(field).and_then(Value::as_str).is_some_and(|id| !parse(id))

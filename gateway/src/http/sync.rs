@@ -79,9 +79,9 @@ async fn poll(
     // A close, of a restart or of an overflow, may have dropped what waited.
     let complete = complete && closing.is_none();
     let frozen = (!complete).then(|| request.fallback_cursor(gateway.router.epoch()));
-    let mut frames = gateway.router.finish(link, frozen, |cursor| {
-        ServerFrame::Synced(Synced { cursor, complete, reset })
-    });
+    let mut frames = gateway
+        .router
+        .finish(link, frozen, |cursor| ServerFrame::Synced(Synced { cursor, complete, reset }));
     frames.retain(Frame::is_text);
     Ok(frames)
 }

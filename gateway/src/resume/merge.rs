@@ -149,7 +149,8 @@ impl<F> Merge<F> {
 
     /// A page has come: everything of the conversation up to `as_of` that the client lacks.
     pub(crate) fn page(&mut self, conversation: ConversationId, as_of: Seq) -> Turned<F> {
-        let Some(Track::Fetching { min, held, lost, .. }) = self.tracks.remove(&conversation) else {
+        let Some(Track::Fetching { min, held, lost, .. }) = self.tracks.remove(&conversation)
+        else {
             return Turned::Behind;
         };
         if as_of < min {

@@ -205,8 +205,11 @@ mod tests {
     fn what_came_by_meanwhile_is_fetched_whatever_the_inbox_says() {
         let start = Start::From(vec![Seq(10)]);
         let seen = HashMap::new();
-        let request =
-            PlanRequest { start: &start, seen: &seen, partitions: PartitionCount::new(1).expect("one") };
+        let request = PlanRequest {
+            start: &start,
+            seen: &seen,
+            partitions: PartitionCount::new(1).expect("one"),
+        };
         let mut merge = Merge::new();
         merge.live(group(7), Seq(12), 1, Frame::ping);
         let plan = Plan::make(&mut merge, &[], &request, |_| Seq(11));

@@ -72,7 +72,12 @@ mod tests {
 
     fn stored(event: &str) -> String {
         let draft = Draft::parse(event).expect("valid");
-        envelope::encode(MessageId::new(1, [0; 10]), user(1), DeviceId::from_entropy([1; 20]), &draft)
+        envelope::encode(
+            MessageId::new(1, [0; 10]),
+            user(1),
+            DeviceId::from_entropy([1; 20]),
+            &draft,
+        )
     }
 
     #[test]
@@ -88,10 +93,8 @@ mod tests {
             ("leave", Some(Change::Removed(user(2)))),
         ] {
             // `data` sorts before `kind`: the kind is not always the first field.
-            let event = format!(
-                r#"{{"data":{{"x":1}},"kind":"member","op":"{op}","user":"{}"}}"#,
-                user(2)
-            );
+            let event =
+                format!(r#"{{"data":{{"x":1}},"kind":"member","op":"{op}","user":"{}"}}"#, user(2));
             assert_eq!(Change::of(stored(&event).as_bytes()), change, "{op}");
         }
     }

@@ -31,8 +31,7 @@ impl Router {
             let group = groups.next();
             let is_last = group.is_none();
             if let Some(group) = group {
-                let frame =
-                    Frame::server(&ServerFrame::Drain { after_ms: grace_ms, url: None });
+                let frame = Frame::server(&ServerFrame::Drain { after_ms: grace_ms, url: None });
                 group.iter().for_each(|link| link.outbox.push(frame.clone()));
                 asked.push_back(group);
             }

@@ -79,9 +79,7 @@ impl Link {
         let mut progress = self.lock();
         let now = match &mut progress.merge {
             None => Some(encoded()),
-            Some(merge) => {
-                merge.live(event.conversation, event.seq, event.payload.len(), encoded)
-            }
+            Some(merge) => merge.live(event.conversation, event.seq, event.payload.len(), encoded),
         };
         if let Some(frame) = now {
             self.fresh.store(true, Ordering::Relaxed);

@@ -277,8 +277,8 @@ enum Step {
     Deliver,
     /// The connection goes on: reads the inbox, plans, begins a fetch, or takes its answer.
     Resume,
-    /// The owner answers what was asked.
-    Answer,
+    /// The owner answers what was asked: as of what it must, or up to this much less than it has.
+    Answer(u8),
 }
 
 /// One group, an owner that has applied all of `log`, and a connection of a user who is added and
@@ -289,6 +289,8 @@ struct World {
     /// By event: whether the user is to get it.
     owed: Vec<bool>,
     is_member: bool,
+    /// Where the feed stood when the connection was attached.
+    attached_at: u64,
     cursor: u64,
     attachment: Attachment,
     stage: Stage,
@@ -312,6 +314,7 @@ impl World {
             log: Vec::new(),
             owed: Vec::new(),
             is_member: false,
+            attached_at: delivered as u64,
             cursor: delivered.saturating_sub(away) as u64,
             stage: Stage::Reading(None),
         };
@@ -333,10 +336,10 @@ impl World {
         self.owed.push(was_member || self.is_member);
     }
 
-    /// The user's memberships: each from its adding to its removing event.
-    fn stints(&self) -> Vec<(u64, Option<u64>)> {
+    /// The user's last membership as of a position: its adding and its removing event.
+    fn stint(&self, as_of: u64) -> Option<(u64, Option<u64>)> {
         let mut stints: Vec<(u64, Option<u64>)> = Vec::new();
-        for event in &self.log {
+        for event in self.log.iter().take(as_of as usize) {
             match Change::of(&event.payload) {
                 Some(Change::Added(_)) => stints.push((event.seq.0, None)),
                 Some(Change::Removed(_)) => {
@@ -347,7 +350,7 @@ impl World {
                 None => {}
             }
         }
-        stints
+        stints.pop()
     }
 
     fn deliver(&mut self) {
@@ -357,26 +360,33 @@ impl World {
         }
     }
 
-    fn answer(&mut self) {
-        let stint = self.stints().last().copied();
-        let head = self.log.len() as u64;
+    /// The owner's answer; gives where the view began in a page.
+    fn answer(&mut self, lag: u8) -> Option<u64> {
+        let head = (self.log.len() as u64).saturating_sub(lag.into());
+        let as_of = match &self.stage {
+            Stage::Reading(None) => head.max(self.attached_at),
+            Stage::Turn { min, answer: None, .. } => head.max(min.0),
+            Stage::Reading(Some(_)) | Stage::Turn { .. } | Stage::Done => return None,
+        };
+        let stint = self.stint(as_of);
         match &mut self.stage {
-            Stage::Reading(entries) if entries.is_none() => {
-                let seen = |ended: Option<u64>| ended.unwrap_or(head);
-                *entries = Some(
-                    stint.map(|(joined, ended)| entry(joined, ended, seen(ended))).into_iter().collect(),
-                );
-            }
-            Stage::Turn { after, answer, .. } if answer.is_none() => {
+            Stage::Turn { after, answer, .. } => {
                 let visible = |seq: u64| {
                     stint.is_some_and(|(joined, ended)| {
                         seq >= joined && ended.is_none_or(|ended| seq <= ended)
                     })
                 };
-                let items = (*after + 1..=head).filter(|seq| visible(*seq)).collect();
-                *answer = Some((head, items));
+                let items = (*after + 1..=as_of).filter(|seq| visible(*seq)).collect();
+                *answer = Some((as_of, items));
+                stint.map(|(joined, _)| joined)
             }
-            Stage::Reading(_) | Stage::Turn { .. } | Stage::Done => {}
+            stage => {
+                let entry = |(joined, ended): (u64, Option<u64>)| {
+                    entry(joined, ended, ended.unwrap_or(as_of))
+                };
+                *stage = Stage::Reading(Some(stint.map(entry).into_iter().collect()));
+                None
+            }
         }
     }
 
@@ -417,7 +427,7 @@ fn step() -> impl Strategy<Value = Step> {
         1 => Just(Step::Toggle),
         4 => Just(Step::Deliver),
         2 => Just(Step::Resume),
-        2 => Just(Step::Answer),
+        2 => (0..8_u8).prop_map(Step::Answer),
     ]
 }
 
@@ -436,19 +446,13 @@ proptest! {
         let mut world = World::new(&before, delivered, away);
         // Where the view began when the owner answered the last page.
         let mut view_from = None;
-        for step in steps.into_iter().chain([Step::Answer, Step::Resume].repeat(12)) {
+        for step in steps.into_iter().chain([Step::Answer(0), Step::Resume].repeat(12)) {
             match step {
                 Step::Message => world.append(false),
                 Step::Toggle => world.append(true),
                 Step::Deliver => world.deliver(),
                 Step::Resume => world.resume(),
-                Step::Answer => {
-                    let asks = matches!(&world.stage, Stage::Turn { answer: None, .. });
-                    if asks {
-                        view_from = world.stints().last().map(|(joined, _)| *joined);
-                    }
-                    world.answer();
-                }
+                Step::Answer(lag) => view_from = world.answer(lag).or(view_from),
             }
         }
         while (world.router.positions()[0].0 as usize) < world.log.len() {

@@ -116,9 +116,10 @@ async fn a_client_that_resumes_under_load_misses_nothing_and_sees_nothing_twice(
     let mut connections = 0;
     let mut count = 0;
     while count < 1_500 {
-        let hello = at.as_ref().map_or(json!({"catch_up": 1_000}), |cursor| {
-            json!({"cursor": cursor, "catch_up": 1_000})
-        });
+        let hello = at.as_ref().map_or(
+            json!({"catch_up": 1_000}),
+            |cursor| json!({"cursor": cursor, "catch_up": 1_000}),
+        );
         let (mut wire, mut frames) = Wire::hello(&ben, hello).await;
         connections += 1;
         let caught_up = frames.len();

@@ -181,6 +181,10 @@ pub(crate) fn of_type<'a>(frames: &'a [Value], kind: &str) -> Vec<&'a Value> {
 /// The cursor of the last frame.
 pub(crate) fn cursor(frames: &[Value]) -> String {
     let synced = frames.last().expect("synced");
-    assert_eq!((&synced["type"], &synced["complete"]), (&json!("synced"), &json!(true)), "{synced}");
+    assert_eq!(
+        (&synced["type"], &synced["complete"]),
+        (&json!("synced"), &json!(true)),
+        "{synced}"
+    );
     synced["cursor"].as_str().expect("a cursor").to_owned()
 }

@@ -58,10 +58,24 @@ fn refused_frames_are_answered_with_their_ref() {
         (r#"{"type":"presence","ref":3,"state":"online"}"#.to_owned(), ErrorCode::Unsupported),
         (format!(r#"{{"type":"receipt","ref":3,"conversation":"{c}"}}"#), ErrorCode::Unsupported),
         (r#"{"type":"typing","ref":3,"conversation":"g.*"}"#.to_owned(), ErrorCode::BadId),
-        (format!(r#"{{"type":"send","ref":3,"conversation":"{c}","id":"x","event":{{}}}}"#), ErrorCode::BadId),
-        (format!(r#"{{"type":"send","ref":3,"conversation":"{c} >","id":"{ID}","event":{{}}}}"#), ErrorCode::BadId),
-        (format!(r#"{{"type":"send","ref":3,"conversation":"{c}","id":"{ID}"}}"#), ErrorCode::BadFrame),
-        (format!(r#"{{"type":"watch","ref":3,"conversations":["{c}","{c}","{c}","{c}","{c}"]}}"#), ErrorCode::TooLarge),
+        (
+            format!(r#"{{"type":"send","ref":3,"conversation":"{c}","id":"x","event":{{}}}}"#),
+            ErrorCode::BadId,
+        ),
+        (
+            format!(r#"{{"type":"send","ref":3,"conversation":"{c} >","id":"{ID}","event":{{}}}}"#),
+            ErrorCode::BadId,
+        ),
+        (
+            format!(r#"{{"type":"send","ref":3,"conversation":"{c}","id":"{ID}"}}"#),
+            ErrorCode::BadFrame,
+        ),
+        (
+            format!(
+                r#"{{"type":"watch","ref":3,"conversations":["{c}","{c}","{c}","{c}","{c}"]}}"#
+            ),
+            ErrorCode::TooLarge,
+        ),
     ];
     for (text, code) in cases {
         assert_eq!(refused(&text), (code, number.clone()), "{text}");

@@ -62,8 +62,8 @@ enum Step {
     Deliver(u8),
     /// The connection goes on with what it does: plan, ask, or take an answer.
     Resume,
-    /// The owner answers what was asked, as of now.
-    Answer,
+    /// The owner answers what was asked: as of what it must, or up to this much less than it has.
+    Answer(u8),
 }
 
 fn step() -> impl Strategy<Value = Step> {
@@ -71,7 +71,7 @@ fn step() -> impl Strategy<Value = Step> {
         4 => (0..2_u8).prop_map(Step::Append),
         3 => (1..100_u8).prop_map(Step::Deliver),
         2 => Just(Step::Resume),
-        2 => Just(Step::Answer),
+        2 => (0..12_u8).prop_map(Step::Answer),
     ]
 }
 
@@ -80,6 +80,8 @@ struct World {
     log: Vec<u8>,
     delivered: usize,
     cursor: usize,
+    /// Where the feed stood at the plan.
+    planned_at: usize,
     merge: Merge<u64>,
     /// The roster is joined at the plan; before it, events pass unrouted and are only noted by
     /// the router. `None` once planned.
@@ -93,6 +95,7 @@ struct World {
 struct Fetch {
     conversation: u8,
     after: u64,
+    min: u64,
     answer: Option<(u64, Vec<u64>)>,
 }
 
@@ -101,6 +104,7 @@ impl World {
         Self {
             delivered,
             cursor,
+            planned_at: 0,
             log,
             merge: Merge::new(),
             passed: Some(Vec::new()),
@@ -120,7 +124,7 @@ impl World {
                 }
             }
             Step::Resume => self.resume(),
-            Step::Answer => self.answer(),
+            Step::Answer(lag) => self.answer(*lag),
         }
     }
 
@@ -139,6 +143,7 @@ impl World {
 
     fn resume(&mut self) {
         if let Some(passed) = self.passed.take() {
+            self.planned_at = self.delivered;
             // The inbox was read as of the attachment, or later: here, what is in the log now.
             for (conversation, seq) in passed {
                 self.merge.passed(group(conversation), Seq(seq));
@@ -154,17 +159,18 @@ impl World {
         match self.fetch.take() {
             None => {
                 let Some(conversation) = self.turns.pop() else { return };
-                self.merge.begin(group(conversation), Seq(self.delivered as u64));
-                self.fetch = Some(Fetch { conversation, after: self.cursor as u64, answer: None });
+                let min = self.merge.begin(group(conversation), Seq(self.planned_at as u64)).0;
+                let after = self.cursor as u64;
+                self.fetch = Some(Fetch { conversation, after, min, answer: None });
             }
             Some(Fetch { conversation, answer: Some((as_of, items)), .. }) => {
                 match self.merge.page(group(conversation), Seq(as_of)) {
                     Turned::Done(rest) => {
                         self.out.extend(items.into_iter().chain(rest).map(|s| (conversation, s)));
                     }
-                    Turned::Again(_) => {
+                    Turned::Again(Seq(min)) => {
                         self.out.extend(items.into_iter().map(|s| (conversation, s)));
-                        self.fetch = Some(Fetch { conversation, after: as_of, answer: None });
+                        self.fetch = Some(Fetch { conversation, after: as_of, min, answer: None });
                     }
                     Turned::Behind => panic!("the owner is never behind the feed"),
                 }
@@ -173,14 +179,15 @@ impl World {
         }
     }
 
-    fn answer(&mut self) {
+    fn answer(&mut self, lag: u8) {
         if let Some(fetch) = &mut self.fetch
             && fetch.answer.is_none()
         {
+            let as_of = (self.log.len() as u64).saturating_sub(lag.into()).max(fetch.min);
             let items = self.log.iter().zip(1_u64..).filter(|(c, seq)| {
-                **c == fetch.conversation && *seq > fetch.after
+                **c == fetch.conversation && *seq > fetch.after && *seq <= as_of
             });
-            fetch.answer = Some((self.log.len() as u64, items.map(|(_, seq)| seq).collect()));
+            fetch.answer = Some((as_of, items.map(|(_, seq)| seq).collect()));
         }
     }
 }
@@ -204,7 +211,7 @@ proptest! {
         // Then it becomes quiet, and everything gets done.
         for _ in 0..10 {
             world.resume();
-            world.answer();
+            world.answer(0);
         }
         while world.delivered < world.log.len() {
             world.deliver();
