@@ -20,7 +20,7 @@ use hansard_model::limit;
 use hansard_protocol::{ClientFrame, ErrorCode};
 use serde_json::Value;
 
-use prose::{page, pages, root};
+use prose::{page, pages, read, root};
 use samples::Sample;
 use schema::Documents;
 
@@ -50,9 +50,10 @@ fn what_the_code_writes_is_what_the_schemas_say_and_nothing_more() {
     for document in ["openapi.yaml", "asyncapi.yaml"] {
         for (name, place) in documents.schemas(document) {
             for property in documents.properties_of(&place) {
-                // The gateway splices the type around stored bytes; a frame of the sample has it.
-                let spliced = name == "EventFrame";
-                assert!(spliced || visited.contains(&property), "no code writes {property:?}");
+                // The code reads the ref of a frame that it cannot read, so also of `hello`, which
+                // has no such field in its own type.
+                let apart = name == "Hello" && property.ends_with("ref");
+                assert!(apart || visited.contains(&property), "no code writes {property:?}");
             }
         }
     }
@@ -116,10 +117,9 @@ fn the_frames_of_the_asyncapi_document_are_those_of_the_code() {
             let pointer = reference["$ref"].as_str().unwrap().trim_start_matches('#');
             asyncapi.pointer(pointer).unwrap_or_else(|| panic!("{pointer} leads nowhere"))
         };
-        let payload = |message: &Value| follow(&follow(message)["payload"]).clone();
         let type_of = |message: &Value| {
-            let schema = follow(&payload(follow(message)).clone()).clone();
-            let own = if schema["allOf"].is_array() { &schema["allOf"][0] } else { &schema };
+            let schema = follow(&follow(follow(message))["payload"]);
+            let own = if schema["allOf"].is_array() { &schema["allOf"][0] } else { schema };
             own["properties"]["type"]["const"].as_str().unwrap().to_owned()
         };
         messages.iter().map(type_of).collect()
@@ -140,7 +140,7 @@ fn the_frames_of_the_asyncapi_document_are_those_of_the_code() {
 
 /// `METHOD /path` of every route in the router.
 fn routes() -> BTreeSet<String> {
-    let source = include_str!("../gateway/src/http.rs");
+    let source = read("gateway/src/http.rs");
     let mut routes = BTreeSet::new();
     for route in source.split(".route(").skip(1) {
         let path = route.split('"').nth(1).unwrap();
@@ -332,7 +332,7 @@ fn every_limit_is_in_the_operations_manual_with_its_value() {
         let row = rows.get(*name).unwrap_or_else(|| panic!("no row for {name}"));
         assert_eq!(row[0][1].replace(',', ""), *value, "{name}");
     }
-    let source = include_str!("../nats/model/src/limit.rs");
+    let source = read("nats/model/src/limit.rs");
     for line in source.lines().filter_map(|line| line.strip_prefix("pub const ")) {
         let name = line.split(':').next().unwrap();
         assert!(limits.contains_key(name), "{name} is in no table");

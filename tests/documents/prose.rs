@@ -28,6 +28,13 @@ pub(crate) fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
 }
 
+/// A file of the tree: read when the test runs, so that a document can be changed and tested without
+/// building anything.
+pub(crate) fn read(name: &str) -> String {
+    let path = root().join(name);
+    std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
 /// Every markdown document for readers of this tree.
 pub(crate) fn pages() -> Vec<Page> {
     let mut found: Vec<PathBuf> =
@@ -40,7 +47,7 @@ pub(crate) fn pages() -> Vec<Page> {
     found
         .into_iter()
         .map(|name| Page {
-            text: std::fs::read_to_string(root().join(&name)).unwrap(),
+            text: read(name.to_str().unwrap()),
             name: name.to_str().unwrap().to_owned(),
         })
         .collect()

@@ -419,9 +419,17 @@ pub(crate) fn read_and_write(schema: &str, value: Value) -> Result<Value, serde_
         "SyncResponse" => again::<SyncResponse>(value),
         "ErrorResponse" => again::<ErrorResponse>(value),
         "MessageEvent" | "EditEvent" | "DeleteEvent" | "ReactionEvent" | "PinEvent"
-        | "CreateEvent" | "MemberEvent" | "TitleEvent" | "SettingsEvent" | "Event" => {
-            again::<Event>(value)
+        | "CreateEvent" | "MemberEvent" | "TitleEvent" | "SettingsEvent" => {
+            // What the application adds is stored as sent, beside what the type knows.
+            let data = value.get("data").cloned();
+            let mut event = again::<Event>(value)?;
+            if let (Some(fields), Some(data)) = (event.as_object_mut(), data) {
+                fields.insert("data".to_owned(), data);
+            }
+            Ok(event)
         }
+        // Forms that the server makes and only clients read, as text.
+        "StoredEvent" => Ok(value),
         "UserId" => again::<UserId>(value),
         "DeviceId" => again::<DeviceId>(value),
         "ConversationId" => again::<ConversationId>(value),

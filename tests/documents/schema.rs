@@ -9,6 +9,8 @@ use std::collections::BTreeSet;
 use saphyr::{LoadableYamlNode as _, Scalar, Yaml};
 use serde_json::{Map, Value};
 
+use super::prose::read;
+
 /// Keywords that say nothing about a value's shape, or what the types of the code check better.
 const ANNOTATIONS: [&str; 9] = [
     "default", "description", "examples", "format", "maxLength", "maximum", "minLength", "pattern",
@@ -38,6 +40,11 @@ struct Said {
 }
 
 impl Place {
+    /// Whether it is the field of that name.
+    pub(crate) fn ends_with(&self, field: &str) -> bool {
+        self.pointer.ends_with(&format!("/properties/{field}"))
+    }
+
     fn at(&self, step: &str) -> Self {
         let step = step.replace('~', "~0").replace('/', "~1");
         Self { document: self.document, pointer: format!("{}/{step}", self.pointer) }
@@ -48,8 +55,8 @@ impl Documents {
     /// Reads both.
     pub(crate) fn read() -> Self {
         Self {
-            openapi: yaml(include_str!("../../docs/openapi.yaml")),
-            asyncapi: yaml(include_str!("../../docs/asyncapi.yaml")),
+            openapi: yaml(&read("docs/openapi.yaml")),
+            asyncapi: yaml(&read("docs/asyncapi.yaml")),
         }
     }
 
