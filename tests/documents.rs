@@ -88,12 +88,19 @@ fn is_within(part: &Value, whole: &Value) -> bool {
     match (part, whole) {
         (Value::Object(part), Value::Object(whole)) => part
             .iter()
+            .filter(|(name, value)| !is_spliced(name, value))
             .all(|(name, value)| whole.get(name).is_some_and(|found| is_within(value, found))),
         (Value::Array(part), Value::Array(whole)) => {
             part.len() == whole.len() && part.iter().zip(whole).all(|(a, b)| is_within(a, b))
         }
         _ => part == whole,
     }
+}
+
+/// The type of an event in a list: the gateway writes it around the stored bytes, the type of the
+/// code has no field for it.
+fn is_spliced(name: &str, value: &Value) -> bool {
+    name == "type" && value == "event"
 }
 
 #[test]
