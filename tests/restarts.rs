@@ -195,6 +195,8 @@ async fn a_terminated_server_tells_its_clients_to_leave_and_ends_with_everything
 #[tokio::test]
 async fn a_server_is_ready_only_with_its_log() {
     let serve = Serve::start().await;
+    let (ana, _, conversation) = couple(serve.address).await;
+    ana.store(&conversation, &message("to be counted")).await;
     let admin = Http::anonymous(serve.admin);
     eventually("readiness", async || admin.ask("GET", "/readyz", None).await.status == 200).await;
     let nats = serve.data.nats_pid().unwrap();

@@ -46,6 +46,7 @@ pub(crate) struct Roles {
     pub(crate) nats: Process,
     /// Their data.
     pub(crate) data: DataDir,
+    of_gateways: Vec<String>,
 }
 
 /// `hansard gateway`
@@ -113,10 +114,17 @@ async fn listen(arguments: &[String], log_dir: &Path, listen_on: &str) -> (Proce
 impl Roles {
     /// Starts nats-server, gateways and projectors.
     pub(crate) async fn start(gateways: usize, projectors: usize) -> Self {
+        Self::with(gateways, projectors, &[]).await
+    }
+
+    /// The same, with more arguments for the gateways.
+    pub(crate) async fn with(gateways: usize, projectors: usize, more: &[&str]) -> Self {
         let data = DataDir::new();
         let nats = start_nats(&data).await;
+        let mut of_gateways = vec!["gateway".to_owned(), "--data".to_owned(), data.path()];
+        of_gateways.extend(more.iter().map(|text| (*text).to_owned()));
         let mut roles =
-            Self { gateways: Vec::new(), projectors: Vec::new(), nats, data };
+            Self { gateways: Vec::new(), projectors: Vec::new(), nats, data, of_gateways };
         for _ in 0..projectors {
             roles.start_projector().await;
         }
@@ -136,16 +144,15 @@ impl Roles {
 
     /// Starts one more gateway.
     pub(crate) async fn start_gateway(&mut self) {
-        let arguments = ["gateway".to_owned(), "--data".to_owned(), self.data.path()];
-        let (process, address) = listen(&arguments, self.data.dir.path(), "127.0.0.1:0").await;
+        let log_dir = self.data.dir.path();
+        let (process, address) = listen(&self.of_gateways, log_dir, "127.0.0.1:0").await;
         self.gateways.push(Gateway { process, address });
     }
 
     /// Starts a gateway again that has ended, at its address.
     pub(crate) async fn restart_gateway(&mut self, index: usize) {
-        let arguments = ["gateway".to_owned(), "--data".to_owned(), self.data.path()];
         let listen_on = self.gateways[index].address.to_string();
-        let (process, _) = listen(&arguments, self.data.dir.path(), &listen_on).await;
+        let (process, _) = listen(&self.of_gateways, self.data.dir.path(), &listen_on).await;
         self.gateways[index].process = process;
     }
 

@@ -88,11 +88,19 @@ impl Http {
         self.done("POST", path, Some(body)).await
     }
 
+    /// Slows down when it is told to.
     async fn done(&self, method: &str, path: &str, body: Option<&Value>) -> Value {
-        let response = self.ask(method, path, body).await;
-        let (status, text) = (response.status, &response.text);
-        assert!((200..300).contains(&status), "{method} {path}: {status} {text}");
-        response.body
+        loop {
+            let response = self.ask(method, path, body).await;
+            let (status, text) = (response.status, &response.text);
+            if response.code() == "rate_limited" {
+                let wait = response.body["error"]["retry_after_ms"].as_u64().unwrap();
+                tokio::time::sleep(Duration::from_millis(wait)).await;
+                continue;
+            }
+            assert!((200..300).contains(&status), "{method} {path}: {status} {text}");
+            return response.body;
+        }
     }
 }
 

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use serde_json::{Value, json};
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
@@ -18,9 +18,12 @@ pub(crate) const BINARY: u8 = 2;
 const MASK: [u8; 4] = [0x37, 0xfa, 0x21, 0x3d];
 
 /// A connection after the handshake.
-pub(crate) struct Raw {
+pub(crate) type Raw = Reader<TcpStream>;
+
+/// What reads the frames of a server, from a socket or its half.
+pub(crate) struct Reader<S> {
     /// The socket itself.
-    pub(crate) stream: TcpStream,
+    pub(crate) stream: S,
 }
 
 impl Raw {
@@ -54,7 +57,9 @@ impl Raw {
     pub(crate) async fn write(&mut self, bytes: &[u8]) {
         let _ = timeout(DEADLINE, self.stream.write_all(bytes)).await.expect("is read");
     }
+}
 
+impl<S: AsyncRead + Unpin> Reader<S> {
     /// The next text frame.
     pub(crate) async fn next(&mut self) -> Result<Value, Closed> {
         loop {
