@@ -48,7 +48,8 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
                 report.warn(&format!("the log cannot be looked at: {error:#}"));
             }
         }
-        Err(_) => report.say(format!("nats = embedded, in {} (not started yet)", args.nats.data.display())),
+        Err(_) => report
+            .say(format!("nats = embedded, in {} (not started yet)", args.nats.data.display())),
     }
     for line in &report.lines {
         println!("{line}");
@@ -99,8 +100,11 @@ async fn log(
     if endpoint.has(ServiceRole::Monitor) {
         let monitor = Connection::connect(endpoint, ServiceRole::Monitor).await?;
         for server in durability::report(&monitor).await? {
-            report.say(format!("server {} {}: {}", server.server, server.version, server.durability));
-            if server.durability == Durability::Os && args.durability.durability == Durability::Fsync {
+            report
+                .say(format!("server {} {}: {}", server.server, server.version, server.durability));
+            if server.durability == Durability::Os
+                && args.durability.durability == Durability::Fsync
+            {
                 report.warn(&format!("{} acknowledges before it syncs", server.server));
             }
         }

@@ -66,7 +66,11 @@ async fn start_nodes(args: &Args) -> anyhow::Result<(Vec<Server>, Endpoint)> {
     let user = |role: ServiceRole| -> anyhow::Result<ServerUser> {
         let known = before.as_ref().and_then(|endpoint| endpoint.password(role));
         let password = known.map_or_else(random_name, |known| Ok(known.to_owned()))?;
-        Ok(ServerUser { name: role.as_str().to_owned(), password, publish_deny: role.publish_deny() })
+        Ok(ServerUser {
+            name: role.as_str().to_owned(),
+            password,
+            publish_deny: role.publish_deny(),
+        })
     };
     let users = ServiceRole::ALL.into_iter().map(user).collect::<anyhow::Result<Vec<_>>>()?;
     let monitor = user(ServiceRole::Monitor)?;
@@ -89,7 +93,8 @@ async fn start_nodes(args: &Args) -> anyhow::Result<(Vec<Server>, Endpoint)> {
         };
         servers.push(Server::start(options).await.with_context(|| format!("node {node}"))?);
     }
-    let addresses: Vec<String> = servers.iter().map(|server| server.address().to_string()).collect();
+    let addresses: Vec<String> =
+        servers.iter().map(|server| server.address().to_string()).collect();
     let credentials = ServiceRole::ALL
         .into_iter()
         .zip(&users)
@@ -107,9 +112,8 @@ fn random_name() -> anyhow::Result<String> {
 
 /// Ports that are free now, held together while they are picked so that they differ.
 fn free_ports(count: usize) -> anyhow::Result<Vec<u16>> {
-    let held = (0..count)
-        .map(|_| TcpListener::bind(("127.0.0.1", 0)))
-        .collect::<Result<Vec<_>, _>>()?;
+    let held =
+        (0..count).map(|_| TcpListener::bind(("127.0.0.1", 0))).collect::<Result<Vec<_>, _>>()?;
     Ok(held.iter().map(|l| l.local_addr().map(|a| a.port())).collect::<Result<_, _>>()?)
 }
 

@@ -157,15 +157,13 @@ impl GatewayRole {
         metrics: MetricsRenderer,
         ready: Vec<ReadyProbe>,
     ) -> anyhow::Result<Self> {
-        let mut config =
-            hansard_gateway::Config::new(settings.listen, endpoint, LogClock::new());
+        let mut config = hansard_gateway::Config::new(settings.listen, endpoint, LogClock::new());
         config.admin_listen = settings.admin_listen;
         config.group_limit = settings.group_limit;
         config.durability = durability.durability;
         config.allowed_origins.clone_from(&settings.allowed_origins);
         config.limits.connections = settings.connections_max;
-        config.rates.sends_per_user =
-            Rate::new(settings.sends_per_second, settings.send_burst);
+        config.rates.sends_per_user = Rate::new(settings.sends_per_second, settings.send_burst);
         config.drain_period = settings.drain;
         config.metrics = Some(metrics);
         config.ready = ready;

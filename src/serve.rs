@@ -3,9 +3,9 @@
 use std::path::PathBuf;
 
 use anyhow::Context;
+use hansard_nats::Endpoint;
 use hansard_nats::embedded::{self, EmbeddedOptions};
 use hansard_nats::server::Server;
-use hansard_nats::Endpoint;
 
 use crate::roles::{self, GatewayRole, ProjectorRole};
 use crate::settings::{DeploymentArgs, DurabilityArgs, GatewaySettings, NatsArgs};
@@ -30,7 +30,8 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
     let (server, endpoint) = match args.nats.external()? {
         Some(endpoint) => (None, endpoint),
         None => {
-            let (server, endpoint) = start_embedded(args.nats.data.clone(), args.durability).await?;
+            let (server, endpoint) =
+                start_embedded(args.nats.data.clone(), args.durability).await?;
             (Some(server), endpoint)
         }
     };

@@ -14,17 +14,18 @@ const FILTER: &str = "HANSARD_LOG";
 const FORMAT: &str = "HANSARD_LOG_FORMAT";
 
 /// Bounds of latency histograms, in seconds.
-const SECONDS: [f64; 14] = [
-    0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0,
-];
+const SECONDS: [f64; 14] =
+    [0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0];
 
 /// Installs both; the renderer is for the admin listener.
 pub(crate) fn install() -> anyhow::Result<MetricsRenderer> {
-    let filter = EnvFilter::try_from_env(FILTER)
-        .unwrap_or_else(|_| EnvFilter::new("info,async_nats=warn"));
-    let subscriber =
-        tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
-    #[expect(clippy::disallowed_methods, reason = "logging is set up before anything is configured")]
+    let filter =
+        EnvFilter::try_from_env(FILTER).unwrap_or_else(|_| EnvFilter::new("info,async_nats=warn"));
+    let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "logging is set up before anything is configured"
+    )]
     let json = std::env::var(FORMAT).is_ok_and(|format| format == "json");
     let installed = if json { subscriber.json().try_init() } else { subscriber.try_init() };
     installed.map_err(|error| anyhow::anyhow!("logging: {error}"))?;

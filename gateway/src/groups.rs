@@ -101,7 +101,11 @@ impl Groups {
         self.check_registration()?;
         let entry = self.entry(group);
         let (state, until) = entry.compared(&self.log, group, age_max).await?;
-        Ok(Vouch { group: state.group, until, in_flight: InFlight::new(state.token, entry, until, self.log.clock().clone()) })
+        Ok(Vouch {
+            group: state.group,
+            until,
+            in_flight: InFlight::new(state.token, entry, until, self.log.clock().clone()),
+        })
     }
 
     /// The lock under which this gateway appends meta events of a group, one at a time.
@@ -161,7 +165,9 @@ impl Groups {
         // An entry is made before its first comparison starts, so that one under way is found.
         let entry = self.entry(group);
         entry.require(seq);
-        entry.compared(&self.log, group, Duration::from_millis(limit::MEMBERSHIP_COMPARE_AFTER_MS)).await?;
+        entry
+            .compared(&self.log, group, Duration::from_millis(limit::MEMBERSHIP_COMPARE_AFTER_MS))
+            .await?;
         entry.drained(seq).await;
         Ok(())
     }

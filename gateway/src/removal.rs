@@ -67,8 +67,10 @@ impl Removals {
         shutdown: CancellationToken,
     ) -> Result<(), hansard_nats::log::ReadError> {
         let mut requests = self.connection.confirmations(self.gateway).await?;
-        let (tasks, places) =
-            (TaskTracker::new(), std::sync::Arc::new(tokio::sync::Semaphore::new(CONFIRMATIONS_MAX)));
+        let (tasks, places) = (
+            TaskTracker::new(),
+            std::sync::Arc::new(tokio::sync::Semaphore::new(CONFIRMATIONS_MAX)),
+        );
         loop {
             let confirmation = tokio::select! {
                 confirmation = requests.next() => confirmation,

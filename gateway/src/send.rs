@@ -123,8 +123,7 @@ impl Sender {
     ) -> Self {
         let targets = Targets::new(log.clone());
         let limits = Limits { group_members: group_limit };
-        let shared =
-            Shared { log, groups, directory, targets, removals, acks, rates, limits };
+        let shared = Shared { log, groups, directory, targets, removals, acks, rates, limits };
         Self { shared: Arc::new(shared) }
     }
 
@@ -152,7 +151,11 @@ impl Sender {
         self.submit_draft(&command, draft).await
     }
 
-    async fn submit_draft(&self, command: &Command, draft: Draft) -> Result<PendingSend, SendError> {
+    async fn submit_draft(
+        &self,
+        command: &Command,
+        draft: Draft,
+    ) -> Result<PendingSend, SendError> {
         check::shape(draft.event())?;
         let Command { conversation, sender, device, id, .. } = *command;
         let key = EventKey { conversation, sender, id };
@@ -191,7 +194,9 @@ impl Sender {
             once::Once::Until(until) => until,
         };
         let checked = match prepared.key.conversation {
-            ConversationId::Direct(..) => self.check_direct(prepared).await.map(|draft| (draft, None)),
+            ConversationId::Direct(..) => {
+                self.check_direct(prepared).await.map(|draft| (draft, None))
+            }
             ConversationId::Group(_) => self.check_group(prepared).await,
         };
         let (draft, vouch) = match checked {

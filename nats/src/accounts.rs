@@ -5,8 +5,8 @@ use std::time::Duration;
 use async_nats::header::{HeaderMap, NATS_EXPECTED_LAST_SUBJECT_SEQUENCE};
 use async_nats::jetstream::consumer::DeliverPolicy;
 use async_nats::jetstream::consumer::pull::{Ordered, OrderedConfig};
-use async_nats::jetstream::context::traits::Publisher as _;
 use async_nats::jetstream::context::PublishErrorKind;
+use async_nats::jetstream::context::traits::Publisher as _;
 use async_nats::jetstream::message::OutboundMessage;
 use futures_util::StreamExt;
 use hansard_model::account::{AccountEvent, AccountSubject};
@@ -82,8 +82,7 @@ impl AccountLog {
             | PublishErrorKind::MaxPayloadExceeded
             | PublishErrorKind::Other => unknown(error.into()),
         };
-        let pending =
-            self.connection.jetstream.publish_message(message).await.map_err(classify)?;
+        let pending = self.connection.jetstream.publish_message(message).await.map_err(classify)?;
         Ok(Seq(pending.await.map_err(classify)?.sequence))
     }
 

@@ -110,7 +110,8 @@ impl Endpoint {
             Some((user, hosts)) => (Some(user.split_once(':').ok_or(ParseEndpointError)?), hosts),
             None => (None, rest),
         };
-        let servers: Vec<String> = hosts.trim_end_matches('/').split(',').map(str::to_owned).collect();
+        let servers: Vec<String> =
+            hosts.trim_end_matches('/').split(',').map(str::to_owned).collect();
         if servers.iter().any(|server| server.is_empty() || server.contains(['/', ' '])) {
             return Err(ParseEndpointError);
         }
@@ -185,7 +186,10 @@ impl Connection {
     ///
     /// # Errors
     /// [`ConnectError`]
-    pub async fn connect_once(endpoint: &Endpoint, role: ServiceRole) -> Result<Self, ConnectError> {
+    pub async fn connect_once(
+        endpoint: &Endpoint,
+        role: ServiceRole,
+    ) -> Result<Self, ConnectError> {
         let sealed = Arc::default();
         let connection = Self::connect_unless(endpoint, role, &sealed).await?;
         sealed.store(true, Ordering::Release);
@@ -239,10 +243,10 @@ impl Connection {
         }
         let urls: Vec<String> =
             endpoint.servers.iter().map(|server| format!("nats://{server}")).collect();
-        let client = options.connect(&urls[..]).await.map_err(|source| ConnectError {
-            servers: endpoint.servers.join(","),
-            source,
-        })?;
+        let client = options
+            .connect(&urls[..])
+            .await
+            .map_err(|source| ConnectError { servers: endpoint.servers.join(","), source })?;
         let jetstream = ContextBuilder::new()
             .timeout(REQUEST_TIMEOUT)
             .max_ack_inflight(APPENDS_IN_FLIGHT_MAX)
@@ -265,7 +269,9 @@ impl Connection {
         loop {
             match Self::connect(endpoint, role).await {
                 Ok(connection) => return Ok(connection),
-                Err(error) if tokio::time::Instant::now() >= deadline || shutdown.is_cancelled() => {
+                Err(error)
+                    if tokio::time::Instant::now() >= deadline || shutdown.is_cancelled() =>
+                {
                     return Err(error);
                 }
                 Err(error) => tracing::debug!(%error, "not yet"),

@@ -204,10 +204,9 @@ impl InboxBucket {
                     last_by_subj: Some(subject.clone()),
                     ..direct::LeaderRequest::default()
                 };
-                let found =
-                    direct::leader_get(&connection, &bucket_stream(INBOX_BUCKET), &request)
-                        .await
-                        .map_err(|error| PutError::Unavailable(error.into()))?;
+                let found = direct::leader_get(&connection, &bucket_stream(INBOX_BUCKET), &request)
+                    .await
+                    .map_err(|error| PutError::Unavailable(error.into()))?;
                 revision = found.as_ref().map_or(0, |found| found.seq.0);
                 let stamp = found.and_then(|found| value_of::<Stamp>(&found));
                 if stamp.is_some_and(|stamp| stamp.seq > as_of) {

@@ -207,4 +207,3 @@ impl Log {
         follow::replay(&self.connection, partition, filter, after, live).await
     }
 }
-

@@ -73,12 +73,14 @@ pub async fn ask<Q: Serialize, A: DeserializeOwned>(
 ///
 /// # Errors
 /// [`ReadError::Unavailable`] when the subscription cannot be made.
-pub async fn serve(connection: &Connection, partition: PartitionId) -> Result<Questions, ReadError> {
+pub async fn serve(
+    connection: &Connection,
+    partition: PartitionId,
+) -> Result<Questions, ReadError> {
     let client = connection.client.clone();
     // Not a queue group: a former owner that is paused would be given questions it cannot answer.
     // Who no longer holds the lease stays silent.
-    let messages =
-        client.subscribe(format!("query.{partition}.*")).await.map_err(unavailable)?;
+    let messages = client.subscribe(format!("query.{partition}.*")).await.map_err(unavailable)?;
     connection.round_trip().await?;
     Ok(Questions { client, messages })
 }

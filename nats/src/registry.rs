@@ -48,8 +48,12 @@ impl Connection {
     /// # Errors
     /// [`ReadError::Unavailable`] when it is not acknowledged.
     pub async fn register_gateway(&self, entry: &GatewayEntry) -> Result<(), ReadError> {
-        self.write_entry(entry.gateway, serde_json::to_vec(entry).map_err(unavailable)?, REGISTRATION_TTL)
-            .await
+        self.write_entry(
+            entry.gateway,
+            serde_json::to_vec(entry).map_err(unavailable)?,
+            REGISTRATION_TTL,
+        )
+        .await
     }
 
     /// Takes a gateway's entry back, once it vouches no more.

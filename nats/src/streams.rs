@@ -12,7 +12,9 @@
 
 use std::time::Duration;
 
-use async_nats::jetstream::stream::{Compression, Config, DiscardPolicy, PersistenceMode, StorageType};
+use async_nats::jetstream::stream::{
+    Compression, Config, DiscardPolicy, PersistenceMode, StorageType,
+};
 use hansard_model::{PartitionCount, PartitionId, limit};
 
 /// Largest stored event, headers included, in bytes.
@@ -55,9 +57,7 @@ pub(crate) fn table(partitions: PartitionCount, replicas: usize) -> Vec<Config> 
         rebuildable(bucket(INBOX_BUCKET, StorageType::File)),
         Config { num_replicas: replicas, ..bucket(LEASES_BUCKET, StorageType::Memory) },
     ];
-    table.extend(
-        partitions.partitions().map(|p| synced(log(events(p), format!("ev.{p}.>")))),
-    );
+    table.extend(partitions.partitions().map(|p| synced(log(events(p), format!("ev.{p}.>")))));
     table
 }
 
@@ -120,11 +120,7 @@ pub(crate) fn drift(wanted: &Config, found: &Config) -> Vec<String> {
         format!("{:?}", found.persist_mode.unwrap_or_default()),
     );
     compare("republish", format!("{:?}", wanted.republish), format!("{:?}", found.republish));
-    compare(
-        "compression",
-        is_compressed(wanted).to_string(),
-        is_compressed(found).to_string(),
-    );
+    compare("compression", is_compressed(wanted).to_string(), is_compressed(found).to_string());
     differences
 }
 

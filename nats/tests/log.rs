@@ -38,11 +38,8 @@ struct Backbone {
 
 async fn backbone() -> Backbone {
     let dir = TempDir::new().unwrap();
-    let options = EmbeddedOptions {
-        data_dir: dir.path().to_owned(),
-        durability: Durability::Fsync,
-        port: 0,
-    };
+    let options =
+        EmbeddedOptions { data_dir: dir.path().to_owned(), durability: Durability::Fsync, port: 0 };
     let (server, endpoint) = embedded::start(options).await.unwrap();
     let connection = Connection::connect(&endpoint, ServiceRole::Operator).await.unwrap();
     let options = ProvisionOptions { partitions: PartitionCount::new(2), replicas: 1 };
@@ -120,7 +117,8 @@ async fn a_duplicate_is_told_before_a_conflict() {
         Ok(appended) => assert!(appended.duplicate && appended.seq == first.seq),
         Err(error) => assert!(matches!(error, AppendError::Conflict), "{error:?}"),
     }
-    let (records, last) = backbone.log.meta_events(key(1, 1).conversation, Seq::ZERO).await.unwrap();
+    let (records, last) =
+        backbone.log.meta_events(key(1, 1).conversation, Seq::ZERO).await.unwrap();
     assert_eq!((records.len(), last), (1, first.seq));
 }
 
@@ -257,14 +255,12 @@ async fn a_registered_gateway_is_listed_and_confirms() {
     assert_eq!(backbone.connection.gateways().await.unwrap(), [gateway]);
     let mut confirmations = backbone.connection.confirmations(gateway).await.unwrap();
     let request = ConfirmRequest { conversation: key(1, 1).conversation, seq: Seq(7) };
-    let (asked, ()) = tokio::join!(
-        backbone.connection.ask_confirmation(gateway, request, DEADLINE),
-        async {
+    let (asked, ()) =
+        tokio::join!(backbone.connection.ask_confirmation(gateway, request, DEADLINE), async {
             let confirmation = confirmations.next().await.unwrap();
             assert_eq!(confirmation.request, request);
             confirmation.confirm().await;
-        }
-    );
+        });
     assert!(asked);
 }
 
@@ -306,7 +302,8 @@ async fn a_record_that_is_being_overwritten_is_not_left_out() {
     }
     let writing = async {
         for as_of in 2..400 {
-            let writes = (0..20).map(|conversation| put(conversation, as_of, revisions[usize::from(conversation)]));
+            let writes = (0..20)
+                .map(|conversation| put(conversation, as_of, revisions[usize::from(conversation)]));
             let written = futures_util::future::join_all(writes).await;
             revisions = written.into_iter().map(Result::unwrap).collect();
         }

@@ -204,8 +204,12 @@ mod tests {
         let (x, y) = ("a".repeat(20), "b".repeat(20));
         let frames = [
             r#"{"type":"hello","token":"t"}"#.to_owned(),
-            format!(r#"{{"type":"hello","token":"t","cursor":"c","seen":{{"{x}.{y}":7}},"catch_up":5,"background":true}}"#),
-            format!(r#"{{"type":"send","ref":1,"conversation":"{x}.{y}","id":"019a9b1c-7b1a-7000-8000-00000000000a","event":{{"kind":"message","text":"hi"}}}}"#),
+            format!(
+                r#"{{"type":"hello","token":"t","cursor":"c","seen":{{"{x}.{y}":7}},"catch_up":5,"background":true}}"#
+            ),
+            format!(
+                r#"{{"type":"send","ref":1,"conversation":"{x}.{y}","id":"019a9b1c-7b1a-7000-8000-00000000000a","event":{{"kind":"message","text":"hi"}}}}"#
+            ),
             format!(r#"{{"type":"receipt","ref":"r","conversation":"{x}.{y}","delivered":3}}"#),
             format!(r#"{{"type":"typing","conversation":"{x}.{y}"}}"#),
             format!(r#"{{"type":"watch","users":["{x}"],"conversations":[]}}"#),
@@ -220,7 +224,8 @@ mod tests {
 
     #[test]
     fn a_ref_is_found_in_a_frame_of_an_unknown_type() {
-        let outline: Outline = serde_json::from_str(r#"{"type":"wave","ref":"x"}"#).expect("an object");
+        let outline: Outline =
+            serde_json::from_str(r#"{"type":"wave","ref":"x"}"#).expect("an object");
         assert_eq!(outline.kind.as_deref(), Some("wave"));
         assert_eq!(outline.reference, Some(FrameRef::Text("x".to_owned())));
     }

@@ -121,7 +121,9 @@ impl ErrorCode {
     /// The HTTP status.
     pub fn status(self) -> u16 {
         match self {
-            Self::BadFrame | Self::BadId | Self::Empty | Self::ClockAhead | Self::Unsupported => 400,
+            Self::BadFrame | Self::BadId | Self::Empty | Self::ClockAhead | Self::Unsupported => {
+                400
+            }
             Self::Unauthorized => 401,
             Self::Forbidden | Self::NotAMember => 403,
             Self::NotFound => 404,

@@ -273,7 +273,8 @@ mod tests {
     fn null_and_absent_differ() {
         let absent: PatchConversation = serde_json::from_str("{}").expect("valid");
         assert_eq!(absent.muted_until, None);
-        let null: PatchConversation = serde_json::from_str(r#"{"muted_until":null}"#).expect("valid");
+        let null: PatchConversation =
+            serde_json::from_str(r#"{"muted_until":null}"#).expect("valid");
         assert_eq!(null.muted_until, Some(None));
     }
 }

@@ -3,8 +3,8 @@
 //! `event` frames are the only ones made for many receivers; the gateway splices them around the
 //! stored bytes with [`event_prefix`] instead of serializing [`EventFrame`], which clients read.
 
-use hansard_model::{ConversationId, DeviceId, LogTime, MessageId, Seq, UserId};
 use hansard_model::query::MessageState;
+use hansard_model::{ConversationId, DeviceId, LogTime, MessageId, Seq, UserId};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 

@@ -62,11 +62,7 @@ impl Sender {
         }
     }
 
-    async fn attempt_meta(
-        &self,
-        prepared: &Prepared,
-        void: &[Seq],
-    ) -> Result<Attempt, SendError> {
+    async fn attempt_meta(&self, prepared: &Prepared, void: &[Seq]) -> Result<Attempt, SendError> {
         let until = match self.once(prepared).await? {
             once::Once::Stored(seq) => return Ok(Attempt::Known(seq)),
             once::Once::Until(until) => until,

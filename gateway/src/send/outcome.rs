@@ -79,7 +79,8 @@ impl SendError {
             }
             Self::IdReused => ErrorBody::new(ErrorCode::IdReused, self.to_string()),
             Self::Append(AppendError::Overloaded) | Self::Contended => {
-                ErrorBody::new(ErrorCode::Overloaded, self.to_string()).after_ms(OVERLOADED_RETRY_MS)
+                ErrorBody::new(ErrorCode::Overloaded, self.to_string())
+                    .after_ms(OVERLOADED_RETRY_MS)
             }
             Self::Append(AppendError::Refused(_)) => {
                 ErrorBody::new(ErrorCode::TooLarge, self.to_string())

@@ -152,9 +152,11 @@ pub fn direct(
         return Err(Rejection::NotAMember);
     }
     match event {
-        Event::Message(_) | Event::Edit(_) | Event::Delete(_) | Event::Reaction(_) | Event::Pin(_) => {
-            references(sender, Role::Member, event, targets)
-        }
+        Event::Message(_)
+        | Event::Edit(_)
+        | Event::Delete(_)
+        | Event::Reaction(_)
+        | Event::Pin(_) => references(sender, Role::Member, event, targets),
         Event::Create(_) | Event::Member(_) | Event::Title(_) | Event::Settings(_) => {
             Err(Rejection::Unsupported)
         }

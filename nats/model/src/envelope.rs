@@ -72,8 +72,9 @@ mod tests {
     fn a_later_rule_set_is_not_guessed_at() {
         let draft = Draft::parse(r#"{"kind":"message","text":"hi"}"#).expect("valid");
         let id = MessageId::new(1, [0; 10]);
-        let payload = encode(id, UserId::from_entropy([1; 20]), DeviceId::from_entropy([2; 20]), &draft)
-            .replace(r#""v":1"#, r#""v":2"#);
+        let payload =
+            encode(id, UserId::from_entropy([1; 20]), DeviceId::from_entropy([2; 20]), &draft)
+                .replace(r#""v":1"#, r#""v":2"#);
         assert!(matches!(Envelope::decode(payload.as_bytes()), Err(DecodeError::Version(2))));
     }
 }

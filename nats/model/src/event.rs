@@ -238,10 +238,14 @@ impl Event {
     /// The subject the event belongs on.
     pub fn class(&self) -> EventClass {
         match self {
-            Self::Message(_) | Self::Edit(_) | Self::Delete(_) | Self::Reaction(_) | Self::Pin(_) => {
-                EventClass::Msg
+            Self::Message(_)
+            | Self::Edit(_)
+            | Self::Delete(_)
+            | Self::Reaction(_)
+            | Self::Pin(_) => EventClass::Msg,
+            Self::Create(_) | Self::Member(_) | Self::Title(_) | Self::Settings(_) => {
+                EventClass::Meta
             }
-            Self::Create(_) | Self::Member(_) | Self::Title(_) | Self::Settings(_) => EventClass::Meta,
         }
     }
 
@@ -282,7 +286,8 @@ impl Draft {
         if json.len() > limit::EVENT_BYTES_MAX {
             return Err(Rejection::TooLarge("event"));
         }
-        let fields: Value = serde_json::from_str(json).map_err(|_| Rejection::BadEvent("not JSON"))?;
+        let fields: Value =
+            serde_json::from_str(json).map_err(|_| Rejection::BadEvent("not JSON"))?;
         Self::from_fields(fields)
     }
 

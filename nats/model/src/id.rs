@@ -14,7 +14,11 @@ pub struct ParseIdError(&'static str);
 
 fn parse_base32<const N: usize>(text: &str, kind: &'static str) -> Result<[u8; N], ParseIdError> {
     let bytes: [u8; N] = text.as_bytes().try_into().map_err(|_| ParseIdError(kind))?;
-    if bytes.iter().all(|byte| ALPHABET.contains(byte)) { Ok(bytes) } else { Err(ParseIdError(kind)) }
+    if bytes.iter().all(|byte| ALPHABET.contains(byte)) {
+        Ok(bytes)
+    } else {
+        Err(ParseIdError(kind))
+    }
 }
 
 macro_rules! serde_as_text {
@@ -131,7 +135,9 @@ impl ConversationId {
     /// modulo the number of partitions. Stored data depends on it: it never changes.
     pub fn partition(&self, count: PartitionCount) -> PartitionId {
         fn fnv1a(hash: u64, bytes: &[u8]) -> u64 {
-            bytes.iter().fold(hash, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3))
+            bytes
+                .iter()
+                .fold(hash, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3))
         }
         let seed = 0xcbf2_9ce4_8422_2325;
         let hash = match self {
@@ -160,7 +166,8 @@ impl FromStr for ConversationId {
         if a == "g" {
             return b.parse().map(Self::Group).map_err(|_| error);
         }
-        let (x, y): (UserId, UserId) = (a.parse().map_err(|_| error)?, b.parse().map_err(|_| error)?);
+        let (x, y): (UserId, UserId) =
+            (a.parse().map_err(|_| error)?, b.parse().map_err(|_| error)?);
         if x <= y { Ok(Self::Direct(x, y)) } else { Err(error) }
     }
 }
@@ -329,7 +336,18 @@ mod tests {
 
     #[test]
     fn wildcards_and_spaces_are_not_ids() {
-        for text in ["*", ">", "g.*", "g.>", "a b", "", ".", "g.", "aaaaaaaaaaaaaaaaaaaa.>", "g.AAAAAAAAAAAAAAAAAAAA"] {
+        for text in [
+            "*",
+            ">",
+            "g.*",
+            "g.>",
+            "a b",
+            "",
+            ".",
+            "g.",
+            "aaaaaaaaaaaaaaaaaaaa.>",
+            "g.AAAAAAAAAAAAAAAAAAAA",
+        ] {
             assert!(text.parse::<ConversationId>().is_err(), "{text}");
         }
     }
@@ -353,7 +371,8 @@ mod tests {
     #[test]
     fn partitions_are_stable() {
         let group = ConversationId::Group(GroupId::from_entropy([7; 20]));
-        let direct = ConversationId::direct(UserId::from_entropy([1; 20]), UserId::from_entropy([2; 20]));
+        let direct =
+            ConversationId::direct(UserId::from_entropy([1; 20]), UserId::from_entropy([2; 20]));
         assert_eq!(group.partition(PartitionCount::DEFAULT), PartitionId(PARTITION_OF_GROUP));
         assert_eq!(direct.partition(PartitionCount::DEFAULT), PartitionId(PARTITION_OF_DIRECT));
     }

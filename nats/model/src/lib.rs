@@ -36,6 +36,8 @@ pub use check::Rejection;
 pub use envelope::Envelope;
 pub use event::Event;
 pub use group::{Group, Role};
-pub use id::{ConversationId, DeviceId, GroupId, MessageId, PartitionCount, PartitionId, Seq, UserId};
+pub use id::{
+    ConversationId, DeviceId, GroupId, MessageId, PartitionCount, PartitionId, Seq, UserId,
+};
 pub use record::Record;
 pub use time::LogTime;

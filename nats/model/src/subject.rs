@@ -163,9 +163,7 @@ fn parse(text: &str) -> Option<Subject> {
             let verb = QueryVerb::ALL.into_iter().find(|known| known.as_str() == verb)?;
             Some(Subject::Query(parse_partition(partition)?, verb))
         }
-        "gateway" => {
-            Some(Subject::GatewayConfirm(rest.strip_suffix(".confirm")?.parse().ok()?))
-        }
+        "gateway" => Some(Subject::GatewayConfirm(rest.strip_suffix(".confirm")?.parse().ok()?)),
         _ => None,
     }
 }

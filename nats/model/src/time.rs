@@ -69,8 +69,9 @@ impl LogTime {
 
 impl fmt::Display for LogTime {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let format =
-            format_description!("[year]-[month]-[day]T[hour]:[minute]:[second].[subsecond digits:3]Z");
+        let format = format_description!(
+            "[year]-[month]-[day]T[hour]:[minute]:[second].[subsecond digits:3]Z"
+        );
         let text = OffsetDateTime::from_unix_timestamp_nanos(i128::from(self.0))
             .ok()
             .and_then(|moment| moment.format(&format).ok())

@@ -89,8 +89,7 @@ impl Log {
         let sent = Instant::now();
         let mut interruptions = self.connection.interruptions();
         interruptions.mark_unchanged();
-        let pending =
-            self.connection.jetstream.publish_message(message).await.map_err(classify)?;
+        let pending = self.connection.jetstream.publish_message(message).await.map_err(classify)?;
         Ok(Box::pin(async move {
             let outcome = tokio::select! {
                 biased;

@@ -23,7 +23,9 @@ const REPLAY_BUFFER: usize = 1_024;
 #[derive(Debug, thiserror::Error)]
 pub enum FollowError {
     /// Events that the leader does not call deleted did not arrive.
-    #[error("partition {partition}: after {after} came {got}, and the leader holds what is between")]
+    #[error(
+        "partition {partition}: after {after} came {got}, and the leader holds what is between"
+    )]
     Hole {
         /// Where.
         partition: PartitionId,
@@ -269,11 +271,8 @@ async fn consume(
     stream: &str,
     config: OrderedConfig,
 ) -> Result<Ordered, ReadError> {
-    let stream = connection
-        .jetstream
-        .get_stream_no_info(stream)
-        .await
-        .map_err(direct::unavailable)?;
+    let stream =
+        connection.jetstream.get_stream_no_info(stream).await.map_err(direct::unavailable)?;
     let consumer = stream.create_consumer(config).await.map_err(direct::unavailable)?;
     consumer.messages().await.map_err(direct::unavailable)
 }
@@ -287,9 +286,9 @@ pub(super) async fn replay(
     live: bool,
 ) -> Result<mpsc::Receiver<Record<Bytes>>, ReadError> {
     let stream = streams::events(partition);
-    let request =
-        LeaderRequest { last_by_subj: Some(filter.clone()), ..LeaderRequest::default() };
-    let last = direct::leader_get(connection, &stream, &request).await?.map_or(Seq::ZERO, |s| s.seq);
+    let request = LeaderRequest { last_by_subj: Some(filter.clone()), ..LeaderRequest::default() };
+    let last =
+        direct::leader_get(connection, &stream, &request).await?.map_or(Seq::ZERO, |s| s.seq);
     let (sender, receiver) = mpsc::channel(REPLAY_BUFFER);
     if last <= after && !live {
         return Ok(receiver);

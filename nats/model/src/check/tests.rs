@@ -25,7 +25,8 @@ fn message(text: &str) -> MessageSent {
 /// A group with an owner (1), an admin (2) and two members (3, 5), created at 1.
 fn tea() -> Group {
     let mut group = Group::default();
-    let create = GroupCreated { title: Some("tea".into()), members: vec![user(MEMBER), user(OTHER)] };
+    let create =
+        GroupCreated { title: Some("tea".into()), members: vec![user(MEMBER), user(OTHER)] };
     group.apply(Seq(1), user(OWNER), &Event::Create(create));
     group.apply(Seq(2), user(OWNER), &member_event(ADMIN, MemberOp::Add, Some(Role::Admin)));
     group
@@ -60,7 +61,8 @@ fn text_has_its_limits() {
     check(MEMBER, &Event::Message(message(&"x".repeat(limit::TEXT_BYTES_MAX))), "ok");
     let long = message(&"x".repeat(limit::TEXT_BYTES_MAX + 1));
     check(MEMBER, &Event::Message(long), "text is too large");
-    let crowd = MessageSent { mentions: vec![Mention::All; limit::MENTIONS_MAX + 1], ..message("x") };
+    let crowd =
+        MessageSent { mentions: vec![Mention::All; limit::MENTIONS_MAX + 1], ..message("x") };
     check(MEMBER, &Event::Message(crowd), "mentions is too large");
     let media = MessageSent { media: vec![serde_json::Map::new()], ..message("") };
     check(MEMBER, &Event::Message(media), "ok");
@@ -140,11 +142,19 @@ fn admins_add_up_to_the_limit() {
 #[test]
 fn members_are_removed_from_above_and_leave_for_themselves() {
     check(ADMIN, &member_event(MEMBER, MemberOp::Remove, None), "ok");
-    check(MEMBER, &member_event(OTHER, MemberOp::Remove, None), "not allowed: admins remove members");
+    check(
+        MEMBER,
+        &member_event(OTHER, MemberOp::Remove, None),
+        "not allowed: admins remove members",
+    );
     check(ADMIN, &member_event(OWNER, MemberOp::Remove, None), "not allowed: owners remove admins");
     check(ADMIN, &member_event(STRANGER, MemberOp::Remove, None), "no such member");
     check(MEMBER, &member_event(MEMBER, MemberOp::Leave, None), "ok");
-    check(MEMBER, &member_event(OTHER, MemberOp::Leave, None), "not allowed: you leave for yourself");
+    check(
+        MEMBER,
+        &member_event(OTHER, MemberOp::Leave, None),
+        "not allowed: you leave for yourself",
+    );
     let last = member_event(OWNER, MemberOp::Leave, None);
     check(OWNER, &last, "not allowed: make another member an owner first");
     let demote = member_event(OWNER, MemberOp::Role, Some(Role::Member));

@@ -44,8 +44,9 @@ fn every_event_has_its_golden_json() {
 
 #[test]
 fn unknown_fields_are_kept_and_canonical() {
-    let draft = Draft::parse(r#" {"text":"hi", "zeta":[1, 2],"kind":"message","data":{"b":1,"a":2}} "#)
-        .expect("valid");
+    let draft =
+        Draft::parse(r#" {"text":"hi", "zeta":[1, 2],"kind":"message","data":{"b":1,"a":2}} "#)
+            .expect("valid");
     assert_eq!(
         draft.to_json(),
         r#"{"data":{"a":2,"b":1},"kind":"message","text":"hi","zeta":[1,2]}"#
@@ -54,7 +55,8 @@ fn unknown_fields_are_kept_and_canonical() {
 
 #[test]
 fn hostile_events_are_rejected() {
-    let deep = format!(r#"{{"kind":"message","text":"x","a":{}1{}}}"#, "[".repeat(50), "]".repeat(50));
+    let deep =
+        format!(r#"{{"kind":"message","text":"x","a":{}1{}}}"#, "[".repeat(50), "]".repeat(50));
     let abyss = format!(r#"{{"kind":"message","text":"x","a":{}}}"#, "[".repeat(40_000));
     let data = format!(r#"{{"kind":"message","text":"x","data":{{"a":"{}"}}}}"#, "x".repeat(5_000));
     let cases = [
@@ -62,8 +64,14 @@ fn hostile_events_are_rejected() {
         ("{}", Rejection::BadEvent("no kind")),
         (r#"{"kind":"poll"}"#, Rejection::Unsupported),
         (r#"{"kind":"message"}"#, Rejection::BadEvent("a field is missing or of the wrong type")),
-        (r#"{"kind":"message","text":7}"#, Rejection::BadEvent("a field is missing or of the wrong type")),
-        (r#"{"kind":"message","text":"x","deleted":true}"#, Rejection::BadEvent("a field of the server's")),
+        (
+            r#"{"kind":"message","text":7}"#,
+            Rejection::BadEvent("a field is missing or of the wrong type"),
+        ),
+        (
+            r#"{"kind":"message","text":"x","deleted":true}"#,
+            Rejection::BadEvent("a field of the server's"),
+        ),
         (r#"{"kind":"message","text":"x","data":7}"#, Rejection::BadEvent("data is not an object")),
         (&deep, Rejection::BadEvent("nested too deep")),
         (&abyss, Rejection::BadEvent("not JSON")),
