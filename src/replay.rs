@@ -7,7 +7,7 @@
 //!
 //! ```text
 //! nats stream subjects EVENTS_<p> --filter 'ev.<p>.<a>.<b>.*'
-//! nats sub --stream EVENTS_<p> --all 'ev.<p>.<a>.<b>.*'
+//! nats sub --all 'ev.<p>.<a>.<b>.*'
 //! ```
 //!
 //! An event is void, and every reader skips it, when the stream stored it after its header
@@ -59,7 +59,7 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
     if args.location {
         let filter = event_filter(partition, args.conversation);
         let stream = streams::events(partition);
-        let text = format!("{stream} {filter}\nnats sub --stream {stream} --all '{filter}'\n");
+        let text = format!("{stream} {filter}\nnats sub --all '{filter}'\n");
         return std::io::stdout().write_all(text.as_bytes()).context("standard output");
     }
     let after = Seq(args.from.saturating_sub(1));
