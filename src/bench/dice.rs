@@ -1,7 +1,7 @@
 //! A small generator of pseudo-random numbers: choices of a bench need no better, and a seed that is
 //! printed makes them again.
 
-/// SplitMix64.
+/// `SplitMix64`.
 #[derive(Clone, Debug)]
 pub(super) struct Dice(u64);
 

@@ -23,6 +23,7 @@ use serde_json::json;
 pub(super) use self::client::{ClientArgs, run as client};
 use self::fleet::Fleet;
 use self::injection::{Injection, Target};
+use self::verdict::Verdict;
 use super::deployment::{Bench, Plan};
 use super::dice::Dice;
 use super::people::random;
@@ -77,7 +78,6 @@ pub(super) async fn run(args: Args) -> anyhow::Result<()> {
     let mut fleet = Fleet::start(bench, clients, args.conversations, pace, &mut dice).await?;
     fleet.wait_for_acks(RECOVERY_ACKS, RECOVERY_WITHIN).await?;
     let injections = injection::plan(args.faults, clients, !args.no_long_pause, &mut dice);
-    let began = Instant::now();
     let mut recoveries = Vec::new();
     for (number, injection) in injections.iter().enumerate() {
         let next = Instant::now() + Duration::from_secs_f64(args.seconds_per_fault);
@@ -89,14 +89,33 @@ pub(super) async fn run(args: Args) -> anyhow::Result<()> {
         // The load goes on until the next fault.
         tokio::time::sleep_until(next.into()).await;
     }
-    let seconds = began.elapsed().as_secs_f64();
     fleet.settle().await?;
     let verdict = verdict::judge(&fleet).await?;
-    let on = fleet.bench.describe();
+    let report = report(&fleet, &injections, &verdict, seed, &recoveries);
+    for example in &verdict.examples {
+        say(example);
+    }
+    let faulty = !verdict.is_clean();
+    fleet.bench.place.keep |= faulty;
+    fleet.stop().await?;
+    super::print(&report)?;
+    if faulty {
+        bail!("a promise was broken: seed {seed}");
+    }
+    Ok(())
+}
+
+fn report(
+    fleet: &Fleet,
+    injections: &[Injection],
+    verdict: &Verdict,
+    seed: u64,
+    recoveries_s: &[f64],
+) -> serde_json::Value {
     let count = |target: fn(&Target) -> bool| {
         injections.iter().filter(|injection| target(&injection.target)).count()
     };
-    let report = json!({
+    json!({
         "bench": "faults",
         "lost": verdict.lost,
         "doubled": verdict.doubled,
@@ -109,10 +128,10 @@ pub(super) async fn run(args: Args) -> anyhow::Result<()> {
         "refused": verdict.refused,
         "void": verdict.void,
         "seed": seed,
-        "clients": clients,
+        "clients": fleet.clients.len(),
         "conversations": fleet.conversations.len(),
-        "seconds": seconds,
-        "recovery_max_s": recoveries.iter().copied().fold(0.0, f64::max),
+        "seconds": fleet.began.elapsed().as_secs_f64(),
+        "recovery_max_s": recoveries_s.iter().copied().fold(0.0, f64::max),
         "long_pause": injections.iter().any(|injection| injection.pause == Some(LONG_PAUSE)),
         "faults_of": {
             "nats_server": count(|t| matches!(t, Target::NatsServer)),
@@ -122,17 +141,6 @@ pub(super) async fn run(args: Args) -> anyhow::Result<()> {
             "client": count(|t| matches!(t, Target::Client(_))),
         },
         "injected": injections.iter().map(Injection::to_string).collect::<Vec<_>>(),
-        "on": on,
-    });
-    for example in &verdict.examples {
-        say(example);
-    }
-    let faulty = !verdict.is_clean();
-    fleet.bench.place.keep |= faulty;
-    fleet.stop().await?;
-    super::print(&report)?;
-    if faulty {
-        bail!("a promise was broken: seed {seed}");
-    }
-    Ok(())
+        "on": fleet.bench.describe(),
+    })
 }

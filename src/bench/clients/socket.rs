@@ -213,11 +213,11 @@ impl Socket {
             let number = payload::reference(frame).context("an ack without a ref")?;
             *in_flight = in_flight.saturating_sub(1);
             round.acked(number);
-        } else if frame.starts_with(br#"{"type":"error""#) {
-            if let ServerFrame::Error(error) = serde_json::from_slice(frame)? {
-                *in_flight = in_flight.saturating_sub(1);
-                round.refused(error.code.to_string());
-            }
+        } else if frame.starts_with(br#"{"type":"error""#)
+            && let ServerFrame::Error(error) = serde_json::from_slice(frame)?
+        {
+            *in_flight = in_flight.saturating_sub(1);
+            round.refused(error.code.to_string());
         }
         Ok(())
     }

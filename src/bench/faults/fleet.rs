@@ -26,6 +26,7 @@ const LOOK_EVERY: Duration = Duration::from_millis(50);
 const SETTLE_WITHIN: Duration = Duration::from_secs(240);
 
 pub(super) struct Fleet {
+    pub(super) began: Instant,
     pub(super) bench: Bench,
     pub(super) clients: Vec<Member>,
     /// With their members, by index.
@@ -128,7 +129,7 @@ impl Fleet {
             member.start().await?;
             members.push(member);
         }
-        Ok(Self { bench, clients: members, conversations })
+        Ok(Self { began: Instant::now(), bench, clients: members, conversations })
     }
 
     fn acks(&self) -> usize {
