@@ -101,8 +101,12 @@ async fn what_may_not_be_sent_is_refused_with_its_code_and_nothing_is_stored() {
         (&ana, &conversation, json!({"kind": "edit", "target": 999, "text": "x"}), "not_found"),
         (&ben, &conversation, json!({"kind": "edit", "target": seq, "text": "x"}), "forbidden"),
         (&ben, &conversation, json!({"kind": "delete", "target": seq}), "forbidden"),
-        (&ana, &conversation,
-            json!({"kind": "reaction", "target": seq, "op": "add", "emoji": "ab"}), "bad_frame"),
+        (
+            &ana,
+            &conversation,
+            json!({"kind": "reaction", "target": seq, "op": "add", "emoji": "ab"}),
+            "bad_frame",
+        ),
         (&cem, &conversation, message("let me in"), "not_a_member"),
         (&ana, &nobody, message("hello?"), "not_found"),
     ];
@@ -112,9 +116,10 @@ async fn what_may_not_be_sent_is_refused_with_its_code_and_nothing_is_stored() {
         assert_eq!(socket.refused(conversation, event).await, *code, "{event}");
     }
     assert_eq!(ana.events(&conversation).await.len(), 1);
-    assert_eq!(ana.store(&conversation, &message(&long[1..])).await, seq_of(
-        ana.events(&conversation).await.last().unwrap()
-    ));
+    assert_eq!(
+        ana.store(&conversation, &message(&long[1..])).await,
+        seq_of(ana.events(&conversation).await.last().unwrap())
+    );
 }
 
 #[tokio::test]
@@ -169,18 +174,14 @@ async fn reactions_count_each_person_once_and_show_which_are_mine() {
     let serve = Serve::start().await;
     let (ana, ben, conversation) = couple(serve.address).await;
     let seq = ana.store(&conversation, &message("cake!")).await;
-    let react = |emoji: &str, op: &str| {
-        json!({"kind": "reaction", "target": seq, "emoji": emoji, "op": op})
-    };
+    let react = |emoji: &str, op: &str| json!({"kind": "reaction", "target": seq, "emoji": emoji, "op": op});
     ana.store(&conversation, &react("🎂", "add")).await;
     ana.store(&conversation, &react("🎂", "add")).await;
     ben.store(&conversation, &react("🎂", "add")).await;
     ben.store(&conversation, &react("👍🏽", "add")).await;
     ben.store(&conversation, &react("👎", "add")).await;
     ben.store(&conversation, &react("👎", "remove")).await;
-    let reactions = |me: bool| {
-        json!([{"emoji": "🎂", "count": 2, "me": true}, {"emoji": "👍🏽", "count": 1, "me": me}])
-    };
+    let reactions = |me: bool| json!([{"emoji": "🎂", "count": 2, "me": true}, {"emoji": "👍🏽", "count": 1, "me": me}]);
     assert_eq!(ana.messages(&conversation).await[0]["state"]["reactions"], reactions(false));
     assert_eq!(ben.messages(&conversation).await[0]["state"]["reactions"], reactions(true));
 }
@@ -328,8 +329,7 @@ async fn typing_reaches_who_watches_the_conversation_and_nobody_else() {
     author.send(&watch).await;
     watching.cursor().await;
     author.send(&json!({"type": "typing", "conversation": conversation})).await;
-    let typing =
-        watching.frame_within(DEADLINE, "typing", |frame| frame["type"] == "typing").await;
+    let typing = watching.frame_within(DEADLINE, "typing", |frame| frame["type"] == "typing").await;
     assert_eq!(typing["user"], *ana.user);
     assert_eq!(typing["conversation"], *conversation);
 

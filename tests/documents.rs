@@ -224,7 +224,8 @@ fn the_examples_of_the_prose_fit_the_schemas_and_are_read_by_the_code() {
     for page in pages() {
         for block in page.blocks().iter().filter(|block| block.language == "json") {
             let values = prose::json_values(block);
-            let values = values.unwrap_or_else(|why| panic!("{}: {why}\n{}", page.name, block.text));
+            let values =
+                values.unwrap_or_else(|why| panic!("{}: {why}\n{}", page.name, block.text));
             for value in values.iter().filter(|_| !block.about.is_empty()) {
                 let fits = documents.check(&documents.schema(block.about), value);
                 fits.unwrap_or_else(|why| panic!("{}: {why}\n{value}", page.name));
@@ -362,8 +363,17 @@ fn links_and_paths_in_the_documents_lead_somewhere() {
 
 /// Whether a code span names a file or folder of this tree.
 fn is_path(span: &str) -> bool {
-    const FOLDERS: [&str; 9] =
-        ["nats/", "gateway/", "projector/", "client/", "src/", "tests/", "docs/", ".ci/", ".config/"];
+    const FOLDERS: [&str; 9] = [
+        "nats/",
+        "gateway/",
+        "projector/",
+        "client/",
+        "src/",
+        "tests/",
+        "docs/",
+        ".ci/",
+        ".config/",
+    ];
     FOLDERS.iter().any(|folder| span.starts_with(folder))
         && span.bytes().all(|b| b.is_ascii_alphanumeric() || b"/._-".contains(&b))
 }

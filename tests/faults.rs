@@ -13,8 +13,15 @@ const WITHIN: Duration = Duration::from_secs(110);
 async fn nothing_is_lost_doubled_or_reordered_whatever_is_killed() {
     let (faults, seed) = (setting("FAULTS", 4).to_string(), setting("SEED", 2).to_string());
     let arguments = [
-        "bench", "faults", "--faults", &faults, "--seconds-per-fault", "2", "--no-long-pause",
-        "--seed", &seed,
+        "bench",
+        "faults",
+        "--faults",
+        &faults,
+        "--seconds-per-fault",
+        "2",
+        "--no-long-pause",
+        "--seed",
+        &seed,
     ];
     let output = run(&arguments, WITHIN).await;
     let errors = String::from_utf8_lossy(&output.stderr);

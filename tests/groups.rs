@@ -160,6 +160,5 @@ async fn a_removed_member_learns_it_when_coming_back() {
     let state = back.of_type("conversation");
     let state = state.iter().find(|frame| frame["conversation"] == *group).unwrap();
     assert_eq!(state["role"], Value::Null);
-    eventually("the group to leave the inbox", async || ben.in_inbox(&group).await.is_none())
-        .await;
+    eventually("the group to leave the inbox", async || ben.in_inbox(&group).await.is_none()).await;
 }

@@ -92,8 +92,11 @@ async fn the_inbox_lists_the_last_active_first_page_by_page() {
     }
     ana.store(&conversation, &message("last")).await;
     ana.store(&groups[0], &message("the very last")).await;
-    let expected: Vec<String> = [&groups[0], &conversation, &groups[4], &groups[3], &groups[2],
-        &groups[1]].into_iter().cloned().collect();
+    let expected: Vec<String> =
+        [&groups[0], &conversation, &groups[4], &groups[3], &groups[2], &groups[1]]
+            .into_iter()
+            .cloned()
+            .collect();
 
     eventually("the whole inbox, in order", async || {
         let (mut listed, mut cursor) = (Vec::new(), String::new());

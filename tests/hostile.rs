@@ -413,9 +413,8 @@ async fn a_conversation_of_others_is_closed_to_strangers_on_every_path() {
     let marker = seq_of(&socket.store(&notes, &message("marker")).await);
     for mut socket in [socket, curious] {
         socket.event(&notes, marker).await;
-        let about_them = |frame: &&Value| {
-            frame["conversation"] == *theirs && frame["type"] != "error"
-        };
+        let about_them =
+            |frame: &&Value| frame["conversation"] == *theirs && frame["type"] != "error";
         assert_eq!(socket.seen.iter().find(about_them), None);
     }
     let group = scene.mallory.create_group("mine", &[]).await;

@@ -4,7 +4,8 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use hansard_model::event::{Draft, EventClass};
+use hansard_model::draft::Draft;
+use hansard_model::event::EventClass;
 use hansard_model::record::EventKey;
 use hansard_model::{LogTime, Seq, envelope};
 use hansard_nats::log::{Append, Log};

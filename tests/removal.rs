@@ -11,8 +11,8 @@ use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
 use crate::harness::{
-    DataDir, Dice, Roles, Session, Signal, Socket, assert_chain, couple, message, mint,
-    seq_of, setting, sign_up, signal, text_of,
+    DataDir, Dice, Roles, Session, Signal, Socket, assert_chain, couple, message, mint, seq_of,
+    setting, sign_up, signal, text_of,
 };
 
 /// `REMOVAL_ROUNDS=1000` is the bar.
@@ -156,8 +156,13 @@ async fn people(data: &DataDir, count: u64) -> Vec<String> {
         let user = UserId::from_entropy(entropy);
         let handle: hansard_model::account::Handle = format!("person-{number}").parse().unwrap();
         let name = handle.to_string();
-        let created =
-            AccountEvent::UserCreated { user, handle: handle.clone(), name, password: None, request };
+        let created = AccountEvent::UserCreated {
+            user,
+            handle: handle.clone(),
+            name,
+            password: None,
+            request,
+        };
         let subject = Subject::AccountHandle(handle);
         accounts.append(&subject, &created, None).await.unwrap();
         users.push(user.to_string());

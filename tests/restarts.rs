@@ -201,8 +201,7 @@ async fn a_server_is_ready_only_with_its_log() {
     eventually("readiness", async || admin.ask("GET", "/readyz", None).await.status == 200).await;
     let nats = serve.data.nats_pid().unwrap();
     signal(nats, Signal::Stop);
-    eventually("unreadiness", async || admin.ask("GET", "/readyz", None).await.status == 503)
-        .await;
+    eventually("unreadiness", async || admin.ask("GET", "/readyz", None).await.status == 503).await;
     assert_eq!(admin.ask("GET", "/healthz", None).await.status, 200, "alive all the same");
     signal(nats, Signal::Continue);
     eventually("readiness", async || admin.ask("GET", "/readyz", None).await.status == 200).await;

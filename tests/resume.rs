@@ -106,7 +106,10 @@ async fn a_first_load_brings_the_conversation_and_its_newest_events() {
     let first = socket.seen.iter().position(|f| f["type"] == "event" && is_ours(f));
     assert!(state.unwrap() < first.unwrap(), "the conversation comes before its events");
     let conversation = &socket.seen[state.unwrap()];
-    assert_eq!((&conversation["kind"], &conversation["with"]), (&json!("direct"), &json!(ana.user)));
+    assert_eq!(
+        (&conversation["kind"], &conversation["with"]),
+        (&json!("direct"), &json!(ana.user))
+    );
 }
 
 #[tokio::test]

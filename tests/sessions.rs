@@ -66,7 +66,8 @@ async fn a_request_without_a_valid_token_is_refused() {
     let ana = sign_up(serve.address, "ana").await.log_in(serve.address).await;
     let mut stolen = ana.http.clone();
     let token = ana.token.clone();
-    let wrong = format!("{}{}", &token[..token.len() - 1], if token.ends_with('A') { 'B' } else { 'A' });
+    let wrong =
+        format!("{}{}", &token[..token.len() - 1], if token.ends_with('A') { 'B' } else { 'A' });
     for token in [None, Some(wrong.clone()), Some("x".to_owned()), Some(String::new())] {
         stolen.token = token;
         let answer = stolen.ask("GET", "/v1/conversations", None).await;

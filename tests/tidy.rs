@@ -53,7 +53,15 @@ const LINES_MAX: usize = 600;
 
 /// Words that say nothing about what a thing is.
 const EMPTY_WORDS: [&str; 10] = [
-    "common", "util", "utils", "helper", "helpers", "manager", "misc", "base", "processor",
+    "common",
+    "util",
+    "utils",
+    "helper",
+    "helpers",
+    "manager",
+    "misc",
+    "base",
+    "processor",
     "wrapper",
 ];
 
@@ -260,9 +268,7 @@ fn every_error_code_is_explained() {
 
 /// The names of all metrics: the string constants of the metrics modules.
 fn metrics() -> BTreeSet<String> {
-    let is_catalogue = |path: &&String| {
-        path.ends_with("/metrics.rs") || path.contains("/metrics/")
-    };
+    let is_catalogue = |path: &&String| path.ends_with("/metrics.rs") || path.contains("/metrics/");
     let mut names = BTreeSet::new();
     for path in sources().iter().filter(is_catalogue) {
         let text = read(path);

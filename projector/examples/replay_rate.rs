@@ -12,7 +12,8 @@ use std::time::{Duration, Instant};
 
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
-use hansard_model::event::{Draft, EventClass};
+use hansard_model::draft::Draft;
+use hansard_model::event::EventClass;
 use hansard_model::record::EventKey;
 use hansard_model::{ConversationId, DeviceId, LogTime, MessageId, UserId, envelope};
 use hansard_nats::log::Append;

@@ -4,7 +4,8 @@
 //! followed to the last of the other members and to its sender's own connection. The gateway's
 //! counter tells how often a frame was encoded: once for each message, however many get it.
 
-use hansard_model::event::{Draft, Event, EventClass, GroupCreated};
+use hansard_model::draft::Draft;
+use hansard_model::event::{Event, EventClass, GroupCreated};
 use hansard_model::record::EventKey;
 use hansard_model::{ConversationId, GroupId, MessageId, Seq, UserId, envelope, limit};
 use hansard_nats::log::Append;

@@ -1,7 +1,8 @@
 //! What is sent: messages of a known size that carry a number, so that they are recognised without
 //! being parsed.
 
-use hansard_model::event::{Draft, Event, MessageSent};
+use hansard_model::draft::Draft;
+use hansard_model::event::{Event, MessageSent};
 use hansard_model::{DeviceId, MessageId, UserId, envelope};
 
 /// Bytes of the stored payload around the text.

@@ -6,7 +6,8 @@ use std::path::Path;
 
 use anyhow::{Context, anyhow};
 use flate2::bufread::MultiGzDecoder;
-use hansard_model::event::{Draft, Event, MessageSent};
+use hansard_model::draft::Draft;
+use hansard_model::event::{Event, MessageSent};
 use hansard_model::{LogTime, check};
 use serde::Deserialize;
 use serde_json::json;

@@ -9,7 +9,8 @@ use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 use anyhow::bail;
-use hansard_model::event::{Draft, Event, EventClass, GroupCreated, MemberChanged, MemberOp};
+use hansard_model::draft::Draft;
+use hansard_model::event::{Event, EventClass, GroupCreated, MemberChanged, MemberOp};
 use hansard_model::record::EventKey;
 use hansard_model::{ConversationId, Envelope, Group, MessageId, Seq, UserId, envelope, limit};
 use hansard_nats::Log;

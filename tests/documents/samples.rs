@@ -76,11 +76,7 @@ pub(crate) fn events() -> Vec<Sample> {
         Event::Reaction(ReactionChanged { target, emoji: "👍".to_owned(), op: Toggle::Add }),
         Event::Pin(PinChanged { target, op: Toggle::Remove }),
         Event::Create(GroupCreated { title: Some("t".to_owned()), members: vec![user()] }),
-        Event::Member(MemberChanged {
-            user: user(),
-            op: MemberOp::Role,
-            role: Some(Role::Admin),
-        }),
+        Event::Member(MemberChanged { user: user(), op: MemberOp::Role, role: Some(Role::Admin) }),
         Event::Title(TitleChanged { title: "t".to_owned() }),
         Event::Settings(SettingsChanged { history: Some(HistoryVisibility::All) }),
     ];
@@ -297,7 +293,15 @@ fn list<T>(items: Vec<T>) -> List<T> {
 
 /// Every body of the HTTP interface.
 pub(crate) fn bodies() -> Vec<Sample> {
-    let frame = || event_frame(&json!({"kind": "message", "text": "hi"}));
+    let mut bodies = account_bodies();
+    bodies.extend(conversation_bodies());
+    bodies.extend(
+        ErrorCode::ALL.map(|code| ("ErrorResponse", value(ErrorResponse { error: error(code) }))),
+    );
+    bodies
+}
+
+fn account_bodies() -> Vec<Sample> {
     let session = Session {
         device: device(),
         name: "laptop".to_owned(),
@@ -305,82 +309,57 @@ pub(crate) fn bodies() -> Vec<Sample> {
         expires_at: TIME,
         current: true,
     };
-    let member = Member { user: user(), role: Role::Member, joined: Seq(1) };
-    let name = Some("Ana".to_owned());
-    let mut samples = vec![
+    let (name, password) = (Some("Ana".to_owned()), "p".to_owned());
+    let handle = person().handle;
+    let create = CreateUser {
+        id: id(),
+        handle: handle.clone(),
+        password: password.clone(),
+        name: name.clone(),
+    };
+    let open = OpenSession { handle, password, device_name: Some("laptop".to_owned()) };
+    let opened =
+        OpenedSession { token: "t".to_owned(), expires_at: TIME, user: user(), device: device() };
+    vec![
         ("User", value(person())),
         ("UserList", value(list(vec![person()]))),
+        ("CreateUser", value(create)),
+        ("PatchUser", value(PatchUser { name, avatar: Some("m".to_owned()) })),
         ("Session", value(&session)),
         ("SessionList", value(list(vec![session]))),
+        ("OpenSession", value(open)),
+        ("OpenedSession", value(opened)),
+    ]
+}
+
+fn conversation_bodies() -> Vec<Sample> {
+    let frame = || event_frame(&json!({"kind": "message", "text": "hi"}));
+    let member = Member { user: user(), role: Role::Member, joined: Seq(1) };
+    let messages =
+        MessageList { items: vec![frame()], as_of: Seq(9), more_before: true, more_after: false };
+    let synced = SyncResponse { frames: vec![raw(&json!({"type": "synced", "cursor": "c"}))] };
+    let group =
+        CreateConversation::Group { id: id(), title: "t".to_owned(), members: vec![user()] };
+    let change = |until| PatchConversation {
+        muted_until: Some(until),
+        pinned: Some(true),
+        archived: Some(false),
+    };
+    vec![
         ("Conversation", value(shown(ConversationKind::Group))),
         ("ConversationList", value(list(vec![shown(ConversationKind::Direct)]))),
+        ("CreateConversation", value(group)),
+        ("CreateConversation", value(CreateConversation::Direct { with: user() })),
+        ("PatchConversation", value(change(Some(TIME)))),
+        ("PatchConversation", value(change(None))),
         ("Member", value(&member)),
         ("MemberList", value(list(vec![member]))),
+        ("SendMessage", value(SendMessage { id: id(), event: raw(&events()[0].1) })),
         ("SentMessage", value(SentMessage { seq: Seq(9), duplicate: false })),
         ("EventList", value(EventList { items: vec![frame()], more: true })),
-        (
-            "MessageList",
-            value(MessageList {
-                items: vec![frame()],
-                as_of: Seq(9),
-                more_before: true,
-                more_after: false,
-            }),
-        ),
-        (
-            "SyncResponse",
-            value(SyncResponse { frames: vec![raw(&json!({"type": "synced", "cursor": "c"}))] }),
-        ),
-        (
-            "CreateUser",
-            value(CreateUser {
-                id: id(),
-                handle: "ana".parse().unwrap(),
-                password: "p".to_owned(),
-                name: name.clone(),
-            }),
-        ),
-        ("PatchUser", value(PatchUser { name, avatar: Some("m".to_owned()) })),
-        (
-            "OpenSession",
-            value(OpenSession {
-                handle: "ana".parse().unwrap(),
-                password: "p".to_owned(),
-                device_name: Some("laptop".to_owned()),
-            }),
-        ),
-        (
-            "OpenedSession",
-            value(OpenedSession {
-                token: "t".to_owned(),
-                expires_at: TIME,
-                user: user(),
-                device: device(),
-            }),
-        ),
-        (
-            "CreateConversation",
-            value(CreateConversation::Group {
-                id: id(),
-                title: "t".to_owned(),
-                members: vec![user()],
-            }),
-        ),
-        ("CreateConversation", value(CreateConversation::Direct { with: user() })),
-        ("SendMessage", value(SendMessage { id: id(), event: raw(&events()[0].1) })),
-    ];
-    samples.extend([Some(TIME), None].map(|until| {
-        let change = PatchConversation {
-            muted_until: Some(until),
-            pinned: Some(true),
-            archived: Some(false),
-        };
-        ("PatchConversation", value(change))
-    }));
-    samples.extend(
-        ErrorCode::ALL.map(|code| ("ErrorResponse", value(ErrorResponse { error: error(code) }))),
-    );
-    samples
+        ("MessageList", value(messages)),
+        ("SyncResponse", value(synced)),
+    ]
 }
 
 /// Reads a value as the code reads what the schema describes, and writes it again.

@@ -13,7 +13,14 @@ use super::prose::read;
 
 /// Keywords that say nothing about a value's shape, or what the types of the code check better.
 const ANNOTATIONS: [&str; 9] = [
-    "default", "description", "examples", "format", "maxLength", "maximum", "minLength", "pattern",
+    "default",
+    "description",
+    "examples",
+    "format",
+    "maxLength",
+    "maximum",
+    "minLength",
+    "pattern",
     "title",
 ];
 
@@ -82,10 +89,8 @@ impl Documents {
     /// The names and schemas of a document.
     pub(crate) fn schemas(&self, document: &'static str) -> Vec<(String, Place)> {
         let schemas = self.document(document)["components"]["schemas"].as_object().unwrap();
-        let place = |name: &String| Place {
-            document,
-            pointer: format!("/components/schemas/{name}"),
-        };
+        let place =
+            |name: &String| Place { document, pointer: format!("/components/schemas/{name}") };
         schemas.keys().map(|name| (name.clone(), place(name))).collect()
     }
 

@@ -49,7 +49,8 @@ impl Http {
     /// Asks; whatever the answer.
     pub(crate) async fn ask(&self, method: &str, path: &str, body: Option<&Value>) -> Response {
         let asked = timeout(ANSWER_WITHIN, self.exchange(method, path, body)).await;
-        asked.unwrap_or_else(|_| panic!("{method} {path} is not answered in {ANSWER_WITHIN:?}"))
+        asked
+            .unwrap_or_else(|_| panic!("{method} {path} is not answered in {ANSWER_WITHIN:?}"))
             .unwrap_or_else(|error| panic!("{method} {path}: {error}"))
     }
 
@@ -120,7 +121,8 @@ fn dechunk(mut rest: &[u8]) -> Option<Vec<u8>> {
     let mut bytes = Vec::new();
     loop {
         let line = rest.windows(2).position(|window| window == b"\r\n")?;
-        let size = usize::from_str_radix(std::str::from_utf8(&rest[..line]).ok()?.trim(), 16).ok()?;
+        let size =
+            usize::from_str_radix(std::str::from_utf8(&rest[..line]).ok()?.trim(), 16).ok()?;
         if size == 0 {
             return Some(bytes);
         }

@@ -166,9 +166,8 @@ impl Socket {
 
     /// The events of a conversation so far.
     pub(crate) fn events(&self, conversation: &str) -> Vec<Value> {
-        let is_one = |frame: &&Value| {
-            frame["type"] == "event" && frame["conversation"] == conversation
-        };
+        let is_one =
+            |frame: &&Value| frame["type"] == "event" && frame["conversation"] == conversation;
         self.seen.iter().filter(is_one).cloned().collect()
     }
 

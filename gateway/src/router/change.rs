@@ -61,7 +61,7 @@ impl Change {
 
 #[cfg(test)]
 mod tests {
-    use hansard_model::event::Draft;
+    use hansard_model::draft::Draft;
     use hansard_model::{DeviceId, MessageId, envelope};
 
     use super::*;

@@ -1,6 +1,6 @@
 use std::collections::VecDeque;
 
-use hansard_model::event::Draft;
+use hansard_model::draft::Draft;
 use hansard_model::inbox::{Head, MemberRecord};
 use hansard_model::query::InboxEntry;
 use hansard_model::{GroupId, LogTime, MessageId, Role, envelope};

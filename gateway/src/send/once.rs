@@ -108,7 +108,7 @@ fn is_same_event(prepared: &Prepared, payload: &[u8]) -> bool {
         hansard_model::Event::Delete(delete) => delete.target_sender,
         _ => None,
     });
-    let mut draft = hansard_model::event::Draft::clone(&prepared.draft);
+    let mut draft = hansard_model::draft::Draft::clone(&prepared.draft);
     if let Some(sender) = target_sender {
         draft = draft.with_target_sender(sender);
     }

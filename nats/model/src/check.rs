@@ -2,8 +2,8 @@
 
 use unicode_segmentation::UnicodeSegmentation;
 
-use crate::event::{Event, GroupCreated, MemberChanged, MemberOp, MessageSent};
-use crate::group::{Group, Role};
+use crate::event::{Event, GroupCreated, MemberChanged, MemberOp, MessageSent, Role};
+use crate::group::Group;
 use crate::id::{ConversationId, Seq, UserId};
 use crate::limit;
 

@@ -2,7 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::event::{Draft, Event};
+use crate::draft::Draft;
+use crate::event::Event;
 use crate::id::{DeviceId, MessageId, UserId};
 
 /// The rule set under which an event was written; old rule sets stay in the code.

@@ -4,31 +4,8 @@ use std::collections::HashMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::event::{Event, HistoryVisibility, MemberOp};
+use crate::event::{Event, HistoryVisibility, MemberOp, Role};
 use crate::id::{Seq, UserId};
-
-/// What a member may do; later is more.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Role {
-    /// Speaks.
-    Member,
-    /// Adds and removes members, sets the title, deletes, pins.
-    Admin,
-    /// Gives roles.
-    Owner,
-}
-
-impl Role {
-    /// As on the wire.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Member => "member",
-            Self::Admin => "admin",
-            Self::Owner => "owner",
-        }
-    }
-}
 
 /// One person's membership.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

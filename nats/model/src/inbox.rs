@@ -7,7 +7,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use crate::group::Role;
+use crate::event::Role;
 use crate::id::{ConversationId, PartitionId, Seq, UserId};
 use crate::time::LogTime;
 

@@ -5,7 +5,7 @@
 //!
 //! 1. [`id`]: users, devices, groups, conversations, message ids;
 //! 2. [`subject`]: where each of them lives in NATS;
-//! 3. [`event`] and [`envelope`]: what is stored;
+//! 3. [`event`], [`draft`] and [`envelope`]: what is stored;
 //! 4. [`record`]: an event as the log holds it, and the one rule that makes it void;
 //! 5. [`group`] and [`check`]: the fold of a group and what a gateway checks before it vouches;
 //! 6. [`account`]: users, handles and devices, likewise;
@@ -20,6 +20,7 @@
 
 pub mod account;
 pub mod check;
+pub mod draft;
 pub mod envelope;
 pub mod event;
 pub mod group;
@@ -34,8 +35,8 @@ pub mod time;
 pub use account::AccountEvent;
 pub use check::Rejection;
 pub use envelope::Envelope;
-pub use event::Event;
-pub use group::{Group, Role};
+pub use event::{Event, Role};
+pub use group::Group;
 pub use id::{
     ConversationId, DeviceId, GroupId, MessageId, PartitionCount, PartitionId, Seq, UserId,
 };

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use hansard_model::event::Draft;
+use hansard_model::draft::Draft;
 use hansard_model::inbox::InboxKey;
 use hansard_model::query::{EventsRequest, FeedReply, FeedRequest, Page};
 use hansard_model::record::EventKey;

@@ -1,4 +1,5 @@
-use hansard_model::event::{Draft, EventClass};
+use hansard_model::draft::Draft;
+use hansard_model::event::EventClass;
 use hansard_model::query::{
     Anchor, ChangedRequest, EventsRequest, FeedRequest, InboxEntry, LookupRequest, MessagesRequest,
     Page, QueryError,
