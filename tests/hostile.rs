@@ -243,7 +243,7 @@ async fn reserved_bits_and_broken_control_frames_end_the_connection() {
 async fn json_that_is_deep_or_none_is_an_error() {
     let mut scene = Scene::new().await;
     let conversation = scene.bystanders.conversation.clone();
-    let deep = format!("{}{}", "[".repeat(30_000), "]".repeat(30_000));
+    let deep = format!("{}{}", "[".repeat(20_000), "]".repeat(20_000));
     let nested = format!("{}1{}", r#"{"a":"#.repeat(100), "}".repeat(100));
     let id = mint();
     let mut socket = scene.mallory.connect().await;

@@ -19,6 +19,8 @@ use crate::harness::{
 const ROUNDS: u64 = 30;
 /// How long a round's sends have gone on when the removal comes, at most.
 const HEAD_START: Duration = Duration::from_millis(60);
+/// How often the member says something.
+const SEND_EVERY: Duration = Duration::from_millis(4);
 /// How long a process is paused, at most: past the lease and the error of the clocks.
 const PAUSE: Duration = Duration::from_millis(3_600);
 
@@ -35,10 +37,14 @@ struct Round {
 /// Sends until told to stop, never waiting for an answer; the refs, in order.
 async fn send_until(socket: &mut Socket, group: &str, stop: &CancellationToken) -> Vec<u64> {
     let mut references = Vec::new();
+    let mut pace = tokio::time::interval(SEND_EVERY);
     while !stop.is_cancelled() {
-        references.push(socket.put(group, &message("from the member")).await.0);
-        // As fast as a client may, and a reader besides: the next frame, or a moment.
-        let _ = tokio::time::timeout(Duration::from_millis(2), socket.next()).await;
+        tokio::select! {
+            _ = pace.tick() => {
+                references.push(socket.put(group, &message("from the member")).await.0);
+            }
+            read = socket.next() => assert!(read.is_ok(), "{read:?}"),
+        }
     }
     references
 }
@@ -107,7 +113,8 @@ async fn round(
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nothing_of_a_removed_member_is_valid_after_the_removal_was_acknowledged() {
-    let roles = Roles::start(2, 1).await;
+    let arguments = ["--sends-per-second", "1000", "--send-burst", "1000"];
+    let roles = Roles::with(2, 1, &arguments).await;
     let (here, there) = (roles.gateways[0].address, roles.gateways[1].address);
     let (owner, member, _) = couple(here).await;
     let member = member.at(there);

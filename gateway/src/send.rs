@@ -205,7 +205,10 @@ impl Sender {
             Err(refusal) => return self.refuse(prepared, refusal).await.map(Attempt::Known),
         };
         let (until, in_flight) = match vouch {
-            Some((lease, in_flight)) => (until.min(lease), Some(in_flight)),
+            Some((lease, mut in_flight)) => {
+                in_flight.sending();
+                (until.min(lease), Some(in_flight))
+            }
             None => (until, None),
         };
         let append = append(prepared, &draft, until, void, None);

@@ -68,7 +68,7 @@ impl Sender {
             once::Once::Until(until) => until,
         };
         let (key, event) = (&prepared.key, prepared.draft.event());
-        let vouch = self.shared.groups.vouch_freshly(key.conversation).await?;
+        let mut vouch = self.shared.groups.vouch_freshly(key.conversation).await?;
         if let Err(rejection) =
             check::group(&vouch.group, key.sender, event, &[], self.shared.limits)
         {
@@ -77,6 +77,7 @@ impl Sender {
         }
         let until = until.min(vouch.until);
         let append = append(prepared, &prepared.draft, until, void, Some(vouch.group.last()));
+        vouch.in_flight.sending();
         match self.shared.log.append(append).await {
             Ok(pending) => {
                 Ok(Attempt::Sent(Sent { pending, until, in_flight: Some(vouch.in_flight) }))
