@@ -1,5 +1,7 @@
 //! A group from its creation to its last member's leave.
 
+use std::time::{Duration, Instant};
+
 use serde_json::{Value, json};
 
 use crate::harness::{
@@ -161,4 +163,20 @@ async fn a_removed_member_learns_it_when_coming_back() {
     let state = state.iter().find(|frame| frame["conversation"] == *group).unwrap();
     assert_eq!(state["role"], Value::Null);
     eventually("the group to leave the inbox", async || ben.in_inbox(&group).await.is_none()).await;
+}
+
+#[tokio::test]
+async fn a_removal_waits_for_what_is_on_its_way_and_not_for_what_was_only_read_or_refused() {
+    let serve = Serve::start().await;
+    let [ana, ben] = people(&serve, &["ana", "ben"]).await.try_into().unwrap();
+    let group = ana.create_group("ours", &[&ben.user]).await;
+    for op in ["remove", "add", "remove"] {
+        ana.messages(&group).await;
+        ana.refused(&group, &json!({"kind": "edit", "target": 999, "text": "x"})).await;
+        ben.refused(&group, &json!({"kind": "title", "title": "his"})).await;
+        let began = Instant::now();
+        ana.store(&group, &member(op, &ben.user)).await;
+        // Far below a lease, which is what it would wait out.
+        assert!(began.elapsed() < Duration::from_millis(1_500), "{op}: {:?}", began.elapsed());
+    }
 }

@@ -206,7 +206,7 @@ async fn a_server_is_ready_only_with_its_log() {
     signal(nats, Signal::Continue);
     eventually("readiness", async || admin.ask("GET", "/readyz", None).await.status == 200).await;
     let metrics = admin.ask("GET", "/metrics", None).await.text;
-    for name in ["gateway_connections_open", "hansard_log_appends_total"] {
+    for name in ["hansard_gateway_connections_open", "hansard_log_appends_total"] {
         assert!(metrics.contains(name), "{name} is not in:\n{metrics}");
     }
 }
