@@ -7,29 +7,29 @@ use std::time::Duration;
 use metrics::{counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram};
 
 /// Connections refused at the door, by reason.
-pub const CONNECTIONS_REFUSED_TOTAL: &str = "gateway_connections_refused_total";
+pub const CONNECTIONS_REFUSED_TOTAL: &str = "hansard_gateway_connections_refused_total";
 /// Connections accepted.
-pub const CONNECTIONS_ACCEPTED_TOTAL: &str = "gateway_connections_accepted_total";
+pub const CONNECTIONS_ACCEPTED_TOTAL: &str = "hansard_gateway_connections_accepted_total";
 /// Open connections, HTTP and WebSocket.
-pub const CONNECTIONS_OPEN: &str = "gateway_connections_open";
+pub const CONNECTIONS_OPEN: &str = "hansard_gateway_connections_open";
 /// Requests refused for being too fast, by what they wanted.
-pub const RATE_LIMITED_TOTAL: &str = "gateway_rate_limited_total";
+pub const RATE_LIMITED_TOTAL: &str = "hansard_gateway_rate_limited_total";
 /// HTTP requests, by status class.
-pub const HTTP_REQUESTS_TOTAL: &str = "gateway_http_requests_total";
+pub const HTTP_REQUESTS_TOTAL: &str = "hansard_gateway_http_requests_total";
 /// Time to answer an HTTP request, in seconds.
-pub const HTTP_REQUEST_SECONDS: &str = "gateway_http_request_seconds";
+pub const HTTP_REQUEST_SECONDS: &str = "hansard_gateway_http_request_seconds";
 /// Position of the accounts fold.
-pub const ACCOUNTS_APPLIED_SEQ: &str = "gateway_accounts_applied_seq";
+pub const ACCOUNTS_APPLIED_SEQ: &str = "hansard_gateway_accounts_applied_seq";
 /// Account events that could not be read.
-pub const ACCOUNTS_UNREADABLE_TOTAL: &str = "gateway_accounts_unreadable_total";
+pub const ACCOUNTS_UNREADABLE_TOTAL: &str = "hansard_gateway_accounts_unreadable_total";
 /// Waits for the accounts fold to reach the leader, by outcome.
-pub const ACCOUNTS_BARRIERS_TOTAL: &str = "gateway_accounts_barriers_total";
+pub const ACCOUNTS_BARRIERS_TOTAL: &str = "hansard_gateway_accounts_barriers_total";
 /// Passwords hashed or verified.
-pub const PASSWORDS_HASHED_TOTAL: &str = "gateway_passwords_hashed_total";
+pub const PASSWORDS_HASHED_TOTAL: &str = "hansard_gateway_passwords_hashed_total";
 /// Inbox reads that had to ask owners because the bucket was behind.
-pub const INBOX_OWNERS_ASKED_TOTAL: &str = "gateway_inbox_owners_asked_total";
+pub const INBOX_OWNERS_ASKED_TOTAL: &str = "hansard_gateway_inbox_owners_asked_total";
 /// Announcements to a user's own devices that were left to the next resume.
-pub const ANNOUNCEMENTS_SKIPPED_TOTAL: &str = "gateway_announcements_skipped_total";
+pub const ANNOUNCEMENTS_SKIPPED_TOTAL: &str = "hansard_gateway_announcements_skipped_total";
 
 /// Describes the metrics to the recorder; call once, after it is installed.
 pub fn describe() {

@@ -3,29 +3,29 @@
 use metrics::{counter, describe_counter, describe_gauge, gauge};
 
 /// WebSocket connections that have said who they are.
-pub const SOCKETS_IDENTIFIED: &str = "gateway_sockets_identified";
+pub const SOCKETS_IDENTIFIED: &str = "hansard_gateway_sockets_identified";
 /// WebSocket connections that ended, by close code.
-pub const SOCKETS_CLOSED_TOTAL: &str = "gateway_sockets_closed_total";
+pub const SOCKETS_CLOSED_TOTAL: &str = "hansard_gateway_sockets_closed_total";
 /// `event` frames encoded: one for each event, however many receive it.
-pub const FRAMES_ENCODED_TOTAL: &str = "gateway_frames_encoded_total";
+pub const FRAMES_ENCODED_TOTAL: &str = "hansard_gateway_frames_encoded_total";
 /// Frames written to sockets.
-pub const FRAMES_OUT_TOTAL: &str = "gateway_frames_out_total";
+pub const FRAMES_OUT_TOTAL: &str = "hansard_gateway_frames_out_total";
 /// Bytes written to sockets.
-pub const BYTES_OUT_TOTAL: &str = "gateway_bytes_out_total";
+pub const BYTES_OUT_TOTAL: &str = "hansard_gateway_bytes_out_total";
 /// Messages read from sockets.
-pub const FRAMES_IN_TOTAL: &str = "gateway_frames_in_total";
+pub const FRAMES_IN_TOTAL: &str = "hansard_gateway_frames_in_total";
 /// Connections whose reader was too slow.
-pub const OUTBOX_OVERFLOWS_TOTAL: &str = "gateway_outbox_overflows_total";
+pub const OUTBOX_OVERFLOWS_TOTAL: &str = "hansard_gateway_outbox_overflows_total";
 /// Catch-ups, by outcome.
-pub const RESUMES_TOTAL: &str = "gateway_resumes_total";
+pub const RESUMES_TOTAL: &str = "hansard_gateway_resumes_total";
 /// Holes in the live feed that were found.
-pub const HOLES_FOUND_TOTAL: &str = "gateway_feed_holes_found_total";
+pub const HOLES_FOUND_TOTAL: &str = "hansard_gateway_feed_holes_found_total";
 /// Holes in the live feed that were filled.
-pub const HOLES_REPAIRED_TOTAL: &str = "gateway_feed_holes_repaired_total";
+pub const HOLES_REPAIRED_TOTAL: &str = "hansard_gateway_feed_holes_repaired_total";
 /// Live events dropped because they had been seen.
-pub const LIVE_REPEATED_TOTAL: &str = "gateway_live_events_repeated_total";
+pub const LIVE_REPEATED_TOTAL: &str = "hansard_gateway_live_events_repeated_total";
 /// Live events taken, from the feed or from a repair.
-pub const LIVE_EVENTS_TOTAL: &str = "gateway_live_events_total";
+pub const LIVE_EVENTS_TOTAL: &str = "hansard_gateway_live_events_total";
 
 /// Describes them to the recorder; call once, after it is installed.
 pub fn describe() {

@@ -3,7 +3,7 @@
 use metrics::{counter, describe_counter};
 
 /// Restarts of the embedded nats-server after it died by itself.
-pub const NATS_SERVER_RESTARTS_TOTAL: &str = "nats_server_restarts_total";
+pub const NATS_SERVER_RESTARTS_TOTAL: &str = "hansard_nats_server_restarts_total";
 
 /// Registers the descriptions, and the counters at zero, so that a scrape shows them before the
 /// first incident.
