@@ -30,7 +30,11 @@ use self::id::Ids;
 use self::say::Said;
 use crate::settings::NatsArgs;
 
-/// How long the log gets to come back before the import gives up; it can be run again.
+/// How long the log may be away before the import gives up; it can be run again.
+const PATIENCE: Duration = Duration::from_secs(120);
+/// Between two questions to a log that is away.
+const PAUSE: Duration = Duration::from_millis(500);
+/// How long the lease may be out of reach before the import gives up.
 const LEASE_PATIENCE: Duration = Duration::from_secs(30);
 
 #[derive(clap::Args, Debug)]
@@ -70,7 +74,7 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
     let leases = Leases::open(&connection);
     let (key, holder) =
         (format!("import.{}", ids.group()), format!("import-{}", std::process::id()));
-    let Some(lease) = leases.acquire(&key, &holder).await? else {
+    let Some(lease) = insist(async || Ok(leases.acquire(&key, &holder).await?)).await? else {
         bail!("somebody else is importing into {:?}", args.group);
     };
     let lost = CancellationToken::new();
@@ -129,6 +133,20 @@ fn progress_bar(lines: u64) -> ProgressBar {
     match ProgressStyle::with_template(template) {
         Ok(style) => ProgressBar::new(lines).with_style(style),
         Err(_) => ProgressBar::new(lines),
+    }
+}
+
+/// Asks again while there is no answer: a nats-server that was started again needs a moment.
+async fn insist<T>(mut ask: impl AsyncFnMut() -> anyhow::Result<T>) -> anyhow::Result<T> {
+    let began = Instant::now();
+    loop {
+        match ask().await {
+            Err(error) if began.elapsed() < PATIENCE => {
+                tracing::debug!(%error, "asking again");
+                tokio::time::sleep(PAUSE).await;
+            }
+            answer => return answer,
+        }
     }
 }
 

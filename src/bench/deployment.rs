@@ -21,8 +21,10 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use super::process::{Process, Recipe};
 use super::{Place, machine};
 
-/// How long the views get to catch up with the log.
-const CAUGHT_UP_WITHIN: Duration = Duration::from_secs(600);
+/// How long the views get to catch up with the log after a round of load.
+pub(super) const CAUGHT_UP_WITHIN: Duration = Duration::from_secs(600);
+/// How long an owner gets to answer one question.
+const ASK_WITHIN: Duration = Duration::from_secs(5);
 
 /// What to start.
 pub(super) struct Plan {
@@ -105,7 +107,7 @@ impl Bench {
             let gateway = bench.start_gateway(index).await?;
             bench.gateways.push(gateway);
         }
-        bench.caught_up().await?;
+        bench.caught_up(CAUGHT_UP_WITHIN).await?;
         Ok(bench)
     }
 
@@ -156,8 +158,8 @@ impl Bench {
     }
 
     /// Waits until the projectors have applied all that is in the log now.
-    pub(super) async fn caught_up(&self) -> anyhow::Result<()> {
-        let deadline = tokio::time::Instant::now() + CAUGHT_UP_WITHIN;
+    pub(super) async fn caught_up(&self, within: Duration) -> anyhow::Result<()> {
+        let deadline = tokio::time::Instant::now() + within;
         let nobody = UserId::from_entropy([0; UserId::LEN]);
         let question = LookupRequest {
             conversation: ConversationId::direct(nobody, nobody),
@@ -166,12 +168,19 @@ impl Bench {
         };
         for partition in self.log.partitions().partitions() {
             loop {
-                let last = self.log.last_seq(partition).await?;
-                let within = Duration::from_secs(5);
-                let answer: Result<LookupReply, _> =
-                    query::ask(&self.connection, partition, QueryVerb::Lookup, &question, within)
-                        .await;
-                if answer.is_ok_and(|answer| answer.as_of >= last) {
+                // Neither need answer in the first moments of a nats-server.
+                let last = self.log.last_seq(partition).await;
+                let answer: Result<LookupReply, _> = query::ask(
+                    &self.connection,
+                    partition,
+                    QueryVerb::Lookup,
+                    &question,
+                    ASK_WITHIN,
+                )
+                .await;
+                if let (Ok(last), Ok(answer)) = (last, answer)
+                    && answer.as_of >= last
+                {
                     break;
                 }
                 if tokio::time::Instant::now() > deadline {

@@ -14,11 +14,11 @@ use std::time::Duration;
 
 use super::clients::Load;
 use super::crowd::Crowd;
-use super::deployment::{Bench, Plan};
+use super::deployment::{Bench, CAUGHT_UP_WITHIN, Plan};
 use super::people::{self, Person, random};
 use super::{Place, machine};
 
-const FRAMES_ENCODED_TOTAL: &str = "gateway_frames_encoded_total";
+const FRAMES_ENCODED_TOTAL: &str = "hansard_gateway_frames_encoded_total";
 
 #[derive(clap::Args, Debug)]
 pub(super) struct Args {
@@ -47,7 +47,7 @@ pub(super) async fn run(args: Args) -> anyhow::Result<()> {
     let bench = Bench::start(&args.place, plan).await?;
     let people = people::create(&bench, members).await?;
     let group = create_group(&bench, &people, "fanout").await?;
-    bench.caught_up().await?;
+    bench.caught_up(CAUGHT_UP_WITHIN).await?;
     let mut crowd = Crowd::start(&bench).await?;
     let Some(gateway) = bench.gateways.first() else { anyhow::bail!("no gateway") };
     crowd.connect(gateway.address, &people).await?;

@@ -5,7 +5,7 @@
 //! process is killed with SIGKILL (and started again) or paused with SIGSTOP: nats-server itself,
 //! the `hansard nats` above it, a gateway, a projector, a client; one of the pauses is longer than
 //! the window in which the log recognises a second attempt. After each fault the bench waits until
-//! messages are acknowledged again. In the end it compares three things that must be one: what the
+//! messages are acknowledged again and the projectors have applied the log. In the end it compares three things that must be one: what the
 //! log holds ([`hansard_nats::Log::replay`]), what the gateways answer, and what each client showed,
 //! kept and was promised.
 
@@ -85,6 +85,8 @@ pub(super) async fn run(args: Args) -> anyhow::Result<()> {
         fleet.inject(injection).await?;
         let recovering = Instant::now();
         fleet.wait_for_acks(RECOVERY_ACKS, RECOVERY_WITHIN).await?;
+        // Acknowledged is not all: the views follow the log again.
+        fleet.bench.caught_up(RECOVERY_WITHIN).await?;
         recoveries.push(recovering.elapsed().as_secs_f64());
         // The load goes on until the next fault.
         tokio::time::sleep_until(next.into()).await;

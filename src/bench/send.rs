@@ -13,7 +13,7 @@ use serde_json::json;
 
 use super::clients::{Load, RoundReport};
 use super::crowd::Crowd;
-use super::deployment::{Bench, Plan};
+use super::deployment::{Bench, CAUGHT_UP_WITHIN, Plan};
 use super::people::{self, Person};
 use super::raw::{self, Kind, RawReport};
 use super::report::median;
@@ -117,9 +117,9 @@ pub(super) async fn run(args: Args) -> anyhow::Result<()> {
     let (mut raw_half, mut gateway_half) = (Vec::new(), Vec::new());
     for round in 1..=args.rounds {
         super::say(&format!("half of saturation, round {round}: {rate:.0}/s"));
-        bench.caught_up().await?;
+        bench.caught_up(CAUGHT_UP_WITHIN).await?;
         raw_half.push(raw::round(&bench, Kind::Bare, &people, &half).await?);
-        bench.caught_up().await?;
+        bench.caught_up(CAUGHT_UP_WITHIN).await?;
         gateway_half.push(crowd.load(half.clone()).await?);
     }
     let report = report(&bench, &args, count, &saturation, (rate, &raw_half, &gateway_half));
@@ -137,14 +137,14 @@ async fn saturate(
 ) -> anyhow::Result<Saturation> {
     let mut saturation = Saturation::default();
     for round in 1..=rounds {
-        bench.caught_up().await?;
+        bench.caught_up(CAUGHT_UP_WITHIN).await?;
         let raw = raw::round(bench, Kind::Bare, people, load).await?;
-        bench.caught_up().await?;
+        bench.caught_up(CAUGHT_UP_WITHIN).await?;
         let log = raw::round(bench, Kind::Log, people, load).await?;
-        bench.caught_up().await?;
+        bench.caught_up(CAUGHT_UP_WITHIN).await?;
         let before = Cpu::read(bench)?;
         let gateway = crowd.load(load.clone()).await?;
-        bench.caught_up().await?;
+        bench.caught_up(CAUGHT_UP_WITHIN).await?;
         saturation.cpu.add_since(before, Cpu::read(bench)?);
         super::say(&format!(
             "saturation, round {round}: raw {:.0}/s, with headers {:.0}/s, gateway {:.0}/s",

@@ -17,6 +17,7 @@ use hansard_nats::Log;
 use hansard_nats::log::{Append, AppendError};
 
 use super::id::Ids;
+use super::insist;
 use super::say::vouch;
 
 /// Members added at once at most.
@@ -50,7 +51,7 @@ impl<'a> GroupLog<'a> {
             void: HashMap::new(),
             creation: None,
         };
-        group.catch_up().await?;
+        insist(async || group.catch_up().await).await?;
         Ok(group)
     }
 

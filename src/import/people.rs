@@ -12,7 +12,7 @@ use hansard_nats::Connection;
 use hansard_nats::accounts::{AccountLog, AppendError};
 
 use super::id::Ids;
-use super::line;
+use super::{insist, line};
 
 /// Accounts on their way to the log at once.
 const IN_FLIGHT: usize = 256;
@@ -58,7 +58,7 @@ impl<'a> People<'a> {
 
     /// Reads what the stream has by now.
     async fn catch_up(&mut self) -> anyhow::Result<()> {
-        let last = self.log.last_seq().await?;
+        let last = insist(async || Ok(self.log.last_seq().await?)).await?;
         let mut reader = self.log.follow(self.accounts.applied());
         while self.accounts.applied() < last {
             let record = reader.next().await;

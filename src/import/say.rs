@@ -21,10 +21,8 @@ use tokio::sync::mpsc;
 use super::id::Ids;
 use super::line::{self, Line};
 use super::people::People;
+use super::{PATIENCE, PAUSE, insist};
 
-/// How long the log may be away before the import gives up; it can be run again.
-const PATIENCE: Duration = Duration::from_secs(120);
-const PAUSE: Duration = Duration::from_millis(500);
 /// A vouch is replaced when less than this is left of it.
 const VOUCH_LEFT_MIN: Duration = Duration::from_secs(60);
 /// Lines read ahead of the log.
@@ -84,7 +82,7 @@ impl<'a> Said<'a> {
     /// Appends what the log does not hold.
     pub(super) async fn append(&self, path: &Path, people: &People<'_>) -> anyhow::Result<Counts> {
         let mut held = Held::default();
-        self.read(&mut held).await?;
+        insist(async || self.read(&mut held).await).await?;
         let at_first = held.stored.len();
         let deployment = deployment::open(self.log.connection()).await?;
         let (mut progress, mut best) = (Instant::now(), at_first);
@@ -108,7 +106,7 @@ impl<'a> Said<'a> {
                 (progress, best) = (Instant::now(), held.stored.len());
             }
         }
-        self.read(&mut held).await?;
+        insist(async || self.read(&mut held).await).await?;
         let before = at_first as u64;
         Ok(Counts { added: held.stored.len() as u64 - before, before })
     }

@@ -14,7 +14,7 @@ use tokio::task::JoinHandle;
 use super::client::Brief;
 use super::injection::{Injection, Target};
 use super::journal::{Journal, Said};
-use crate::bench::deployment::Bench;
+use crate::bench::deployment::{Bench, CAUGHT_UP_WITHIN};
 use crate::bench::dice::Dice;
 use crate::bench::people::{self, Person};
 use crate::bench::process::{Process, Recipe, signal};
@@ -229,7 +229,7 @@ impl Fleet {
             }
             tokio::time::sleep(LOOK_EVERY).await;
         }
-        self.bench.caught_up().await?;
+        self.bench.caught_up(CAUGHT_UP_WITHIN).await?;
         let ends = self.ends().await?;
         while !self.has_reached(&ends) {
             if Instant::now() > deadline {
