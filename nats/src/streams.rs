@@ -8,7 +8,7 @@
 //! | `KV_DEPLOYMENT` | bucket | last | yes |
 //! | `KV_GATEWAYS` | bucket, TTL per key | last | yes: a removal relies on it |
 //! | `KV_INBOX` | bucket | last | no: a view |
-//! | `KV_LEASES` | bucket in memory, TTL per key | last | no |
+//! | `KV_LEASES` | bucket, TTL per key | last | yes: one in memory would be gone with its server |
 
 use std::time::Duration;
 
@@ -52,10 +52,10 @@ pub(crate) fn table(partitions: PartitionCount, replicas: usize) -> Vec<Config> 
     };
     let mut table = vec![
         synced(log(ACCOUNTS.to_owned(), "acct.>".to_owned())),
-        synced(bucket(DEPLOYMENT_BUCKET, StorageType::File)),
-        synced(bucket(GATEWAYS_BUCKET, StorageType::File)),
-        rebuildable(bucket(INBOX_BUCKET, StorageType::File)),
-        Config { num_replicas: replicas, ..bucket(LEASES_BUCKET, StorageType::Memory) },
+        synced(bucket(DEPLOYMENT_BUCKET)),
+        synced(bucket(GATEWAYS_BUCKET)),
+        rebuildable(bucket(INBOX_BUCKET)),
+        synced(bucket(LEASES_BUCKET)),
     ];
     table.extend(partitions.partitions().map(|p| synced(log(events(p), format!("ev.{p}.>")))));
     table
@@ -75,16 +75,16 @@ fn log(name: String, subject: String) -> Config {
     }
 }
 
-fn bucket(name: &str, storage: StorageType) -> Config {
+fn bucket(name: &str) -> Config {
     Config {
         name: bucket_stream(name),
         subjects: vec![bucket_subject(name, ">")],
-        storage,
+        storage: StorageType::File,
         max_messages_per_subject: 1,
         discard: DiscardPolicy::New,
         allow_rollup: true,
         allow_direct: true,
-        allow_message_ttl: storage == StorageType::Memory || name == GATEWAYS_BUCKET,
+        allow_message_ttl: [LEASES_BUCKET, GATEWAYS_BUCKET].contains(&name),
         duplicate_window: Duration::from_secs(1),
         ..Config::default()
     }

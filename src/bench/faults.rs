@@ -88,8 +88,10 @@ pub(super) async fn run(args: Args) -> anyhow::Result<()> {
         // Acknowledged is not all: the views follow the log again.
         fleet.bench.caught_up(RECOVERY_WITHIN).await?;
         recoveries.push(recovering.elapsed().as_secs_f64());
-        // The load goes on until the next fault.
+        // The load goes on until the next fault; so must everything else.
         tokio::time::sleep_until(next.into()).await;
+        fleet.wait_for_acks(RECOVERY_ACKS, RECOVERY_WITHIN).await?;
+        fleet.bench.caught_up(RECOVERY_WITHIN).await?;
     }
     fleet.settle().await?;
     let verdict = verdict::judge(&fleet).await?;
