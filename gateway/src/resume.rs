@@ -14,7 +14,7 @@ use futures_util::{StreamExt, stream};
 use hansard_model::limit::{CATCH_UP_MAX, PAGE_ITEMS_MAX};
 use hansard_model::query::{EventsRequest, InboxEntry, Item, Page, QueryError};
 use hansard_model::subject::QueryVerb;
-use hansard_model::{ConversationId, Seq};
+use hansard_model::{ConversationId, PartitionId, Seq};
 use hansard_nats::live::LiveEvent;
 use hansard_nats::query::{AskError, ask};
 use hansard_protocol::ServerFrame;
@@ -40,6 +40,9 @@ const PAGES_AHEAD: usize = 4;
 const CONVERSATION_BYTES_MAX: usize = 384 * 1024;
 /// How often a conversation is fetched again because more came by than could be held.
 const ROUNDS_MAX: usize = 16;
+/// How long a catch-up waits for the feed to pass what its pages held, and how often it looks.
+const FEED_PASSES_WITHIN: Duration = Duration::from_secs(2);
+const FEED_POLL: Duration = Duration::from_millis(2);
 /// How often the inbox is read again because too much passed meanwhile.
 const PLANS_MAX: usize = 3;
 
@@ -114,24 +117,52 @@ impl CatchUp<'_> {
         let mut pages = stream::iter(plan.turns)
             .map(|turn| self.first_page(link, turn, request.catch_up))
             .buffered(PAGES_AHEAD);
+        let mut newest: HashMap<PartitionId, Seq> = HashMap::new();
         while let Some((turn, page)) = pages.next().await {
             link.outbox.room().await;
             let pushed = match page {
                 Ok(fetched) => self.push(link, &turn, fetched, &mut bytes_left).await,
                 Err(error) => Err(error),
             };
-            if let Err(error) = pushed {
-                tracing::warn!(
-                    conversation.id = %turn.conversation,
-                    user.id = %link.user,
-                    %error,
-                    "conversation not caught up"
-                );
-                link.with_merge(|merge| merge.fail(turn.conversation));
-                complete = false;
+            match pushed {
+                Ok(seq) => {
+                    let partition = turn.conversation.partition(self.gateway.inbox.partitions());
+                    let newest = newest.entry(partition).or_default();
+                    *newest = seq.max(*newest);
+                }
+                Err(error) => {
+                    tracing::warn!(
+                        conversation.id = %turn.conversation,
+                        user.id = %link.user,
+                        %error,
+                        "conversation not caught up"
+                    );
+                    link.with_merge(|merge| merge.fail(turn.conversation));
+                    complete = false;
+                }
             }
         }
+        self.feed_passes(&newest).await;
         complete
+    }
+
+    /// Waits until the feed has passed what the pages held, so that the cursor that comes next
+    /// covers it. An owner is ahead of the feed by no more than a message on its way; should the
+    /// feed be interrupted, the cursor is behind, and the next resume repeats some events.
+    async fn feed_passes(&self, newest: &HashMap<PartitionId, Seq>) {
+        let router = &self.gateway.router;
+        let passed = || {
+            newest
+                .iter()
+                .all(|(partition, seq)| router.position(*partition).is_some_and(|at| at >= *seq))
+        };
+        let waiting = async {
+            while !passed() {
+                tokio::time::sleep(FEED_POLL).await;
+            }
+        };
+        // Late is what the doc comment allows for.
+        let _ = tokio::time::timeout(FEED_PASSES_WITHIN, waiting).await;
     }
 
     async fn plan(
@@ -181,14 +212,15 @@ impl CatchUp<'_> {
         (turn, fetched)
     }
 
-    /// Pushes a conversation: itself, the gap, its events, and what came by meanwhile.
+    /// Pushes a conversation: itself, the gap, its events, and what came by meanwhile. Gives the
+    /// last event that the pages held or left out.
     async fn push(
         &self,
         link: &Link,
         turn: &Turn,
         mut fetched: Fetched,
         bytes_left: &mut usize,
-    ) -> Result<(), CatchUpError> {
+    ) -> Result<Seq, CatchUpError> {
         if let Some(entry) = &turn.entry {
             link.outbox.push(self.conversation(link, entry));
         }
@@ -196,14 +228,15 @@ impl CatchUp<'_> {
             if to > turn.after {
                 link.outbox.push(gap(turn.conversation, turn.after, to));
             }
-            return Ok(());
+            return Ok(to);
         }
-        let mut after = turn.after;
+        let (mut after, mut newest) = (turn.after, Seq::ZERO);
         for _ in 0..ROUNDS_MAX {
             let as_of = fetched.as_of;
+            newest = fetched.items.last().map_or(newest, |item| item.seq);
             let frames = fetched.into_frames(turn.conversation, after, bytes_left);
             let Some(min) = link.push_page(turn.conversation, as_of, frames)? else {
-                return Ok(());
+                return Ok(newest);
             };
             after = after.max(as_of);
             link.outbox.room().await;
