@@ -203,7 +203,7 @@ impl Connection {
     ) -> Result<Self, ConnectError> {
         let sealed = Arc::clone(sealed);
         let (report, interruptions) = watch::channel(0_u64);
-        let report = Arc::new(report);
+        let (report, was_connected) = (Arc::new(report), Arc::new(AtomicBool::new(false)));
         let mut options = ConnectOptions::new()
             .name(format!("hansard-{}", role.as_str()))
             .max_reconnects(None)
@@ -219,7 +219,7 @@ impl Connection {
             .client_capacity(COMMANDS_MAX)
             .read_buffer_capacity(u16::MAX)
             .event_callback(move |event| {
-                let report = Arc::clone(&report);
+                let (report, was_connected) = (Arc::clone(&report), Arc::clone(&was_connected));
                 async move {
                     match event {
                         Event::Disconnected | Event::SlowConsumer(_) => {
@@ -227,8 +227,13 @@ impl Connection {
                             tracing::warn!(%event, "nats interrupted");
                             report.send_modify(|count| *count += 1);
                         }
-                        // What was published while it was away is lost: a hole to look for.
-                        Event::Connected => report.send_modify(|count| *count += 1),
+                        // What was published while it was away is lost: a hole to look for. The
+                        // first time it was not away.
+                        Event::Connected => {
+                            if was_connected.swap(true, Ordering::Relaxed) {
+                                report.send_modify(|count| *count += 1);
+                            }
+                        }
                         Event::ServerError(_) | Event::ClientError(_) => {
                             tracing::warn!(%event, "nats error");
                         }

@@ -61,6 +61,12 @@ impl Backbone {
         }
     }
 
+    fn kill_server(&self) {
+        let pid = self.server.pid().unwrap().to_string();
+        let killed = std::process::Command::new("kill").args(["-9", &pid]).status();
+        assert!(killed.unwrap().success());
+    }
+
     fn message(&self, key: EventKey, text: &str) -> Append {
         let draft = Draft::parse(&format!(r#"{{"kind":"message","text":"{text}"}}"#)).unwrap();
         let device = DeviceId::from_entropy([9; 20]);
@@ -158,9 +164,7 @@ async fn a_reader_gives_every_sequence_once_across_a_killed_server() {
     for expected in 1..=50 {
         assert_eq!(reader.next().await.unwrap().seq, Seq(expected));
     }
-    let pid = backbone.server.pid().unwrap();
-    let killed = std::process::Command::new("kill").args(["-9", &pid.to_string()]).status();
-    assert!(killed.unwrap().success());
+    backbone.kill_server();
     let deadline = Instant::now() + DEADLINE;
     for id in 51..=100 {
         // Until the server is back the same identity is tried again: it is stored once.
@@ -245,6 +249,45 @@ async fn a_lease_has_one_holder_until_it_is_released() {
     leases.release(held).await;
     let taken = leases.acquire("projector.0", "two").await.unwrap();
     assert!(taken.is_some());
+}
+
+#[tokio::test]
+async fn a_lease_can_be_renewed_after_a_killed_server() {
+    let backbone = backbone().await;
+    let leases = Leases::open(&backbone.connection);
+    let mut held = leases.acquire("projector.0", "one").await.unwrap().unwrap();
+    backbone.kill_server();
+    let deadline = Instant::now() + DEADLINE;
+    // The renewal whose answer was lost may have been stored: then the holder takes it again.
+    while leases.renew(&mut held).await.is_err() {
+        assert!(Instant::now() < deadline, "the lease stays away");
+        if let Ok(Some(again)) = leases.acquire("projector.0", "one").await {
+            held = again;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+#[tokio::test]
+async fn a_connection_made_once_does_not_come_back() {
+    let backbone = backbone().await;
+    let once =
+        Connection::connect_once(&backbone.endpoint, ServiceRole::Operator).await.unwrap();
+    let log = Log::open(&once, &backbone.deployment, backbone.log.clock().clone());
+    let stored = log.append(backbone.message(key(1, 1), "a")).await.unwrap().await.unwrap();
+    assert!(!stored.duplicate);
+    backbone.kill_server();
+    let deadline = Instant::now() + DEADLINE;
+    // The other connection is back, and the server with it.
+    while backbone.append(backbone.message(key(1, 2), "b")).await.is_err() {
+        assert!(Instant::now() < deadline, "the server does not come back");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    assert!(!once.is_connected());
+    assert!(matches!(
+        log.append(backbone.message(key(1, 3), "c")).await.err(),
+        Some(AppendError::Disconnected)
+    ));
 }
 
 #[tokio::test]
