@@ -65,8 +65,12 @@ pub(crate) async fn gateway(args: GatewayArgs) -> anyhow::Result<()> {
     let gateway =
         GatewayRole::start(endpoint, &args.gateway, args.durability, metrics, Vec::new()).await?;
     say_ready(&format!("listening on http://{}", gateway.address()));
-    stop.cancelled().await;
+    let failed = tokio::select! {
+        () = stop.cancelled() => false,
+        () = gateway.failed() => true,
+    };
     gateway.stop().await;
+    anyhow::ensure!(!failed, "a part of the gateway ended by itself");
     Ok(())
 }
 
@@ -177,6 +181,11 @@ impl GatewayRole {
     /// Returns when clients can resume: every partition has an owner.
     pub(crate) async fn ready(&self) {
         self.running.ready().await;
+    }
+
+    /// Returns when a part of the gateway has ended by itself.
+    pub(crate) async fn failed(&self) {
+        self.running.failed().await;
     }
 
     pub(crate) async fn stop(self) {

@@ -49,6 +49,7 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
         () = serving => {}
         () = signal.cancelled() => {}
         () = projector.failed() => tracing::error!("the projector ended"),
+        () = gateway.failed() => tracing::error!("a part of the gateway ended by itself"),
     }
     tracing::info!("stopping");
     gateway.stop().await;

@@ -12,9 +12,10 @@ use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use futures_util::stream::{FuturesUnordered, StreamExt};
+use hansard_model::event::EventClass;
 use hansard_model::query::{FeedReply, FeedRequest, QueryError};
 use hansard_model::subject::QueryVerb;
-use hansard_model::{PartitionId, Seq};
+use hansard_model::{Envelope, PartitionId, Seq};
 use hansard_nats::live::{LiveEvent, LiveFeed, LiveMessage};
 use hansard_nats::query::{AskError, ask};
 use hansard_protocol::ServerFrame;
@@ -107,7 +108,12 @@ impl<'a> Follow<'a> {
                 }
             }
             LiveMessage::Typing { conversation, user } => {
-                self.gateway.router.typing(conversation, user);
+                let partition = conversation.partition(self.gateway.router.partitions());
+                let lane = self.lanes.get(partition.index());
+                // Among what is missing may be a removal that it must not reach beyond.
+                if lane.is_some_and(|lane| !lane.is_repairing()) {
+                    self.gateway.router.typing(conversation, user);
+                }
             }
         }
     }
@@ -188,9 +194,7 @@ impl<'a> Follow<'a> {
             Err(AskError::Query(QueryError::TooFarBack)) => {
                 tracing::error!(%partition, "the owner no longer has what the feed lacks");
                 // Everybody resumes: catch-up reads the history, which has all of it.
-                self.gateway.router.close_all(1012, "the live feed has a hole");
-                self.gateway.router.forget_position(partition);
-                self.ask(partition, PAUSE);
+                self.begin_anew(partition, "the live feed has a hole");
                 return;
             }
             Err(error) => {
@@ -200,7 +204,21 @@ impl<'a> Follow<'a> {
             }
         };
         let before = self.gateway.router.position(partition);
-        let is_full = !reply.items.is_empty() && reply.items.len() >= PAGE;
+        let is_behind = before.is_some_and(|at| reply.as_of < at);
+        let lane = self.lanes.get_mut(partition.index());
+        if lane.is_some_and(|lane| lane.is_cut_off(is_behind)) {
+            tracing::error!(%partition, as_of = %reply.as_of, "the log has lost what was delivered");
+            // What is appended now would pass for repeated.
+            self.begin_anew(partition, "the log was restored");
+            return;
+        }
+        if is_behind {
+            self.ask(partition, PAUSE);
+            return;
+        }
+        // An answer is cut by count or by bytes; one that was not reaches beyond its last event,
+        // or nothing comes after it.
+        let may_be_cut = reply.items.last().is_some_and(|last| last.item.seq >= reply.as_of);
         for item in reply.items {
             let body = item.item.body;
             let event = LiveEvent {
@@ -217,15 +235,22 @@ impl<'a> Follow<'a> {
         }
         self.gateway.router.advance(partition, reply.as_of);
         let moved = self.gateway.router.position(partition) != before;
-        self.settle(partition, is_full, moved);
+        self.settle(partition, may_be_cut, moved);
+    }
+
+    /// Ends all connections, which resume, and asks where a partition stands now.
+    fn begin_anew(&self, partition: PartitionId, reason: &'static str) {
+        self.gateway.router.close_all(1012, reason);
+        self.gateway.router.forget_position(partition);
+        self.ask(partition, PAUSE);
     }
 
     /// Delivers what was held, as far as it follows; the rest is asked for.
-    fn settle(&mut self, partition: PartitionId, is_full: bool, moved: bool) {
+    fn settle(&mut self, partition: PartitionId, may_be_cut: bool, moved: bool) {
         let gateway = self.gateway;
         let Some(lane) = self.lanes.get_mut(partition.index()) else { return };
         let position = gateway.router.position(partition).unwrap_or(Seq::ZERO);
-        let next = lane.settle(is_full, position, |event| {
+        let next = lane.settle(may_be_cut, position, |event| {
             matches!(deliver(gateway, event), Taken::Delivered | Taken::Repeated)
         });
         match next {
@@ -245,6 +270,11 @@ fn observe(gateway: &Gateway, event: &LiveEvent) -> Option<Change> {
     if !event.conversation.is_group() || !is_meta(&event.payload) {
         return None;
     }
+    // An application's data can look like a meta event, which only the decoded event tells.
+    let envelope = Envelope::decode(&event.payload).ok()?;
+    if envelope.event.class() != EventClass::Meta {
+        return None;
+    }
     gateway.groups.observe(event);
-    Change::of(&event.payload)
+    Change::of(envelope)
 }

@@ -63,11 +63,33 @@ pub(crate) struct Vouch {
     pub(crate) in_flight: InFlight,
 }
 
+/// The groups in memory.
+#[derive(Default)]
+struct Entries {
+    by_group: HashMap<ConversationId, Arc<Entry>>,
+    /// How many there may be before those nobody uses are looked for again: a look costs time in
+    /// proportion, so there is not one for every call.
+    look_at: usize,
+}
+
+impl Entries {
+    fn of(&mut self, group: ConversationId) -> Arc<Entry> {
+        if self.by_group.len() >= self.look_at.max(GROUPS_MAX) {
+            // An entry somebody holds has something in flight, or is about to.
+            self.by_group.retain(|_, entry| {
+                Arc::strong_count(entry) > 1 || (entry.exists() && !entry.is_idle(IDLE))
+            });
+            self.look_at = self.by_group.len().saturating_mul(2);
+        }
+        Arc::clone(self.by_group.entry(group).or_default())
+    }
+}
+
 /// All groups of this gateway; clones share them.
 #[derive(Clone)]
 pub(crate) struct Groups {
     log: Log,
-    entries: Arc<Mutex<HashMap<ConversationId, Arc<Entry>>>>,
+    entries: Arc<Mutex<Entries>>,
     registered: Arc<Mutex<Option<Instant>>>,
 }
 
@@ -101,6 +123,8 @@ impl Groups {
         self.check_registration()?;
         let entry = self.entry(group);
         let (state, until) = entry.compared(&self.log, group, age_max).await?;
+        // Again: the entry must outlive the vouch, and the comparison may have taken long.
+        self.check_registration()?;
         Ok(Vouch {
             group: state.group,
             until,
@@ -111,11 +135,7 @@ impl Groups {
     /// The lock under which this gateway appends meta events of a group, one at a time.
     pub(crate) fn entry(&self, group: ConversationId) -> Arc<Entry> {
         let mut entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
-        if entries.len() >= GROUPS_MAX {
-            // An entry somebody holds has something in flight, or is about to.
-            entries.retain(|_, entry| Arc::strong_count(entry) > 1 || !entry.is_idle(IDLE));
-        }
-        Arc::clone(entries.entry(group).or_default())
+        entries.of(group)
     }
 
     /// The membership of a user, compared with the leader within the lease; and at once before
@@ -151,7 +171,7 @@ impl Groups {
     /// Takes note of a live meta event: the next use compares again.
     pub(crate) fn observe(&self, live: &LiveEvent) {
         let entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(entry) = entries.get(&live.conversation) {
+        if let Some(entry) = entries.by_group.get(&live.conversation) {
             entry.observe(live.seq);
         }
     }
@@ -175,6 +195,11 @@ impl Groups {
     /// The registry has acknowledged this gateway's entry, asked at `asked`.
     pub(crate) fn registered(&self, asked: Instant) {
         *self.registered.lock().unwrap_or_else(PoisonError::into_inner) = Some(asked);
+    }
+
+    /// The entry is about to end: nothing is vouched for any more.
+    pub(crate) fn unregistered(&self) {
+        *self.registered.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
 
     fn check_registration(&self) -> Result<(), GroupsError> {

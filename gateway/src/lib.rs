@@ -86,6 +86,7 @@ pub struct Running {
     connections: TaskTracker,
     tasks: TaskTracker,
     stopped: CancellationToken,
+    failed: CancellationToken,
 }
 
 impl Running {
@@ -103,6 +104,12 @@ impl Running {
     /// needs an owner: from then on clients can resume.
     pub async fn ready(&self) {
         self.gateway.router.ready().await;
+    }
+
+    /// Returns when a part of the gateway has ended by itself, which none should: stop, and start
+    /// anew.
+    pub async fn failed(&self) {
+        self.failed.cancelled().await;
     }
 
     /// Stops: accepts no more, tells clients to go elsewhere over the configured period, answers
@@ -142,7 +149,10 @@ pub async fn run(config: Config, shutdown: CancellationToken) -> Result<(), Star
         running = start(config) => running?,
         () = shutdown.cancelled() => return Ok(()),
     };
-    shutdown.cancelled().await;
+    tokio::select! {
+        () = shutdown.cancelled() => {}
+        () = running.failed() => tracing::error!("a part of the gateway ended by itself"),
+    }
     running.stop().await;
     Ok(())
 }

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use futures_util::future::join_all;
 use hansard_model::{ConversationId, DeviceId, Seq, limit};
 use hansard_nats::Connection;
-use hansard_nats::registry::{ConfirmRequest, GatewayEntry, REGISTER_EVERY};
+use hansard_nats::registry::{ConfirmRequest, Confirmations, GatewayEntry, REGISTER_EVERY};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -58,15 +58,19 @@ impl Removals {
         here.is_ok() && others.into_iter().all(|confirmed| confirmed)
     }
 
+    async fn confirmations(&self) -> Confirmations {
+        loop {
+            match self.connection.confirmations(self.gateway).await {
+                Ok(confirmations) => return confirmations,
+                Err(error) => tracing::warn!(%error, "cannot confirm for others yet"),
+            }
+            tokio::time::sleep(RETRY_PAUSE).await;
+        }
+    }
+
     /// Confirms for others until `shutdown`.
-    ///
-    /// # Errors
-    /// When the subscription cannot be made.
-    pub(crate) async fn confirm_for_others(
-        self,
-        shutdown: CancellationToken,
-    ) -> Result<(), hansard_nats::log::ReadError> {
-        let mut requests = self.connection.confirmations(self.gateway).await?;
+    pub(crate) async fn confirm_for_others(self, shutdown: CancellationToken) {
+        let mut requests = self.confirmations().await;
         let (tasks, places) = (
             TaskTracker::new(),
             std::sync::Arc::new(tokio::sync::Semaphore::new(CONFIRMATIONS_MAX)),
@@ -74,9 +78,12 @@ impl Removals {
         loop {
             let confirmation = tokio::select! {
                 confirmation = requests.next() => confirmation,
-                () = shutdown.cancelled() => return Ok(()),
+                () = shutdown.cancelled() => return,
             };
-            let Some(confirmation) = confirmation else { return Ok(()) };
+            let Some(confirmation) = confirmation else {
+                requests = self.confirmations().await;
+                continue;
+            };
             // Without a place the asker waits out the leases.
             let Ok(place) = std::sync::Arc::clone(&places).try_acquire_owned() else { continue };
             let groups = self.groups.clone();
@@ -112,6 +119,7 @@ impl Removals {
                 () = shutdown.cancelled() => break,
             }
         }
+        self.groups.unregistered();
         if let Err(error) = self.connection.deregister_gateway(self.gateway).await {
             tracing::debug!(%error, "the registration ends by itself");
         }

@@ -15,6 +15,7 @@
 mod meta;
 mod once;
 mod outcome;
+mod void;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -42,9 +43,8 @@ use crate::removal::Removals;
 use crate::targets::Targets;
 
 pub(crate) use self::outcome::{SendError, Stored};
+use self::void::VoidAttempts;
 
-/// Void attempts of one event before the caller is told to come back.
-const ATTEMPTS_MAX: usize = 4;
 /// How long the owner of a partition is asked.
 const ASK_WITHIN: Duration = Duration::from_secs(3);
 
@@ -79,6 +79,7 @@ struct Shared {
     targets: Targets,
     removals: Removals,
     acks: Arc<Acks>,
+    void: VoidAttempts,
     rates: Arc<RateLimits>,
     limits: Limits,
 }
@@ -109,7 +110,7 @@ struct Sent {
 enum Settled {
     Stored(Stored),
     /// It was stored too late: nobody will ever see it.
-    Void(Seq),
+    Void,
 }
 
 impl Sender {
@@ -124,7 +125,17 @@ impl Sender {
     ) -> Self {
         let targets = Targets::new(log.clone());
         let limits = Limits { group_members: group_limit };
-        let shared = Shared { log, groups, directory, targets, removals, acks, rates, limits };
+        let shared = Shared {
+            log,
+            groups,
+            directory,
+            targets,
+            removals,
+            acks,
+            void: VoidAttempts::new(),
+            rates,
+            limits,
+        };
         Self { shared: Arc::new(shared) }
     }
 
@@ -168,17 +179,14 @@ impl Sender {
     }
 
     async fn submit_message(&self, prepared: Prepared) -> Result<PendingSend, SendError> {
-        let first = self.attempt(&prepared, &[]).await?;
+        let attempt = self.attempt(&prepared).await?;
         let sender = self.clone();
         Ok(Box::pin(async move {
-            let (mut attempt, mut void) = (first, Vec::new());
-            loop {
-                match sender.settle(&prepared, attempt).await? {
-                    Settled::Stored(stored) => return Ok(sender.acknowledge(&prepared, stored)),
-                    Settled::Void(seq) if void.len() < ATTEMPTS_MAX => void.push(seq),
-                    Settled::Void(_) => return Err(SendError::Void),
-                }
-                attempt = sender.attempt(&prepared, &void).await?;
+            match sender.settle(&prepared, attempt).await? {
+                Settled::Stored(stored) => Ok(sender.acknowledge(&prepared, stored)),
+                // Not tried again from here, behind what the caller has sent meanwhile: when the
+                // same id comes again, the attempt is made in its turn.
+                Settled::Void => Err(SendError::Void),
             }
         }))
     }
@@ -188,8 +196,8 @@ impl Sender {
         stored
     }
 
-    /// Step 2 to 4. `void` are the positions of earlier attempts.
-    async fn attempt(&self, prepared: &Prepared, void: &[Seq]) -> Result<Attempt, SendError> {
+    /// Step 2 to 4.
+    async fn attempt(&self, prepared: &Prepared) -> Result<Attempt, SendError> {
         let until = match self.once(prepared).await? {
             once::Once::Stored(seq) => return Ok(Attempt::Known(seq)),
             once::Once::Until(until) => until,
@@ -211,7 +219,7 @@ impl Sender {
             }
             None => (until, None),
         };
-        let append = append(prepared, &draft, until, void, None);
+        let append = append(prepared, &draft, until, self.shared.void.of(&prepared.key), None);
         let pending = match self.shared.log.append(append).await {
             Ok(pending) => pending,
             Err(error) => {
@@ -317,13 +325,13 @@ fn append(
     prepared: &Prepared,
     draft: &Draft,
     until: LogTime,
-    void: &[Seq],
+    void: Vec<Seq>,
     expected: Option<Seq>,
 ) -> Append {
     let Prepared { key, device, .. } = prepared;
     Append {
         key: *key,
-        void: void.to_vec(),
+        void,
         class: draft.event().class(),
         kind: draft.event().kind(),
         vouch_until: until,

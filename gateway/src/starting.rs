@@ -72,13 +72,18 @@ impl From<OpenDirectoryError> for StartError {
 struct Background {
     tasks: TaskTracker,
     stopped: CancellationToken,
+    /// One of them ended by itself, by a panic for one: the gateway must not go on without it.
+    failed: CancellationToken,
 }
 
 impl Background {
     fn spawn<T>(&self, task: impl Future<Output = T> + Send + 'static) {
         let stopped = self.stopped.clone();
+        let failed = self.failed.clone().drop_guard();
         self.tasks.spawn(async move {
-            stopped.run_until_cancelled_owned(task).await;
+            if stopped.run_until_cancelled_owned(task).await.is_none() {
+                failed.disarm();
+            }
         });
     }
 }
@@ -104,7 +109,11 @@ pub async fn start(config: Config) -> Result<Running, StartError> {
     )
     .await?;
     let deployment = deployment::open(&connection).await?;
-    let background = Background { tasks: TaskTracker::new(), stopped: CancellationToken::new() };
+    let background = Background {
+        tasks: TaskTracker::new(),
+        stopped: CancellationToken::new(),
+        failed: CancellationToken::new(),
+    };
     let url = format!("http://{addr}");
     let gateway = Box::pin(assemble(config, connection, deployment, url, &background)).await?;
 
@@ -122,8 +131,8 @@ pub async fn start(config: Config) -> Result<Running, StartError> {
         background.spawn(door.accept(gateway.stopping.clone()));
     }
     tracing::info!(%addr, "gateway accepts connections");
-    let Background { tasks, stopped } = background;
-    Ok(Running { gateway, addr, admin_addr, connections, tasks, stopped })
+    let Background { tasks, stopped, failed } = background;
+    Ok(Running { gateway, addr, admin_addr, connections, tasks, stopped, failed })
 }
 
 async fn assemble(
@@ -147,7 +156,7 @@ async fn assemble(
             .await?;
     let groups = Groups::new(log.clone());
     let removals = register(&connection, &groups, url, background)?;
-    let acks = Arc::new(Acks::new());
+    let acks = Arc::new(Acks::new(deployment.partitions));
     let rates = Arc::new(RateLimits::new(&config.rates, config.limits.trust_loopback));
     background.spawn(forget_the_idle(rates.clone()));
     let sender = Sender::new(

@@ -30,8 +30,18 @@ pub use crate::direct::ReadError;
 
 /// Events of one conversation that a scan beyond the index reads at most.
 const SCAN_MAX: usize = 100_000;
-/// How often a scan that meets a replica behind the leader tries again.
+/// How often a scan that meets a replica behind the leader tries again, and after which pause.
 const SCAN_RETRIES: u32 = 20;
+const SCAN_PAUSE: Duration = Duration::from_millis(50);
+
+/// What the log says of an identity.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Found {
+    /// Where the valid event is.
+    pub seq: Option<Seq>,
+    /// Void attempts, in order.
+    pub void: Vec<Seq>,
+}
 
 /// The event log of a deployment; clones share it.
 #[derive(Clone)]
@@ -111,8 +121,8 @@ impl Log {
         Ok(stored.map_or(Seq::ZERO, |stored| stored.seq))
     }
 
-    /// The meta events of a conversation after `after` and up to the leader's last, void ones
-    /// included, and that last position.
+    /// A page of the meta events of a conversation in `after < seq <= to`, void ones included, and
+    /// how far it reaches; `to` is a position that the leader named. Ask again from there.
     ///
     /// # Errors
     /// [`ReadError`] when the log does not answer.
@@ -120,69 +130,70 @@ impl Log {
         &self,
         conversation: ConversationId,
         after: Seq,
+        to: Seq,
     ) -> Result<(Vec<Record<Bytes>>, Seq), ReadError> {
-        let to = self.last_meta_seq(conversation).await?;
-        let records = self.scan(conversation, EventClass::Meta, after, to).await?;
-        Ok((records, to))
+        self.page(conversation, EventClass::Meta, after, to).await
     }
 
-    /// Where the valid event with `key` is stored after `after`, up to the leader's last.
+    /// What the log says of `key` after `after`, up to the leader's last event of its subject.
     ///
     /// # Errors
-    /// [`ReadError`] when the log does not answer, or holds more than the scan may read.
+    /// [`ReadError`] when the log does not answer, or there is more than a scan may read.
     pub async fn find_after(
         &self,
         key: EventKey,
         class: EventClass,
         after: Seq,
-    ) -> Result<Option<Seq>, ReadError> {
+    ) -> Result<Found, ReadError> {
         let to = self.last_seq_of(key.conversation, class).await?;
-        let records = self.scan(key.conversation, class, after, to).await?;
-        let found = records.iter().find(|record| record.key == Some(key) && !record.is_void());
-        Ok(found.map(|record| record.seq))
+        let (mut found, mut reached, mut read) = (Found::default(), after, 0);
+        while reached < to {
+            let (records, page_end) = self.page(key.conversation, class, reached, to).await?;
+            read += records.len();
+            if read > SCAN_MAX {
+                return Err(ReadError::Unexpected("more events than a scan reads".to_owned()));
+            }
+            for record in records.iter().filter(|record| record.key == Some(key)) {
+                if !record.is_void() {
+                    found.seq = Some(record.seq);
+                    return Ok(found);
+                }
+                found.void.push(record.seq);
+            }
+            reached = page_end;
+        }
+        Ok(found)
     }
 
-    /// Events of one subject in `after < seq <= to`, where `to` is a position that the leader
-    /// named: a replica that does not reach it yet is asked again, so that nothing reads as absent
-    /// that is stored.
-    async fn scan(
+    /// Events of one subject in `after < seq <= to`, a batch at most, and how far they reach. `to`
+    /// is a position that the leader named: a replica that does not reach it yet is asked again,
+    /// so that nothing reads as absent that is stored.
+    async fn page(
         &self,
         conversation: ConversationId,
         class: EventClass,
         after: Seq,
         to: Seq,
-    ) -> Result<Vec<Record<Bytes>>, ReadError> {
+    ) -> Result<(Vec<Record<Bytes>>, Seq), ReadError> {
         let partition = self.partition_of(conversation);
         let stream = streams::events(partition);
         let subject = Subject::event(partition, conversation, class).to_string();
-        let (mut records, mut reached, mut retries) = (Vec::new(), after, 0);
-        while reached < to {
+        for _ in 0..SCAN_RETRIES {
             let request = BatchRequest {
-                seq: Some(reached.next().0),
+                seq: Some(after.next().0),
                 next_by_subj: Some(subject.clone()),
                 batch: BATCH_MAX,
                 ..BatchRequest::default()
             };
             let (stored, _) = direct::batch(&self.connection, &stream, &request).await?;
-            if stored.is_empty() {
-                retries += 1;
-                if retries > SCAN_RETRIES {
-                    return Err(direct::unavailable("a replica stays behind its leader"));
-                }
-                tokio::time::sleep(Duration::from_millis(50)).await;
-            }
-            for stored in stored.iter().filter(|stored| stored.seq <= to) {
-                reached = reached.max(stored.seq);
-                records.extend(record::from_stored(stored));
-            }
-            if stored.last().is_some_and(|last| last.seq > to) {
-                reached = to;
-            }
-            if records.len() > SCAN_MAX {
-                return Err(ReadError::Unexpected("more events than a scan reads".to_owned()));
-            }
+            let Some(last) = stored.last().map(|last| last.seq) else {
+                tokio::time::sleep(SCAN_PAUSE).await;
+                continue;
+            };
+            let within = stored.iter().filter(|stored| stored.seq <= to);
+            return Ok((within.filter_map(record::from_stored).collect(), last.min(to)));
         }
-        Ok(records)
+        Err(direct::unavailable("a replica stays behind its leader"))
     }
 
     /// Follows a partition from just after `after`: every sequence, in order.

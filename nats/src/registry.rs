@@ -21,6 +21,8 @@ use crate::streams::{GATEWAYS_BUCKET, bucket_stream, bucket_subject};
 
 /// A gateway that does not renew its entry is forgotten after this: longer than any vouch.
 pub const REGISTRATION_TTL: Duration = Duration::from_secs(10);
+/// An entry that is taken back stays for as long as the last vouch (design: L + e), and a little.
+const DEREGISTRATION_TTL: Duration = Duration::from_secs(4);
 /// How often a gateway renews its entry.
 pub const REGISTER_EVERY: Duration = Duration::from_secs(3);
 
@@ -61,7 +63,8 @@ impl Connection {
     /// # Errors
     /// [`ReadError::Unavailable`] when it is not acknowledged; the entry then ends by itself.
     pub async fn deregister_gateway(&self, gateway: DeviceId) -> Result<(), ReadError> {
-        self.write_entry(gateway, Vec::new(), Duration::from_secs(1)).await
+        // A request that was cut off may have vouched a moment ago.
+        self.write_entry(gateway, Vec::new(), DEREGISTRATION_TTL).await
     }
 
     async fn write_entry(

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use hansard_model::record::EventKey;
 use hansard_model::{MessageId, Seq};
 
 use crate::directory::{ConversationSlot, UserSlot};
@@ -18,12 +19,24 @@ pub(crate) struct IndexKey {
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Index {
     seqs: HashMap<IndexKey, Seq>,
+    /// Void attempts: few, and needed so that two gateways give the next attempt one identity.
+    void: HashMap<EventKey, Vec<Seq>>,
 }
 
 impl Index {
     /// Enters an event. The first one under a key stays: it is the one that was acknowledged.
     pub(crate) fn insert(&mut self, key: IndexKey, seq: Seq) {
         self.seqs.entry(key).or_insert(seq);
+    }
+
+    /// Enters a void attempt.
+    pub(crate) fn insert_void(&mut self, key: EventKey, seq: Seq) {
+        self.void.entry(key).or_default().push(seq);
+    }
+
+    /// The void attempts, in order.
+    pub(crate) fn void(&self, key: &EventKey) -> &[Seq] {
+        self.void.get(key).map_or(&[], Vec::as_slice)
     }
 
     /// Where it is stored.

@@ -169,6 +169,7 @@ impl Owner {
                 () = self.flush.ended(&mut self.stale) => {}
                 changed = interruptions.changed() => {
                     changed.map_err(|_| StopReason::Closed)?;
+                    self.flush.rewind(&self.state, &mut self.stale).await;
                     // What was published around it may be lost.
                     self.live.publish_again(&self.state, self.flush.written()).await;
                 }

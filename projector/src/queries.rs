@@ -9,6 +9,7 @@ use hansard_model::query::{
     ChangedReply, ChangedRequest, ConversationRequest, EventsRequest, FeedReply, FeedRequest,
     InboxEntry, LookupReply, LookupRequest, MessagesRequest, Page, QueryError, ReactionsRequest,
 };
+use hansard_model::record::EventKey;
 use hansard_model::subject::QueryVerb;
 
 use crate::index::IndexKey;
@@ -96,7 +97,12 @@ fn lookup(state: &State, request: LookupRequest) -> LookupReply {
             id: request.id,
         })
     };
-    LookupReply { seq: key().and_then(|key| state.index.get(key)), as_of: state.applied() }
+    let LookupRequest { conversation, sender, id } = request;
+    LookupReply {
+        seq: key().and_then(|key| state.index.get(key)),
+        void: state.index.void(&EventKey { conversation, sender, id }).to_vec(),
+        as_of: state.applied(),
+    }
 }
 
 fn reactions(state: &State, request: ReactionsRequest) -> usize {

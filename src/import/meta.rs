@@ -9,10 +9,13 @@ use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 use anyhow::bail;
+use bytes::Bytes;
 use hansard_model::draft::Draft;
 use hansard_model::event::{Event, EventClass, GroupCreated, MemberChanged, MemberOp};
 use hansard_model::record::EventKey;
-use hansard_model::{ConversationId, Envelope, Group, MessageId, Seq, UserId, envelope, limit};
+use hansard_model::{
+    ConversationId, Envelope, Group, MessageId, Record, Seq, UserId, envelope, limit,
+};
 use hansard_nats::Log;
 use hansard_nats::log::{Append, AppendError};
 
@@ -56,7 +59,17 @@ impl<'a> GroupLog<'a> {
     }
 
     async fn catch_up(&mut self) -> anyhow::Result<()> {
-        let (records, to) = self.log.meta_events(self.conversation, self.group.last()).await?;
+        let to = self.log.last_meta_seq(self.conversation).await?;
+        while self.group.last() < to {
+            let after = self.group.last();
+            let (records, reached) = self.log.meta_events(self.conversation, after, to).await?;
+            self.fold(records)?;
+            self.group.advance(reached);
+        }
+        Ok(())
+    }
+
+    fn fold(&mut self, records: Vec<Record<Bytes>>) -> anyhow::Result<()> {
         for record in records {
             if record.is_void() {
                 if let Some(key) = record.key {
@@ -77,7 +90,6 @@ impl<'a> GroupLog<'a> {
             }
             self.group.apply(record.seq, envelope.sender, &envelope.event);
         }
-        self.group.advance(to);
         Ok(())
     }
 

@@ -1,10 +1,11 @@
 //! Passwords: argon2id, in a pool that cannot starve the rest of the process.
 
-use std::sync::Arc;
+use std::sync::mpsc::{SyncSender, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use argon2::password_hash::{PasswordHash, PasswordHasher, PasswordVerifier, SaltString};
 use argon2::{Algorithm, Argon2, Params, Version};
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, oneshot};
 
 use crate::metrics;
 
@@ -30,9 +31,12 @@ pub(crate) enum PasswordError {
     Hash,
 }
 
-/// Hashes and verifies, at most one per processor at a time.
+type Job = Box<dyn FnOnce() + Send>;
+
+/// Hashes and verifies, at most one per processor at a time, on threads of its own: each hash takes
+/// 19 MiB, which the allocator keeps for the thread that used it.
 pub(crate) struct PasswordPool {
-    processors: Arc<Semaphore>,
+    work: SyncSender<Job>,
     places: Arc<Semaphore>,
     /// The hash of a password nobody has: verified for handles that do not exist, so that they
     /// take as long as those that do.
@@ -46,8 +50,23 @@ impl PasswordPool {
     /// [`PasswordError`]
     pub(crate) async fn start() -> Result<Self, PasswordError> {
         let processors = std::thread::available_parallelism().map_or(1, usize::from);
+        let (work, jobs) = sync_channel::<Job>(processors + WAITING_MAX);
+        let jobs = Arc::new(Mutex::new(jobs));
+        for _ in 0..processors {
+            let jobs = jobs.clone();
+            let hashing = move || {
+                loop {
+                    let job = jobs.lock().unwrap_or_else(PoisonError::into_inner).recv();
+                    // The pool is gone.
+                    let Ok(job) = job else { return };
+                    job();
+                }
+            };
+            let thread = std::thread::Builder::new().name("passwords".to_owned());
+            thread.spawn(hashing).map_err(|_| PasswordError::Hash)?;
+        }
         let pool = Self {
-            processors: Arc::new(Semaphore::new(processors)),
+            work,
             places: Arc::new(Semaphore::new(processors + WAITING_MAX)),
             nobody: Arc::from(""),
         };
@@ -86,14 +105,13 @@ impl PasswordPool {
     ) -> Result<T, PasswordError> {
         let place =
             self.places.clone().try_acquire_owned().map_err(|_| PasswordError::Overloaded)?;
-        let processor =
-            self.processors.clone().acquire_owned().await.map_err(|_| PasswordError::Hash)?;
-        // The permits go with the work: it runs to its end even when the caller has gone.
-        let done = tokio::task::spawn_blocking(move || {
-            let done = work();
-            drop((processor, place));
-            done
+        let (answer, done) = oneshot::channel();
+        // The place goes with the work: it runs to its end even when the caller has gone.
+        let job: Job = Box::new(move || {
+            let _ = answer.send(work());
+            drop(place);
         });
+        self.work.try_send(job).map_err(|_| PasswordError::Overloaded)?;
         metrics::password_hashed();
         done.await.map_err(|_| PasswordError::Hash)
     }

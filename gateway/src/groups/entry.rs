@@ -87,15 +87,16 @@ impl Entry {
         // Both before the read: the state is as of a moment after them.
         let (at, log_time) = (Instant::now(), log.clock().now()?);
         let mut fold = Arc::clone(&self.state().group);
-        let (records, to) = log.meta_events(group, fold.last()).await?;
-        if to > fold.last() {
+        let to = log.last_meta_seq(group).await?;
+        while fold.last() < to {
+            let (records, reached) = log.meta_events(group, fold.last(), to).await?;
             let folded = Arc::make_mut(&mut fold);
             for record in records.iter().filter(|record| !record.is_void()) {
                 let envelope = Envelope::decode(&record.payload)
                     .map_err(|_| GroupsError::Undecodable(record.seq))?;
                 folded.apply(record.seq, envelope.sender, &envelope.event);
             }
-            folded.advance(to);
+            folded.advance(reached);
         }
         let mut state = self.state();
         if fold.last() > state.group.last() {
@@ -111,7 +112,7 @@ impl Entry {
     }
 
     /// A meta event exists: states before it are not to be relied on.
-    pub(super) fn require(&self, seq: Seq) {
+    pub(crate) fn require(&self, seq: Seq) {
         let mut state = self.state();
         state.required = state.required.max(seq);
     }
@@ -131,6 +132,11 @@ impl Entry {
         for tracker in earlier {
             tracker.wait().await;
         }
+    }
+
+    /// Whether there is such a group, as far as the fold says.
+    pub(super) fn exists(&self) -> bool {
+        self.state().group.created().is_some()
     }
 
     /// Whether it was not used for `idle`.

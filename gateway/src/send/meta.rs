@@ -2,15 +2,16 @@
 //! exactly that state, so that limits are exact whoever races.
 
 use hansard_model::event::MemberOp;
-use hansard_model::{Event, Rejection, Seq, check};
+use hansard_model::{Event, Rejection, check};
 use hansard_nats::log::AppendError;
 
 use super::{
-    ATTEMPTS_MAX, Attempt, PendingSend, Prepared, SendError, Sender, Sent, Settled, Stored, append,
-    once, people,
+    Attempt, PendingSend, Prepared, SendError, Sender, Sent, Settled, Stored, append, once, people,
 };
 use crate::groups::InFlight;
 
+/// Void attempts of one event before the caller is told to come back.
+const ATTEMPTS_MAX: usize = 4;
 /// Times that a check is made again because the group changed meanwhile.
 const CONFLICTS_MAX: usize = 32;
 
@@ -43,16 +44,21 @@ impl Sender {
         let group = prepared.key.conversation;
         let entry = self.shared.groups.entry(group);
         let _one_at_a_time = entry.appending.lock().await;
-        let (mut void, mut conflicts) = (Vec::new(), 0);
+        let (mut void, mut conflicts) = (0, 0);
         loop {
-            let settled = match self.attempt_meta(prepared, &void).await {
+            let settled = match self.attempt_meta(prepared).await {
                 Ok(attempt) => self.settle(prepared, attempt).await,
                 Err(error) => Err(error),
             };
             match settled {
-                Ok(Settled::Stored(stored)) => return Ok(stored),
-                Ok(Settled::Void(seq)) if void.len() < ATTEMPTS_MAX => void.push(seq),
-                Ok(Settled::Void(_)) => return Err(SendError::Void),
+                Ok(Settled::Stored(stored)) => {
+                    // The sender's next read of the members includes it.
+                    entry.require(stored.seq);
+                    return Ok(stored);
+                }
+                // The lock is held: nothing of this gateway comes between.
+                Ok(Settled::Void) if void < ATTEMPTS_MAX => void += 1,
+                Ok(Settled::Void) => return Err(SendError::Void),
                 Err(SendError::Append(AppendError::Conflict)) if conflicts < CONFLICTS_MAX => {
                     conflicts += 1;
                 }
@@ -62,7 +68,7 @@ impl Sender {
         }
     }
 
-    async fn attempt_meta(&self, prepared: &Prepared, void: &[Seq]) -> Result<Attempt, SendError> {
+    async fn attempt_meta(&self, prepared: &Prepared) -> Result<Attempt, SendError> {
         let until = match self.once(prepared).await? {
             once::Once::Stored(seq) => return Ok(Attempt::Known(seq)),
             once::Once::Until(until) => until,
@@ -76,7 +82,13 @@ impl Sender {
             return self.refuse(prepared, rejection.into()).await.map(Attempt::Known);
         }
         let until = until.min(vouch.until);
-        let append = append(prepared, &prepared.draft, until, void, Some(vouch.group.last()));
+        let append = append(
+            prepared,
+            &prepared.draft,
+            until,
+            self.shared.void.of(key),
+            Some(vouch.group.last()),
+        );
         vouch.in_flight.sending();
         match self.shared.log.append(append).await {
             Ok(pending) => {

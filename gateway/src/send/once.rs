@@ -55,10 +55,20 @@ impl Sender {
         let answer: LookupReply =
             query::ask(log.connection(), partition, QueryVerb::Lookup, &question, ASK_WITHIN)
                 .await?;
-        match answer.seq {
-            Some(seq) => Ok(Some(seq)),
-            None => Ok(log.find_after(key, prepared.draft.event().class(), answer.as_of).await?),
+        let mut void = answer.void;
+        let seq = match answer.seq {
+            Some(seq) => Some(seq),
+            None => {
+                let class = prepared.draft.event().class();
+                let found = log.find_after(key, class, answer.as_of).await?;
+                void.extend(found.void);
+                found.seq
+            }
+        };
+        for attempt in void {
+            self.shared.void.note(key, attempt);
         }
+        Ok(seq)
     }
 
     /// Refuses an event, unless it is stored: then the caller is resending, and gets its place.
@@ -85,7 +95,8 @@ impl Sender {
         let partition = log.partition_of(prepared.key.conversation);
         let record = log.read(partition, seq).await?.ok_or(SendError::Gone(seq))?;
         if record.is_void() {
-            return Ok(Settled::Void(seq));
+            self.shared.void.note(prepared.key, seq);
+            return Ok(Settled::Void);
         }
         if record.key != Some(prepared.key) || !is_same_event(prepared, &record.payload) {
             return Err(SendError::IdReused);

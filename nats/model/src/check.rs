@@ -98,6 +98,9 @@ fn emoji(emoji: &str) -> Result<(), Rejection> {
     if emoji.len() > limit::EMOJI_BYTES_MAX {
         return Err(Rejection::TooLarge("emoji"));
     }
+    if emoji.chars().any(|letter| letter.is_control() || letter.is_whitespace()) {
+        return Err(Rejection::BadEvent("an emoji has no space or control character"));
+    }
     match emoji.graphemes(true).count() {
         0 => Err(Rejection::Empty("emoji")),
         1 => Ok(()),
@@ -115,6 +118,9 @@ pub fn title(title: &str) -> Result<(), Rejection> {
     }
     if title.len() > limit::TITLE_BYTES_MAX {
         return Err(Rejection::TooLarge("title"));
+    }
+    if title.chars().any(char::is_control) {
+        return Err(Rejection::BadEvent("a title has no control characters"));
     }
     Ok(())
 }

@@ -1,6 +1,9 @@
 //! An event on its way in: what a client sent, read and bounded, and stored as sent.
 
-use serde::Deserialize;
+use std::fmt;
+
+use serde::de::{self, MapAccess, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value};
 
 use crate::check::Rejection;
@@ -30,8 +33,8 @@ impl Draft {
         if json.len() > limit::EVENT_BYTES_MAX {
             return Err(Rejection::TooLarge("event"));
         }
-        let fields: Value =
-            serde_json::from_str(json).map_err(|_| Rejection::BadEvent("not JSON"))?;
+        let Plain(fields) = serde_json::from_str(json)
+            .map_err(|_| Rejection::BadEvent("not JSON, or not kept exactly"))?;
         Self::from_fields(fields)
     }
 
@@ -50,6 +53,10 @@ impl Draft {
             if data.to_string().len() > limit::DATA_BYTES_MAX {
                 return Err(Rejection::TooLarge("data"));
             }
+        }
+        // What is stored: numbers may print longer than they were sent.
+        if fields.to_string().len() > limit::EVENT_BYTES_MAX {
+            return Err(Rejection::TooLarge("event"));
         }
         let event = Event::deserialize(&fields).map_err(|_| {
             let kind = map.get("kind").and_then(Value::as_str);
@@ -120,6 +127,75 @@ fn depth(value: &Value) -> usize {
     }
 }
 
+/// JSON that is kept as it was sent. `serde_json`'s own reading of a [`Value`] takes one key for a
+/// sign of its own (`RawValue`), lets the last of two equal keys win, and rounds large numbers.
+struct Plain(Value);
+
+/// Integers up to here are exact as floating-point numbers.
+const EXACT_MAX: f64 = 9_007_199_254_740_992.0;
+
+impl<'de> Deserialize<'de> for Plain {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(PlainVisitor).map(Plain)
+    }
+}
+
+struct PlainVisitor;
+
+impl<'de> Visitor<'de> for PlainVisitor {
+    type Value = Value;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("JSON")
+    }
+
+    fn visit_bool<E>(self, value: bool) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_i64<E>(self, value: i64) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_u64<E>(self, value: u64) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_f64<E: de::Error>(self, value: f64) -> Result<Value, E> {
+        if value.abs() < EXACT_MAX { Ok(value.into()) } else { Err(E::custom("number too large")) }
+    }
+
+    fn visit_str<E>(self, value: &str) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_string<E>(self, value: String) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_unit<E>(self) -> Result<Value, E> {
+        Ok(Value::Null)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Value, A::Error> {
+        let mut list = Vec::new();
+        while let Some(Plain(item)) = items.next_element()? {
+            list.push(item);
+        }
+        Ok(Value::Array(list))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut fields: A) -> Result<Value, A::Error> {
+        let mut map = Map::new();
+        while let Some((name, Plain(value))) = fields.next_entry::<String, Plain>()? {
+            if map.insert(name, value).is_some() {
+                return Err(de::Error::custom("a field twice"));
+            }
+        }
+        Ok(Value::Object(map))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -133,6 +209,20 @@ mod tests {
             draft.to_json(),
             r#"{"data":{"a":2,"b":1},"kind":"message","text":"hi","zeta":[1,2]}"#
         );
+    }
+
+    #[test]
+    fn what_is_stored_says_what_was_sent() {
+        let magic =
+            r#"{"data":{"k":{"$serde_json::private::RawValue":"{}"}},"kind":"message","text":"x"}"#;
+        assert_eq!(Draft::parse(magic).map(|draft| draft.to_json()).as_deref(), Ok(magic));
+        for json in [
+            r#"{"kind":"message","text":"x","data":{"order":12345678901234567890123}}"#,
+            r#"{"kind":"message","text":"x","text":"y"}"#,
+        ] {
+            let exactly = Rejection::BadEvent("not JSON, or not kept exactly");
+            assert_eq!(Draft::parse(json), Err(exactly), "{json}");
+        }
     }
 
     #[test]
@@ -163,7 +253,7 @@ mod tests {
                 Rejection::BadEvent("data is not an object"),
             ),
             (&deep, Rejection::BadEvent("nested too deep")),
-            (&abyss, Rejection::BadEvent("not JSON")),
+            (&abyss, Rejection::BadEvent("not JSON, or not kept exactly")),
             (&data, Rejection::TooLarge("data")),
         ];
         for (json, rejection) in cases {

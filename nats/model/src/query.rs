@@ -204,10 +204,13 @@ pub struct LookupRequest {
 }
 
 /// Where it is, as of a position: what lies beyond, the asker looks up in the log itself.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LookupReply {
     /// The event; `None`: not up to `as_of`.
     pub seq: Option<Seq>,
+    /// Void attempts under the same identity, in order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub void: Vec<Seq>,
     /// The index covers the partition up to here.
     pub as_of: Seq,
 }

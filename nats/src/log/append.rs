@@ -137,6 +137,9 @@ fn outcome_name(outcome: &Result<(), &AppendError>) -> &'static str {
 /// pipeline: nothing was stored, the check is to be made again.
 const WRONG_LAST_SEQUENCE_IN_FLIGHT: &str = "10164";
 
+/// The code of a message over the stream's limit.
+const MESSAGE_TOO_LARGE: &str = "10054";
+
 fn classify(error: PublishError) -> AppendError {
     match error.kind() {
         PublishErrorKind::WrongLastSequence | PublishErrorKind::WrongLastMessageId => {
@@ -146,6 +149,9 @@ fn classify(error: PublishError) -> AppendError {
         PublishErrorKind::TimedOut | PublishErrorKind::BrokenPipe => AppendError::Unknown,
         PublishErrorKind::Other if format!("{error:?}").contains(WRONG_LAST_SEQUENCE_IN_FLIGHT) => {
             AppendError::Conflict
+        }
+        PublishErrorKind::Other if format!("{error:?}").contains(MESSAGE_TOO_LARGE) => {
+            AppendError::Refused(PublishRefused(error))
         }
         PublishErrorKind::StreamNotFound | PublishErrorKind::Other => {
             // No responders while the stream has no leader, or a fault of the server's: it is not

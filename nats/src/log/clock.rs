@@ -1,7 +1,7 @@
 //! Log time: learned from the leader, advanced by the monotonic clock.
 
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use hansard_model::{LogTime, PartitionId};
 use tokio_util::sync::CancellationToken;
@@ -17,6 +17,9 @@ const ROUND_TRIP_MAX: Duration = Duration::from_millis(250);
 /// by 500 ppm are 15 ms, far below the error the design allows (1 s); the rest is for a suspended
 /// machine.
 const TRUSTED_FOR: Duration = Duration::from_secs(30);
+/// The monotonic and the wall clock may have gone apart by this since a comparison: half of the
+/// error that the design allows. More means that the machine slept, or a clock was set.
+const CLOCKS_APART_MAX: Duration = Duration::from_millis(500);
 
 /// The clock is not compared with the log's, or too long ago.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -34,7 +37,24 @@ pub struct LogClock {
 #[derive(Clone, Copy, Debug)]
 struct Anchor {
     at: Instant,
+    wall: SystemTime,
     time: LogTime,
+}
+
+impl Anchor {
+    #[expect(clippy::disallowed_methods, reason = "this is the clock that the others are passed")]
+    fn now(time: LogTime) -> Self {
+        Self { at: Instant::now(), wall: SystemTime::now(), time }
+    }
+
+    /// How long ago it was, if the machine has not slept since: then the monotonic clock stood
+    /// still, and only the wall clock knows.
+    #[expect(clippy::disallowed_methods, reason = "this is the clock that the others are passed")]
+    fn age(&self) -> Option<Duration> {
+        let age = self.at.elapsed();
+        let wall = SystemTime::now().duration_since(self.wall).ok()?;
+        (age.abs_diff(wall) <= CLOCKS_APART_MAX && age <= TRUSTED_FOR).then_some(age)
+    }
 }
 
 impl LogClock {
@@ -56,10 +76,7 @@ impl LogClock {
     pub fn now(&self) -> Result<LogTime, NotSynchronized> {
         let anchor = self.anchor.lock().unwrap_or_else(PoisonError::into_inner);
         let anchor = anchor.as_ref().ok_or(NotSynchronized)?;
-        let age = anchor.at.elapsed();
-        if age > TRUSTED_FOR {
-            return Err(NotSynchronized);
-        }
+        let age = anchor.age().ok_or(NotSynchronized)?;
         Ok(anchor.time.plus(age).plus(self.shift))
     }
 
@@ -73,11 +90,10 @@ impl LogClock {
             .await
             .map_err(|_| NotSynchronized)?;
         let time = state.ts.ok_or(NotSynchronized)?;
-        let at = Instant::now();
-        if at - asked > ROUND_TRIP_MAX {
+        if asked.elapsed() > ROUND_TRIP_MAX {
             return Err(NotSynchronized);
         }
-        *self.anchor.lock().unwrap_or_else(PoisonError::into_inner) = Some(Anchor { at, time });
+        *self.anchor.lock().unwrap_or_else(PoisonError::into_inner) = Some(Anchor::now(time));
         Ok(time.plus(self.shift))
     }
 
@@ -108,14 +124,15 @@ mod tests {
         let clock = LogClock::new();
         assert_eq!(clock.now(), Err(NotSynchronized));
         let set = |at| {
-            *clock.anchor.lock().expect("not poisoned") =
-                Some(Anchor { at, time: LogTime::from_millis(1_000) });
+            *clock.anchor.lock().expect("not poisoned") = Some(at);
         };
-        set(Instant::now());
+        let now = Anchor::now(LogTime::from_millis(1_000));
+        set(now);
         assert!(clock.now().is_ok());
-        if let Some(past) = Instant::now().checked_sub(TRUSTED_FOR * 2) {
-            set(past);
-            assert_eq!(clock.now(), Err(NotSynchronized));
-        }
+        let ago = TRUSTED_FOR * 2;
+        set(Anchor { at: now.at - ago, wall: now.wall - ago, ..now });
+        assert_eq!(clock.now(), Err(NotSynchronized), "too old");
+        set(Anchor { wall: now.wall - Duration::from_secs(2), ..now });
+        assert_eq!(clock.now(), Err(NotSynchronized), "the machine slept");
     }
 }

@@ -109,6 +109,39 @@ impl Flush {
         self.written
     }
 
+    /// Asks the bucket how far it is, after NATS was away: the bucket is not synced, and a server
+    /// that was killed may have lost the last of what it acknowledged. What was lost is a suffix,
+    /// so what a position that survived covers has survived too. Everything after it is stale
+    /// again.
+    pub(crate) async fn rewind(&mut self, state: &State, stale: &mut Stale) {
+        if self.running.is_some() {
+            self.ended(stale).await;
+        }
+        let position = loop {
+            match self.bucket.position(self.partition).await {
+                Ok(position) => break position,
+                Err(error) => tracing::debug!(%error, "the inbox bucket does not answer yet"),
+            }
+            tokio::time::sleep(FLUSH_EVERY).await;
+        };
+        if position >= self.written {
+            return;
+        }
+        tracing::warn!(partition = %self.partition, from = %self.written, to = %position, "the inbox bucket went back");
+        self.written = position;
+        self.revisions.clear();
+        // What was stale is among what is after the position.
+        *stale = Stale::default();
+        for (slot, _, entry) in state.history.after(position) {
+            let conversation = &state.conversations[slot.index()];
+            stale.mark(InboxKey::Head(conversation.id), entry.seq);
+            // Whose record an event changed is not kept: write those of all.
+            for user in conversation.everybody() {
+                stale.mark(InboxKey::Member(user, conversation.id), entry.seq);
+            }
+        }
+    }
+
     /// Starts to write what is longest stale, as far as the pace allows, unless a flush runs.
     pub(crate) fn start(&mut self, state: &State, stale: &mut Stale) {
         if self.running.is_some() || (stale.len() == 0 && state.applied() <= self.written) {

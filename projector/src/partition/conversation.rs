@@ -244,6 +244,11 @@ impl Conversation {
         }
     }
 
+    /// All who are or were in the conversation.
+    pub(crate) fn everybody(&self) -> impl Iterator<Item = UserId> {
+        self.members.keys().copied()
+    }
+
     /// Somebody who is or was in the conversation.
     pub(crate) fn member(&self, user: UserId) -> Option<&Member> {
         self.members.get(&user)

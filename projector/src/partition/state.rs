@@ -95,6 +95,9 @@ impl State {
         }
         self.applied = record.seq;
         if record.is_void() {
+            if let Some(key) = record.key {
+                self.index.insert_void(key, record.seq);
+            }
             return Applied::Void;
         }
         let Record { seq, ts, conversation: id, class, key, payload, .. } = record;

@@ -119,6 +119,7 @@ fn admins_pin_and_name_the_group() {
     check(ADMIN, &title("coffee"), "ok");
     check(MEMBER, &title("coffee"), "not allowed: admins set the title");
     check(ADMIN, &title("  "), "title is empty");
+    check(ADMIN, &title("a\u{1b}]0;b"), "bad event: a title has no control characters");
     check(ADMIN, &title(&"x".repeat(257)), "title is too large");
     let settings = |history| Event::Settings(SettingsChanged { history });
     check(ADMIN, &settings(Some(HistoryVisibility::All)), "ok");
