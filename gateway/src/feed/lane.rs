@@ -26,7 +26,13 @@ struct Repair {
     lost: Seq,
     /// Something may have been lost since the owner was asked.
     again: bool,
+    /// Answers in a row from before the position.
+    behind: u32,
 }
+
+/// Answers in a row from before the position that say that the log has lost its end. One may be of
+/// an owner that has just taken over and is behind what its predecessor published last.
+const BEHIND_MAX: u32 = 3;
 
 /// How a repair goes on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,6 +58,19 @@ impl Lane {
         }
     }
 
+    /// Notes whether an answer was from before the position; `true` when it is certain that the
+    /// log has lost what was delivered.
+    pub(super) fn is_cut_off(&mut self, is_behind: bool) -> bool {
+        let Some(repair) = &mut self.repair else { return false };
+        repair.behind = if is_behind { repair.behind + 1 } else { 0 };
+        let is_cut_off = repair.behind >= BEHIND_MAX;
+        if is_cut_off {
+            // What is held or lost may be of before: everything is asked for anew.
+            *repair = Repair { again: true, ..Repair::default() };
+        }
+        is_cut_off
+    }
+
     /// Holds an event until the repair is done.
     pub(super) fn hold(&mut self, event: LiveEvent) {
         let Some(repair) = &mut self.repair else { return };
@@ -67,25 +86,27 @@ impl Lane {
     }
 
     /// After an answer of the owner, up to `position`: hands on what was held, in order, as long
-    /// as `deliver` takes it. `is_full`: the answer was cut, there is more.
+    /// as `deliver` takes it. `may_be_cut`: there may be more than the answer held; an event that
+    /// was held and follows it shows that there is not.
     pub(super) fn settle(
         &mut self,
-        is_full: bool,
+        may_be_cut: bool,
         position: Seq,
         mut deliver: impl FnMut(&LiveEvent) -> bool,
     ) -> Next {
         let Some(repair) = &mut self.repair else { return Next::Flow };
-        let mut is_stuck = false;
+        let (mut is_stuck, mut is_joined) = (false, false);
         while let Some(event) = repair.held.front() {
             if !deliver(event) {
                 is_stuck = true;
                 break;
             }
+            is_joined |= event.seq > position;
             repair.bytes = repair.bytes.saturating_sub(event.payload.len());
             repair.held.pop_front();
         }
         let is_lost = repair.lost > position;
-        if is_full || is_stuck || is_lost || repair.again {
+        if (may_be_cut && !is_joined) || is_stuck || is_lost || repair.again {
             repair.again = false;
             if !is_stuck && !is_lost {
                 repair.lost = Seq::ZERO;
@@ -152,6 +173,25 @@ mod tests {
         });
         assert_eq!((next, count), (Next::Ask, HELD_EVENTS_MAX as u64));
         assert_eq!(lane.settle(false, Seq(last), |_| true), Next::Flow);
+    }
+
+    #[test]
+    fn an_answer_that_may_be_cut_is_asked_on_until_the_feed_joins_it() {
+        let mut lane = Lane::default();
+        lane.begin_repair();
+        lane.hold(event(3));
+        assert_eq!(lane.settle(true, Seq(4), |_| true), Next::Ask, "delivered before");
+        lane.hold(event(7));
+        assert_eq!(lane.settle(true, Seq(6), |_| true), Next::Flow);
+    }
+
+    #[test]
+    fn only_answers_in_a_row_from_before_the_position_say_that_the_log_is_cut_off() {
+        let mut lane = Lane::default();
+        lane.begin_repair();
+        let answers = [true, true, false, true, true, true, true];
+        let certain = answers.map(|is_behind| lane.is_cut_off(is_behind));
+        assert_eq!(certain, [false, false, false, false, false, true, false]);
     }
 
     #[test]
