@@ -276,5 +276,5 @@ fn observe(gateway: &Gateway, event: &LiveEvent) -> Option<Change> {
         return None;
     }
     gateway.groups.observe(event);
-    Change::of(envelope)
+    Change::of(&event.payload)
 }

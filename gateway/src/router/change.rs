@@ -28,8 +28,13 @@ pub(crate) fn is_meta(payload: &[u8]) -> bool {
 }
 
 impl Change {
-    /// The change that a group's event is; `None` for every other event.
-    pub(crate) fn of(envelope: Envelope) -> Option<Self> {
+    /// The change in the payload of a group's event; `None` for every other event.
+    pub(crate) fn of(payload: &[u8]) -> Option<Self> {
+        if !is_meta(payload) {
+            return None;
+        }
+        // One that cannot be read is parked by the projector and changes nothing for anybody.
+        let envelope = Envelope::decode(payload).ok()?;
         match envelope.event {
             Event::Create(create) => {
                 let mut users = create.members;
