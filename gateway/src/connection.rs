@@ -351,6 +351,8 @@ impl Connection {
 
     async fn end(self, closing: Option<(Closing, bool)>) {
         let Self { gateway, wire, reader, writer, outbox, phase, opened, messages, .. } = self;
+        // What is under way is polled no more: it would keep its locks and places from others.
+        drop((self.stage, self.catch_up, self.in_flight));
         let frames = writer.frames;
         // The place in the router is given up first: nothing more is for this connection.
         let user = match phase {
