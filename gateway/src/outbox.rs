@@ -29,6 +29,9 @@ pub(crate) struct Closing {
 pub(crate) struct Outbox {
     queue: Mutex<Queue>,
     bytes_max: usize,
+    frames_max: usize,
+    /// Somebody writes what waits, as fast as it is read.
+    is_read: bool,
     changed: Notify,
     drained: Notify,
 }
@@ -47,9 +50,17 @@ impl Outbox {
         Self {
             queue: Mutex::new(Queue::default()),
             bytes_max,
+            frames_max: FRAMES_MAX,
+            is_read: true,
             changed: Notify::const_new(),
             drained: Notify::const_new(),
         }
+    }
+
+    /// An outbox that nobody empties before it is taken whole: waiting for room would be for ever.
+    /// Only its bytes bound it.
+    pub(crate) fn unread(bytes_max: usize) -> Self {
+        Self { is_read: false, frames_max: usize::MAX, ..Self::new(bytes_max) }
     }
 
     /// Queues a frame. A frame that does not fit empties the outbox and ends the connection with
@@ -60,7 +71,7 @@ impl Outbox {
             return;
         }
         let bytes = queue.bytes + frame.len();
-        if bytes > self.bytes_max || queue.frames.len() >= FRAMES_MAX {
+        if bytes > self.bytes_max || queue.frames.len() >= self.frames_max {
             metrics::outbox_overflowed();
             queue.frames = VecDeque::new();
             queue.closing = Some(Closing { code: 4008, reason: "slow reader", flush: false });
@@ -142,8 +153,11 @@ impl Outbox {
     }
 
     /// Waits until at most a quarter of the outbox is taken, or the connection is to end: by this
-    /// a catch-up keeps pace with its reader.
+    /// a catch-up keeps pace with its reader. Never waits where there is none.
     pub(crate) async fn room(&self) {
+        if !self.is_read {
+            return;
+        }
         loop {
             let drained = self.drained.notified();
             tokio::pin!(drained);
@@ -232,6 +246,16 @@ mod tests {
         assert_eq!(taken(&outbox), 1);
         outbox.written(60);
         waiting.await.expect("ends");
+    }
+
+    #[tokio::test]
+    async fn a_catch_up_does_not_wait_where_nobody_reads() {
+        let outbox = Outbox::unread(100);
+        outbox.push(Frame::text(&[b'x'; 58]));
+        let room = tokio::time::timeout(std::time::Duration::from_secs(5), outbox.room());
+        room.await.expect("at once");
+        outbox.push(Frame::text(&[b'x'; 58]));
+        assert!(outbox.closing().is_some(), "its bytes are bounded all the same");
     }
 
     #[test]

@@ -4,21 +4,23 @@
 //! A connection is attached first, so that nothing passes unnoticed ([`merge`]); then the inbox
 //! says which conversations changed ([`plan`]); then each is fetched from its owner.
 
+mod fetched;
 pub(crate) mod merge;
 pub(crate) mod plan;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
-use futures_util::{StreamExt, stream};
 use hansard_model::limit::{CATCH_UP_MAX, PAGE_ITEMS_MAX};
-use hansard_model::query::{EventsRequest, InboxEntry, Item, Page, QueryError};
+use hansard_model::query::{EventsRequest, InboxEntry, Page, QueryError};
 use hansard_model::subject::QueryVerb;
 use hansard_model::{ConversationId, PartitionId, Seq};
-use hansard_nats::live::LiveEvent;
 use hansard_nats::query::{AskError, ask};
 use hansard_protocol::ServerFrame;
+use hansard_protocol::http::Conversation;
 use hansard_protocol::server::Synced;
+use tokio::sync::SemaphorePermit;
+use tokio::time::Instant;
 
 use crate::Gateway;
 use crate::cursor::{Cursor, Start};
@@ -27,17 +29,18 @@ use crate::inbox::InboxError;
 use crate::metrics::delivery as metrics;
 use crate::router::{Attachment, Link, PageBehind};
 
-use self::plan::{Plan, PlanRequest, Turn};
+use self::fetched::{Fetched, gap};
+use self::plan::{Plan, PlanRequest, Turn, last_visible};
 
 /// How long an owner may take for a page.
 const PAGE_WITHIN: Duration = Duration::from_secs(3);
 /// Reads of inboxes and pages by all catch-ups of this gateway at a time, in the order asked: a
 /// storm of reconnects waits here, not in the owners.
 pub(crate) const READS_MAX: usize = 64;
-/// Pages of one catch-up that are fetched ahead.
-const PAGES_AHEAD: usize = 4;
-/// Bytes of events of one conversation in a catch-up; older ones become the gap.
-const CONVERSATION_BYTES_MAX: usize = 384 * 1024;
+/// How long a read waits for its place.
+const PLACE_WITHIN: Duration = Duration::from_secs(10);
+/// With fewer bytes left than this nothing is fetched any more.
+const TURN_BYTES_MIN: usize = 1024;
 /// How often a conversation is fetched again because more came by than could be held.
 const ROUNDS_MAX: usize = 16;
 /// How long a catch-up waits for the feed to pass what its pages held, and how often it looks.
@@ -58,6 +61,8 @@ pub(crate) struct ResumeRequest {
     pub(crate) catch_up: usize,
     /// Bytes in all; what is over them becomes gaps.
     pub(crate) bytes_max: usize,
+    /// How long events are fetched; what is left then becomes gaps. `None`: until all are.
+    pub(crate) fetch_within: Option<Duration>,
 }
 
 /// Why a conversation, or all, could not be caught up.
@@ -73,6 +78,17 @@ enum CatchUpError {
     TooFast,
     #[error("the feed is faster than the inbox")]
     Overrun,
+    #[error("too many others catch up")]
+    Crowded,
+    #[error("the partition has not answered before")]
+    Unanswered,
+}
+
+impl CatchUpError {
+    /// Whether the next conversation of the partition would not fare better.
+    fn is_of_partition(&self) -> bool {
+        matches!(self, Self::Ask(AskError::Unavailable) | Self::Crowded)
+    }
 }
 
 /// Catches a connection up and ends with its `synced` frame. Waits for the reader: the outbox is
@@ -102,6 +118,18 @@ struct CatchUp<'a> {
     gateway: &'a Gateway,
 }
 
+/// What a catch-up may still spend.
+struct Budget {
+    bytes: usize,
+    until: Option<Instant>,
+}
+
+impl Budget {
+    fn is_used_up(&self) -> bool {
+        self.bytes < TURN_BYTES_MIN || self.until.is_some_and(|until| Instant::now() >= until)
+    }
+}
+
 impl CatchUp<'_> {
     async fn run(&self, attachment: &mut Attachment, request: &ResumeRequest) -> bool {
         let plan = match self.plan(attachment, request).await {
@@ -113,31 +141,39 @@ impl CatchUp<'_> {
         };
         let link = attachment.link();
         let mut complete = true;
-        let mut bytes_left = request.bytes_max;
-        let mut pages = stream::iter(plan.turns)
-            .map(|turn| self.first_page(link, turn, request.catch_up))
-            .buffered(PAGES_AHEAD);
+        let mut budget = Budget {
+            bytes: request.bytes_max,
+            until: request.fetch_within.map(|within| Instant::now() + within),
+        };
         let mut newest: HashMap<PartitionId, Seq> = HashMap::new();
-        while let Some((turn, page)) = pages.next().await {
+        let mut unanswered: HashSet<PartitionId> = HashSet::new();
+        // One after the other, with nothing under way while the reader is waited for: a read that
+        // nobody polls would keep its place from everybody else.
+        for turn in plan.turns {
+            let conversation = turn.conversation;
+            let partition = conversation.partition(self.gateway.inbox.partitions());
             link.outbox.room().await;
-            let pushed = match page {
-                Ok(fetched) => self.push(link, &turn, fetched, &mut bytes_left).await,
-                Err(error) => Err(error),
+            let pushed = if unanswered.contains(&partition) {
+                Err(CatchUpError::Unanswered)
+            } else {
+                self.turn(link, turn, request.catch_up, &mut budget).await
             };
             match pushed {
                 Ok(seq) => {
-                    let partition = turn.conversation.partition(self.gateway.inbox.partitions());
                     let newest = newest.entry(partition).or_default();
                     *newest = seq.max(*newest);
                 }
                 Err(error) => {
                     tracing::warn!(
-                        conversation.id = %turn.conversation,
+                        conversation.id = %conversation,
                         user.id = %link.user,
                         %error,
                         "conversation not caught up"
                     );
-                    link.with_merge(|merge| merge.fail(turn.conversation));
+                    link.with_merge(|merge| merge.fail(conversation));
+                    if error.is_of_partition() {
+                        unanswered.insert(partition);
+                    }
                     complete = false;
                 }
             }
@@ -178,7 +214,7 @@ impl CatchUp<'_> {
         };
         for _ in 0..PLANS_MAX {
             let entries = {
-                let _place = self.gateway.router.reads.acquire().await;
+                let _place = self.place().await?;
                 self.gateway.inbox.entries(attachment.link().user, &[]).await?
             };
             if let Ok(plan) = router.plan(attachment, &entries, &wanted) {
@@ -188,53 +224,60 @@ impl CatchUp<'_> {
         Err(CatchUpError::Overrun)
     }
 
-    /// Begins the turn of a conversation and fetches what it needs first.
-    async fn first_page(
+    /// The turn of a conversation: fetches it, as far as the budget goes, and pushes it. Gives the
+    /// last event that was pushed or left out.
+    async fn turn(
         &self,
         link: &Link,
         mut turn: Turn,
         catch_up: usize,
-    ) -> (Turn, Result<Fetched, CatchUpError>) {
-        if turn.only_gap_to.is_some() {
-            return (turn, Ok(Fetched::default()));
+        budget: &mut Budget,
+    ) -> Result<Seq, CatchUpError> {
+        if let Some(upto) = self.leave_out(link, &turn, budget) {
+            return Ok(upto);
         }
         let begun = link.with_merge(|merge| merge.begin(turn.conversation, turn.min));
         turn.min = begun.unwrap_or(turn.min);
-        let fetched =
-            self.fetch(link, &turn, turn.after, turn.min, catch_up.min(CATCH_UP_MAX)).await;
+        let limit = catch_up.min(CATCH_UP_MAX);
+        let fetched = self.fetch(link, &turn, turn.after, turn.min, limit).await?;
         if turn.entry.is_none() {
             let min = Some(turn.min);
-            match self.gateway.inbox.entry(link.user, turn.conversation, min).await {
-                Ok(entry) => turn.entry = entry,
-                Err(error) => return (turn, Err(error.into())),
-            }
+            turn.entry = self.gateway.inbox.entry(link.user, turn.conversation, min).await?;
         }
-        (turn, fetched)
+        if let Some(entry) = &turn.entry
+            && let Some(frame) = self.conversation(link, entry, budget)
+        {
+            link.outbox.push(frame);
+        }
+        self.push(link, &turn, fetched, budget).await
     }
 
-    /// Pushes a conversation: itself, the gap, its events, and what came by meanwhile. Gives the
+    /// States that everything is left out, when the plan says so or the budget is used up. `None`:
+    /// it must be fetched, because the inbox does not know all that has come by.
+    fn leave_out(&self, link: &Link, turn: &Turn, budget: &mut Budget) -> Option<Seq> {
+        let entry = turn.entry.as_ref()?;
+        let over = || budget.is_used_up().then(|| last_visible(entry));
+        let upto = turn.only_gap_to.or_else(over)?;
+        let gap = (upto > turn.after).then(|| gap(turn.conversation, turn.after, upto));
+        budget.bytes = budget.bytes.saturating_sub(gap.as_ref().map_or(0, Frame::len));
+        let frames = self.conversation(link, entry, budget).into_iter().chain(gap);
+        link.leave_out(turn.conversation, upto, frames).then_some(upto)
+    }
+
+    /// Pushes the events of a conversation, with the gap, and what came by meanwhile. Gives the
     /// last event that the pages held or left out.
     async fn push(
         &self,
         link: &Link,
         turn: &Turn,
         mut fetched: Fetched,
-        bytes_left: &mut usize,
+        budget: &mut Budget,
     ) -> Result<Seq, CatchUpError> {
-        if let Some(entry) = &turn.entry {
-            link.outbox.push(self.conversation(link, entry));
-        }
-        if let Some(to) = turn.only_gap_to {
-            if to > turn.after {
-                link.outbox.push(gap(turn.conversation, turn.after, to));
-            }
-            return Ok(to);
-        }
         let (mut after, mut newest) = (turn.after, Seq::ZERO);
         for _ in 0..ROUNDS_MAX {
             let as_of = fetched.as_of;
             newest = fetched.items.last().map_or(newest, |item| item.seq);
-            let frames = fetched.into_frames(turn.conversation, after, bytes_left);
+            let frames = fetched.into_frames(turn.conversation, after, &mut budget.bytes);
             let Some(min) = link.push_page(turn.conversation, as_of, frames)? else {
                 return Ok(newest);
             };
@@ -245,8 +288,19 @@ impl CatchUp<'_> {
         Err(CatchUpError::TooFast)
     }
 
-    fn conversation(&self, link: &Link, entry: &InboxEntry) -> Frame {
-        Frame::server(&ServerFrame::Conversation(self.gateway.inbox.view(link.user, entry)))
+    /// The conversation itself, if it is within the budget. That a membership ended is said in any
+    /// case: nothing that comes later would.
+    fn conversation(&self, link: &Link, entry: &InboxEntry, budget: &mut Budget) -> Option<Frame> {
+        let view = || self.gateway.inbox.view(link.user, entry);
+        let frame = Frame::server(&ServerFrame::Conversation(view()));
+        if let Some(left) = budget.bytes.checked_sub(frame.len()) {
+            budget.bytes = left;
+            return Some(frame);
+        }
+        entry.member.role.is_none().then(|| {
+            let short = Conversation { last: None, ..view() };
+            Frame::server(&ServerFrame::Conversation(short))
+        })
     }
 
     /// The newest events after a position, at most `limit`, as of at least `min`.
@@ -275,11 +329,11 @@ impl CatchUp<'_> {
             let page = match self.ask(&request).await {
                 Ok(page) => page,
                 // Who was never a member of it is owed nothing of it.
-                Err(AskError::Query(QueryError::NotAMember)) => {
+                Err(CatchUpError::Ask(AskError::Query(QueryError::NotAMember))) => {
                     fetched.as_of = fetched.as_of.max(min);
                     break;
                 }
-                Err(error) => return Err(error.into()),
+                Err(error) => return Err(error),
             };
             if before.is_none() {
                 fetched.as_of = page.as_of;
@@ -292,17 +346,26 @@ impl CatchUp<'_> {
             fetched.items.splice(0..0, older);
             fetched.more_before = more;
             let reached = fetched.items.first().is_none_or(|item| item.prev <= after);
-            if !more || reached || fetched.bytes > CONVERSATION_BYTES_MAX {
+            if !more || reached || fetched.is_enough() {
                 break;
             }
         }
         Ok(fetched)
     }
 
-    async fn ask(&self, request: &EventsRequest) -> Result<Page, AskError> {
+    async fn ask(&self, request: &EventsRequest) -> Result<Page, CatchUpError> {
         let partition = request.conversation.partition(self.gateway.inbox.partitions());
-        let _place = self.gateway.router.reads.acquire().await;
-        ask(&self.gateway.connection, partition, QueryVerb::Events, request, PAGE_WITHIN).await
+        let connection = &self.gateway.connection;
+        let _place = self.place().await?;
+        Ok(ask(connection, partition, QueryVerb::Events, request, PAGE_WITHIN).await?)
+    }
+
+    async fn place(&self) -> Result<SemaphorePermit<'_>, CatchUpError> {
+        let reads = &self.gateway.router.reads;
+        match tokio::time::timeout(PLACE_WITHIN, reads.acquire()).await {
+            Ok(Ok(place)) => Ok(place),
+            Ok(Err(_)) | Err(_) => Err(CatchUpError::Crowded),
+        }
     }
 }
 
@@ -317,66 +380,3 @@ impl ResumeRequest {
         }
     }
 }
-
-/// Events of a conversation, ascending, as of a position.
-#[derive(Default)]
-struct Fetched {
-    items: Vec<Item>,
-    as_of: Seq,
-    bytes: usize,
-    more_before: bool,
-    /// The client wants no events: the newest is there to say up to where the gap goes.
-    none_wanted: bool,
-}
-
-impl Fetched {
-    /// The frames: the gap, if something is left out, then the newest events that fit.
-    fn into_frames(
-        self,
-        conversation: ConversationId,
-        after: Seq,
-        bytes_left: &mut usize,
-    ) -> Vec<Frame> {
-        let mut bytes_max = CONVERSATION_BYTES_MAX.min(*bytes_left);
-        if self.none_wanted {
-            bytes_max = 0;
-        }
-        let mut frames = Vec::with_capacity(self.items.len() + 1);
-        let mut gap_to = None;
-        let mut room = bytes_max;
-        for item in self.items.iter().rev() {
-            let Some(left) = room.checked_sub(item.body.get().len()) else {
-                gap_to = Some(item.seq);
-                break;
-            };
-            room = left;
-            frames.push(event(conversation, item));
-        }
-        if gap_to.is_none() && self.more_before {
-            gap_to = self.items.first().map(|first| first.prev);
-        }
-        *bytes_left -= (bytes_max - room).min(*bytes_left);
-        frames.extend(gap_to.filter(|to| *to > after).map(|to| gap(conversation, after, to)));
-        frames.reverse();
-        frames
-    }
-}
-
-fn gap(conversation: ConversationId, from: Seq, to: Seq) -> Frame {
-    Frame::server(&ServerFrame::Gap { conversation, from, to })
-}
-
-fn event(conversation: ConversationId, item: &Item) -> Frame {
-    Frame::event(&LiveEvent {
-        conversation,
-        seq: item.seq,
-        prev: item.prev,
-        n: item.n,
-        ts: item.ts,
-        follows: Seq::ZERO,
-        payload: bytes::Bytes::copy_from_slice(item.body.get().as_bytes()),
-    })
-}
-
-#[cfg(test)]
-mod tests;

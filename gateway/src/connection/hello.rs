@@ -88,6 +88,7 @@ fn resume_request(gateway: &Gateway, hello: &Hello) -> ResumeRequest {
         seen: hello.seen.clone(),
         catch_up: hello.catch_up.unwrap_or(limit::CATCH_UP_DEFAULT).min(limit::CATCH_UP_MAX),
         bytes_max: usize::MAX,
+        fetch_within: None,
     }
 }
 

@@ -25,10 +25,12 @@ use crate::router::{AttachError, Attachment};
 const TIMEOUT_S_MAX: u64 = 60;
 /// Wait for something new, when the client does not say.
 const TIMEOUT_S_DEFAULT: u64 = 25;
-/// Bytes of events in an answer; more become gaps.
+/// Bytes of a catch-up in an answer; more become gaps.
 const CATCH_UP_BYTES_MAX: usize = 1024 * 1024;
 /// Bytes of an answer, live events included.
 const ANSWER_BYTES_MAX: usize = 8 * 1024 * 1024;
+/// How long events are fetched; what is left then becomes gaps, so that the cursor gets on.
+const FETCH_WITHIN: Duration = Duration::from_secs(8);
 /// How long a catch-up may take.
 const CATCH_UP_WITHIN: Duration = Duration::from_secs(20);
 
@@ -48,6 +50,7 @@ pub(crate) async fn sync(
         seen: std::collections::HashMap::new(),
         catch_up: catch_up.unwrap_or(limit::CATCH_UP_DEFAULT).min(limit::CATCH_UP_MAX),
         bytes_max: CATCH_UP_BYTES_MAX,
+        fetch_within: Some(FETCH_WITHIN),
     };
     let frames = poll(&gateway, identity, &request, timeout).await?;
     Ok(([(CONTENT_TYPE, "application/json")], body(&frames)).into_response())
@@ -59,7 +62,7 @@ async fn poll(
     request: &ResumeRequest,
     timeout: Duration,
 ) -> Result<Vec<Frame>, Failure> {
-    let outbox = Arc::new(Outbox::new(ANSWER_BYTES_MAX));
+    let outbox = Arc::new(Outbox::unread(ANSWER_BYTES_MAX));
     let mut attachment = gateway
         .router
         .attach(identity.user, identity.device, outbox, true, None)

@@ -108,11 +108,6 @@ impl<F> Merge<F> {
         }
     }
 
-    /// Whether an event of the conversation came by before the plan.
-    pub(crate) fn has_passed(&self, conversation: ConversationId) -> bool {
-        self.tracks.contains_key(&conversation)
-    }
-
     /// Conversations of which events came by before the plan.
     pub(crate) fn noted(&self) -> impl Iterator<Item = ConversationId> {
         self.tracks.keys().copied()
@@ -123,9 +118,16 @@ impl<F> Merge<F> {
         self.tracks.entry(conversation).or_insert(Track::Pending { skipped: Seq::ZERO });
     }
 
-    /// A conversation is up to date as of `upto`, without a page.
-    pub(crate) fn skip_to(&mut self, conversation: ConversationId, upto: Seq) {
+    /// The turn of a conversation is a gap up to `upto`, without a page; then it flows. `false`:
+    /// more than this came by, so that a page is needed.
+    pub(crate) fn leave_out(&mut self, conversation: ConversationId, upto: Seq) -> bool {
+        if let Some(Track::Pending { skipped }) = self.tracks.get(&conversation)
+            && *skipped > upto
+        {
+            return false;
+        }
         self.tracks.insert(conversation, Track::Following { upto });
+        true
     }
 
     /// The plan is made: what is not in it flows.

@@ -42,7 +42,7 @@ pub(crate) struct Turn {
     pub(crate) after: Seq,
     /// The page must be as of this position at least.
     pub(crate) min: Seq,
-    /// Fetch nothing: state that everything up to this event is left out.
+    /// Fetch nothing: state that everything up to this event is left out (if no more came by).
     pub(crate) only_gap_to: Option<Seq>,
 }
 
@@ -103,13 +103,13 @@ impl Plan {
             .collect();
         for (place, turn) in turns.iter_mut().enumerate() {
             match &turn.entry {
-                Some(entry) if place >= FETCHES_MAX && !merge.has_passed(turn.conversation) => {
-                    let last = last_visible(entry);
-                    merge.skip_to(turn.conversation, last);
-                    turn.only_gap_to = Some(last);
+                Some(entry) if place >= FETCHES_MAX => {
+                    turn.only_gap_to = Some(last_visible(entry));
                 }
-                Some(_) | None => merge.expect(turn.conversation),
+                Some(_) | None => {}
             }
+            // What comes by waits for the gap as well: it is behind it.
+            merge.expect(turn.conversation);
         }
         merge.planned();
         Self { turns }
@@ -122,7 +122,7 @@ fn as_of(entry: &InboxEntry) -> Seq {
 }
 
 /// The last event of a conversation that its reader sees.
-fn last_visible(entry: &InboxEntry) -> Seq {
+pub(crate) fn last_visible(entry: &InboxEntry) -> Seq {
     match (entry.member.role, entry.member.view_to) {
         (None, Some(ended)) => entry.head.seq.min(ended),
         (Some(_), _) | (None, None) => entry.head.seq,

@@ -113,6 +113,23 @@ impl Link {
         Ok(again)
     }
 
+    /// Pushes the frames that leave out a conversation up to `upto`, in one step with the feed:
+    /// what comes later flows. `false`: more came by already; nothing was pushed.
+    pub(crate) fn leave_out(
+        &self,
+        conversation: ConversationId,
+        upto: Seq,
+        frames: impl IntoIterator<Item = Frame>,
+    ) -> bool {
+        let mut progress = self.lock();
+        let is_fit =
+            progress.merge.as_deref_mut().is_none_or(|merge| merge.leave_out(conversation, upto));
+        if is_fit {
+            frames.into_iter().for_each(|frame| self.outbox.push(frame));
+        }
+        is_fit
+    }
+
     /// Whether events were pushed since this was last asked.
     pub(crate) fn take_fresh(&self) -> bool {
         self.fresh.swap(false, Ordering::Relaxed)

@@ -43,6 +43,18 @@ fn events_that_the_page_has_are_not_delivered_again() {
 }
 
 #[test]
+fn what_is_left_out_flows_behind_its_gap_and_not_before() {
+    let mut merge = Merge::new();
+    merge.expect(group(1));
+    merge.planned();
+    assert_eq!(merge.live(group(1), Seq(5), 1, || 5), None, "the gap is not told yet");
+    assert!(!merge.leave_out(group(1), Seq(4)), "5 would be in neither");
+    assert!(merge.leave_out(group(1), Seq(6)));
+    assert_eq!(merge.live(group(1), Seq(6), 1, || 6), None);
+    assert_eq!(merge.live(group(1), Seq(7), 1, || 7), Some(7));
+}
+
+#[test]
 fn what_the_feed_has_passed_is_forgotten() {
     let mut merge: Merge<u64> = Merge::new();
     merge.expect(group(1));
@@ -149,7 +161,8 @@ impl World {
                 self.merge.passed(group(conversation), Seq(seq));
             }
             let changed = |c: u8| self.log[self.cursor..].contains(&c);
-            self.turns.retain(|c| changed(*c) || self.merge.has_passed(group(*c)));
+            self.turns
+                .retain(|c| changed(*c) || self.merge.noted().any(|noted| noted == group(*c)));
             for turn in &self.turns {
                 self.merge.expect(group(*turn));
             }
