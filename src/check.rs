@@ -1,12 +1,16 @@
 //! `hansard check`: the effective configuration, and what is unsafe in it.
 
-use hansard_nats::deployment;
+use hansard_nats::deployment::{self, ProvisionError};
 use hansard_nats::server::BinarySearch;
 use hansard_nats::{Connection, Durability, ServiceRole, durability};
 
 use crate::settings::{DeploymentArgs, DurabilityArgs, GatewaySettings, NatsArgs};
 
 #[derive(clap::Args, Debug)]
+#[command(
+    after_help = "Give it the flags and environment variables that `hansard serve` is started \
+                        with: it judges these."
+)]
 pub(crate) struct Args {
     #[command(flatten)]
     nats: NatsArgs,
@@ -48,6 +52,12 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
                 report.warn(&format!("the log cannot be looked at: {error:#}"));
             }
         }
+        // A URL that cannot be read is no embedded nats-server.
+        Err(error) if args.nats.nats.is_some() => report.warn(&format!("{error:#}")),
+        Err(_) if !args.nats.data.exists() => report.say(format!(
+            "nats = embedded; there is no directory {} yet: `hansard serve` makes it",
+            args.nats.data.display()
+        )),
         Err(_) => report
             .say(format!("nats = embedded, in {} (not started yet)", args.nats.data.display())),
     }
@@ -115,6 +125,12 @@ async fn log(
     let deployment = deployment::open(&connection).await?;
     report.say(format!("partitions = {}", deployment.partitions));
     report.say(format!("epoch = {}", deployment.epoch));
+    if let Some(wanted) =
+        args.deployment.partitions.filter(|wanted| *wanted != deployment.partitions)
+    {
+        let recorded = deployment.partitions;
+        report.warn(&ProvisionError::Partitions { recorded, wanted }.to_string());
+    }
     for difference in deployment::drift(&connection, &deployment, args.deployment.replicas).await? {
         report.warn(&difference);
     }
