@@ -63,6 +63,7 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
         return std::io::stdout().write_all(text.as_bytes()).context("standard output");
     }
     let after = Seq(args.from.saturating_sub(1));
+    let mut any = false;
     let mut records = log.replay(args.conversation, after, args.follow).await?;
     let mut out = std::io::BufWriter::with_capacity(1 << 16, std::io::stdout());
     loop {
@@ -77,6 +78,7 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
             }
         };
         let Some(record) = record else { break };
+        any = true;
         if args.to.is_some_and(|to| record.seq.0 > to) {
             break;
         }
@@ -89,6 +91,8 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
         }
     }
     out.flush().or_else(|error| reader_gone(error).map_err(std::io::Error::other))?;
+    // Whoever asked for the end of a conversation may have asked for a part that is not there yet.
+    anyhow::ensure!(any || after > Seq::ZERO, "nothing is stored in {}", args.conversation);
     Ok(())
 }
 
