@@ -1,6 +1,7 @@
 //! Logs and metrics of a process that serves. Logs go to standard error: standard output carries
 //! the ready line.
 
+use std::io::IsTerminal;
 use std::sync::Arc;
 
 use anyhow::Context;
@@ -22,6 +23,12 @@ pub(crate) fn install() -> anyhow::Result<MetricsRenderer> {
     let filter =
         EnvFilter::try_from_env(FILTER).unwrap_or_else(|_| EnvFilter::new("info,async_nats=warn"));
     let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "logging is set up before anything is configured"
+    )]
+    let plain = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+    let subscriber = subscriber.with_ansi(!plain && std::io::stderr().is_terminal());
     #[expect(
         clippy::disallowed_methods,
         reason = "logging is set up before anything is configured"
