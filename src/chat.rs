@@ -20,6 +20,8 @@ use hansard_client::{Client, ClientOptions, Gateway};
 
 /// Chat in the terminal.
 #[derive(clap::Args)]
+#[command(after_help = "A profile is a file `<name>.db` in $XDG_DATA_HOME/hansard, else in \
+                        ~/.local/share/hansard. /help in the chat lists commands, keys and marks.")]
 pub(crate) struct Args {
     /// Address of the server.
     #[arg(long, env = "HANSARD_SERVER", default_value = "http://127.0.0.1:8080")]

@@ -44,7 +44,11 @@ pub(super) const HELP: &str = "\
 /edit <text>   /delete           change or delete your last message
 /react <emoji>                   react to the last message
 /quit
-Anything else is sent to the open conversation; begin with // to send a text that begins with /.";
+Anything else is sent to the open conversation; begin with // to send a text that begins with /.
+Keys: PgUp and PgDn scroll, Esc goes to the newest, Up and Down bring back what you typed,
+      Ctrl-U and Ctrl-W clear the line or a word, Ctrl-C or Ctrl-D leaves
+Marks: … waiting to be sent   ✓ stored   ⏎ a line break   👍2* two reacted, you are one of them
+       (3) unread   ▌ open   (left) you are no member any more";
 
 impl Input {
     /// Reads a line; the error is for the person.
@@ -62,6 +66,10 @@ impl Input {
         let needs = |what: &str| {
             if rest.is_empty() { Err(format!("/{name} needs {what}")) } else { Ok(rest.to_owned()) }
         };
+        let takes_nothing = |does: &str| match rest {
+            "" => Ok(()),
+            _ => Err(format!("/{name} takes nothing after it: it {does}")),
+        };
         Ok(match name {
             "help" | "h" | "?" => Self::Help,
             "quit" | "q" | "exit" => Self::Quit,
@@ -76,11 +84,17 @@ impl Input {
             }
             "add" => Self::Add(needs("a handle")?.split_whitespace().map(handle).collect()),
             "remove" => Self::Remove(handle(&needs("a handle")?)),
-            "leave" => Self::Leave,
+            "leave" => {
+                takes_nothing("leaves the open group")?;
+                Self::Leave
+            }
             "members" => Self::Members,
             "title" => Self::Title(needs("a title")?),
             "edit" => Self::Edit(needs("the new text")?),
-            "delete" => Self::Delete,
+            "delete" => {
+                takes_nothing("deletes your last message")?;
+                Self::Delete
+            }
             "react" => Self::React(needs("an emoji")?),
             _ => return Err(format!("there is no /{name}; /help lists what there is")),
         })
@@ -128,6 +142,9 @@ mod tests {
         assert_eq!(Input::parse("/open @bo"), Ok(Input::Open("@bo".to_owned())));
         assert!(Input::parse("/opne bo").is_err());
         assert!(Input::parse("/open").is_err());
+        assert_eq!(Input::parse("/delete"), Ok(Input::Delete));
+        assert!(Input::parse("/delete 3").is_err());
+        assert!(Input::parse("/leave the house").is_err());
     }
 
     #[test]

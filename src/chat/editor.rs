@@ -9,6 +9,33 @@ const TYPED_BYTES_MAX: usize = hansard_model::limit::TEXT_BYTES_MAX;
 /// Lines that the arrow keys bring back.
 const PAST_MAX: usize = 100;
 
+/// What a tab becomes.
+const TAB: &str = "    ";
+
+/// The beginning of a text that has at most so many bytes, in whole graphemes.
+fn fitting(text: &str, bytes: usize) -> &str {
+    if text.len() <= bytes {
+        return text;
+    }
+    let ends = text.grapheme_indices(true).map(|(at, grapheme)| at + grapheme.len());
+    &text[..ends.take_while(|end| *end <= bytes).last().unwrap_or(0)]
+}
+
+fn too_long(lost: usize) -> String {
+    format!("a message has at most {TYPED_BYTES_MAX} bytes: the last {lost} bytes were left out")
+}
+
+/// What fits of a text into a message, and a notice if that is not all.
+pub(super) fn cut(text: &str) -> (&str, Option<String>) {
+    let kept = fitting(text, TYPED_BYTES_MAX);
+    (kept, (kept.len() < text.len()).then(|| too_long(text.len() - kept.len())))
+}
+
+/// A grapheme as the input row shows it: that has no second line.
+fn shown(grapheme: &str) -> &str {
+    if grapheme == "\n" { "⏎" } else { grapheme }
+}
+
 /// Text and a cursor between its graphemes.
 #[derive(Default)]
 pub(super) struct Editor {
@@ -20,12 +47,15 @@ pub(super) struct Editor {
 }
 
 impl Editor {
-    pub(super) fn insert(&mut self, text: &str) {
-        let text: String = text.chars().filter(|c| !c.is_control()).collect();
-        if self.text.len() + text.len() <= TYPED_BYTES_MAX {
-            self.text.insert_str(self.cursor, &text);
-            self.cursor += text.len();
-        }
+    /// Takes what fits of a key or a paste. Line breaks are kept, tabs become spaces, other control
+    /// characters are left out. Says so when not everything fits.
+    pub(super) fn insert(&mut self, text: &str) -> Option<String> {
+        let text = text.replace("\r\n", "\n").replace('\r', "\n").replace('\t', TAB);
+        let text: String = text.chars().filter(|c| *c == '\n' || !c.is_control()).collect();
+        let kept = fitting(&text, TYPED_BYTES_MAX.saturating_sub(self.text.len()));
+        self.text.insert_str(self.cursor, kept);
+        self.cursor += kept.len();
+        (kept.len() < text.len()).then(|| too_long(text.len() - kept.len()))
     }
 
     pub(super) fn left(&mut self) {
@@ -101,23 +131,24 @@ impl Editor {
         let columns = columns.max(2);
         let mut start = 0;
         let graphemes = self.text[..self.cursor].grapheme_indices(true);
-        let mut used = width(&self.text[..self.cursor]);
+        let before = self.text[..self.cursor].graphemes(true);
+        let mut used: usize = before.map(|grapheme| width(shown(grapheme))).sum();
         for (at, grapheme) in graphemes {
             if used < columns {
                 break;
             }
-            used -= width(grapheme);
+            used -= width(shown(grapheme));
             start = at + grapheme.len();
         }
-        let (mut shown, mut taken) = (String::new(), 0);
-        for grapheme in self.text[start..].graphemes(true) {
+        let (mut row, mut taken) = (String::new(), 0);
+        for grapheme in self.text[start..].graphemes(true).map(shown) {
             if taken + width(grapheme) > columns {
                 break;
             }
             taken += width(grapheme);
-            shown.push_str(grapheme);
+            row.push_str(grapheme);
         }
-        (shown, used)
+        (row, used)
     }
 
     fn before(&self) -> usize {
@@ -136,7 +167,7 @@ mod tests {
     #[test]
     fn the_cursor_moves_over_whole_graphemes() {
         let mut editor = Editor::default();
-        editor.insert("a👩‍👩‍👧b");
+        assert_eq!(editor.insert("a👩‍👩‍👧b"), None);
         editor.left();
         editor.backspace();
         assert_eq!(editor.text, "ab");
@@ -148,7 +179,7 @@ mod tests {
     #[test]
     fn words_are_removed_and_lines_come_back() {
         let mut editor = Editor::default();
-        editor.insert("one two\u{a0}drei ");
+        assert_eq!(editor.insert("one two\u{a0}drei "), None);
         editor.delete_word();
         editor.delete_word();
         assert_eq!(editor.text, "one ");
@@ -160,9 +191,25 @@ mod tests {
     }
 
     #[test]
+    fn a_paste_keeps_its_lines_and_what_fits_of_it() {
+        let mut editor = Editor::default();
+        assert_eq!(editor.insert("a\r\nb\tc\u{1b}\rd"), None);
+        assert_eq!(editor.window(20), ("a⏎b    c⏎d".to_owned(), 10));
+        assert_eq!(editor.take(), "a\nb    c\nd");
+        let notice = editor.insert(&"é".repeat(TYPED_BYTES_MAX / 2 + 3)).expect("a notice");
+        assert!(notice.ends_with("the last 6 bytes were left out"), "{notice}");
+        assert!(editor.insert("x").is_some());
+        assert_eq!(editor.take().len(), TYPED_BYTES_MAX);
+        let line = "é".repeat(TYPED_BYTES_MAX);
+        let (kept, notice) = cut(&line);
+        assert!(kept.len() == TYPED_BYTES_MAX && notice.is_some());
+        assert_eq!(cut("short"), ("short", None));
+    }
+
+    #[test]
     fn a_long_line_is_shown_around_the_cursor() {
         let mut editor = Editor::default();
-        editor.insert("你好你好你好");
+        assert_eq!(editor.insert("你好你好你好"), None);
         let (shown, column) = editor.window(5);
         assert!(width(&shown) <= 5 && column < 5);
         editor.home();

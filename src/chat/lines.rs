@@ -1,18 +1,20 @@
 //! Line by line: commands and messages in, `time handle: text ✓` out. For scripts and tests.
 //!
 //! Standard output carries messages and what commands print; the connection's state and errors
-//! go to standard error. At the end of the input the outbox is waited for, bounded.
+//! go to standard error. At the end of the input the outbox is waited for, bounded; the exit code
+//! is 1 when a line failed.
 
 use std::io::{BufRead, Write, stderr, stdin, stdout};
 use std::time::Duration;
 
-use anyhow::bail;
+use anyhow::{bail, ensure};
 use hansard_client::{Content, StoredEvent, Updates};
 use hansard_model::{ConversationId, LogTime, UserId};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 use super::command::Input;
+use super::editor::cut;
 use super::room::Room;
 use super::state::act::Done;
 use super::state::words::time_of_day;
@@ -32,8 +34,10 @@ pub(super) async fn run(mut chat: Chat, mut updates: Updates) -> anyhow::Result<
     let mut input = input()?;
     let mut end: Option<Instant> = None;
     let mut patient_until = Instant::now() + PATIENCE;
+    let mut failed = 0;
     loop {
         if end.is_some() && chat.pending.is_empty() && chat.client.pending().await == 0 {
+            ensure!(failed == 0, "{failed} line(s) failed");
             return Ok(());
         }
         let at_rest = chat.pending.is_empty() && chat.link == Link::Online;
@@ -44,6 +48,7 @@ pub(super) async fn run(mut chat: Chat, mut updates: Updates) -> anyhow::Result<
             update = updates.next() => {
                 let Some(update) = update else { bail!("the client has stopped") };
                 let news = chat.update(update).await;
+                failed += usize::from(matches!(news, News::Failed(_)));
                 show(&chat, news)?;
                 if let Link::Stopped(_) = chat.link {
                     bail!("{}", chat.link_words());
@@ -52,7 +57,7 @@ pub(super) async fn run(mut chat: Chat, mut updates: Updates) -> anyhow::Result<
             line = input.recv(), if takes_lines => {
                 patient_until = Instant::now() + PATIENCE;
                 let leaves = match line {
-                    Some(line) => take(&mut chat, &line?).await?,
+                    Some(line) => take(&mut chat, &line?, &mut failed).await?,
                     None => true,
                 };
                 if leaves {
@@ -84,17 +89,26 @@ fn input() -> anyhow::Result<mpsc::Receiver<std::io::Result<String>>> {
 }
 
 /// Does what a line says; `true` to leave.
-async fn take(chat: &mut Chat, line: &str) -> anyhow::Result<bool> {
-    let done = match Input::parse(line) {
+async fn take(chat: &mut Chat, line: &str, failed: &mut usize) -> anyhow::Result<bool> {
+    let mut input = Input::parse(line);
+    if let Ok(Input::Say(text) | Input::Edit(text)) = &mut input
+        && let (kept, Some(notice)) = cut(text)
+    {
+        // Something goes, not all that was said.
+        *failed += 1;
+        writeln!(stderr(), "! {notice}")?;
+        *text = kept.to_owned();
+    }
+    let done = match input {
         Ok(input) => chat.act(input).await,
         Err(error) => Err(anyhow::anyhow!(error)),
     };
     match done {
         Ok(Done::Quit) => return Ok(true),
         Ok(Done::Quietly) => {}
-        Ok(Done::Opened) => {
+        Ok(Done::Opened(notice)) => {
             if let Some(room) = &chat.room {
-                writeln!(stderr(), "-- {}", chat.title(room.conversation))?;
+                writeln!(stderr(), "-- {notice}")?;
                 history(chat, room)?;
             }
         }
@@ -105,7 +119,10 @@ async fn take(chat: &mut Chat, line: &str) -> anyhow::Result<bool> {
             }
             out.flush()?;
         }
-        Err(error) => writeln!(stderr(), "! {error:#}")?,
+        Err(error) => {
+            *failed += 1;
+            writeln!(stderr(), "! {error:#}")?;
+        }
     }
     Ok(false)
 }

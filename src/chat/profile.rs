@@ -7,16 +7,21 @@ use std::time::Duration;
 use anyhow::{Context, bail};
 use hansard_client::{Gateway, Http, HttpError, Store, StoreError};
 use hansard_model::account::Handle;
+use hansard_model::limit::PASSWORD_BYTES;
 use hansard_model::{LogTime, UserId};
 use hansard_protocol::ErrorCode;
 use hansard_protocol::http::{CreateUser, OpenSession, OpenedSession, User};
 
+use super::state::words::failure;
 use super::{Args, prompt};
 
 /// A session that ends within so many milliseconds is renewed at the start.
 const RENEW_BEFORE_MS: u64 = 7 * 24 * 60 * 60 * 1_000;
 /// A server that does not say in time whether the session is good is taken for absent.
 const CHECK_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// What is wrong with a password of another length.
+const PASSWORD_LENGTH: &str = "a password has 8 to 256 bytes";
 
 /// A person with a session.
 pub(super) struct Profile {
@@ -45,18 +50,22 @@ pub(super) async fn open(args: &Args, gateway: &Gateway) -> anyhow::Result<Profi
             return Err(error).with_context(|| format!("the profile {}", path.display()));
         }
     };
+    let noted: Option<String> = store.note("handle").await?;
+    if let (Some(theirs), Some(wanted)) = (&noted, &args.handle)
+        && !theirs.eq_ignore_ascii_case(wanted)
+    {
+        bail!("the profile {name} is {theirs}'s, not {wanted}'s");
+    }
     if let Some(profile) = resume(&store, &http, gateway).await? {
         return Ok(profile);
     }
-    let handle: Handle = match store.note("handle").await? {
-        Some(handle) => handle,
-        None => args.handle.clone().unwrap_or(name),
-    }
-    .parse()?;
+    let handle = noted.or_else(|| args.handle.clone()).unwrap_or(name);
+    let handle: Handle = handle.parse()?;
+    look_for_server(&http, &handle).await?;
     let session = log_in(args, &http, &handle).await?;
     let store = keep(store, &path, gateway, &handle, &session).await?;
     http.set_token(Some(session.token.clone()));
-    let user = http.user(session.user).await.context("reading the profile")?;
+    let user = http.user(session.user).await.map_err(failure).context("reading the profile")?;
     note_user(&store, &user).await?;
     Ok(Profile { store, token: session.token, user })
 }
@@ -96,31 +105,33 @@ async fn resume(store: &Store, http: &Http, gateway: &Gateway) -> anyhow::Result
 }
 
 async fn log_in(args: &Args, http: &Http, handle: &Handle) -> anyhow::Result<OpenedSession> {
-    let asked = args.password.is_none();
-    let password = match &args.password {
+    let mut password = match &args.password {
         Some(password) => password.clone(),
-        None => prompt::password(&format!(
-            "Password for {handle} (a new one, 8 characters or more, makes the account): "
-        ))?,
+        None => prompt::password(&format!("Password for {handle}: "))?,
     };
-    let session = OpenSession {
-        handle: handle.clone(),
-        password: password.clone(),
-        device_name: Some("terminal".to_owned()),
-    };
-    match http.log_in(&session).await {
-        Ok(opened) => return Ok(opened),
-        // Unknown handles and wrong passwords look the same: signing up tells them apart.
-        Err(error) if is(&error, ErrorCode::Unauthorized) => {}
-        Err(error) => return Err(error).context("logging in"),
+    // No account has a password of another length: the server need not be asked.
+    if PASSWORD_BYTES.contains(&password.len()) {
+        match http.log_in(&session(handle, &password)).await {
+            Ok(opened) => return Ok(opened),
+            // Unknown handles and wrong passwords look the same: signing up tells them apart.
+            Err(error) if is(&error, ErrorCode::Unauthorized) => {}
+            Err(error) => return Err(failure(error)).context("logging in"),
+        }
+    } else if args.password.is_some() {
+        bail!("{PASSWORD_LENGTH}");
     }
-    if asked && !prompt::yes(&format!("There may be no {handle} yet. Make the account? [Y/n] "))? {
-        bail!("not logged in");
+    if args.password.is_none() {
+        let question =
+            format!("Wrong password, or there is no {handle}. Make a new account? [y/N] ");
+        if !prompt::yes(&question)? {
+            bail!("not logged in");
+        }
+        password = new_password(password)?;
     }
     let create = CreateUser {
         id: Http::request_id(super::wall_ms())?,
         handle: handle.clone(),
-        password,
+        password: password.clone(),
         name: None,
     };
     match http.sign_up(&create).await {
@@ -128,9 +139,44 @@ async fn log_in(args: &Args, http: &Http, handle: &Handle) -> anyhow::Result<Ope
         Err(error) if is(&error, ErrorCode::HandleTaken) => {
             bail!("{handle} exists, and the password is not theirs")
         }
-        Err(error) => return Err(error).context("making the account"),
+        Err(error) => return Err(failure(error)).context("making the account"),
     }
-    http.log_in(&session).await.context("logging in")
+    http.log_in(&session(handle, &password)).await.map_err(failure).context("logging in")
+}
+
+fn session(handle: &Handle, password: &str) -> OpenSession {
+    OpenSession {
+        handle: handle.clone(),
+        password: password.to_owned(),
+        device_name: Some("terminal".to_owned()),
+    }
+}
+
+/// The password of a new account: of the right length, and typed twice. Asked for anew until then.
+fn new_password(mut typed: String) -> anyhow::Result<String> {
+    loop {
+        if !PASSWORD_BYTES.contains(&typed.len()) {
+            prompt::say(PASSWORD_LENGTH)?;
+        } else if prompt::password("The same password again: ")? == typed {
+            return Ok(typed);
+        } else {
+            prompt::say("these were two different passwords")?;
+        }
+        typed = prompt::password("New password (8 to 256 bytes): ")?;
+    }
+}
+
+/// Fails when no server answers, before anybody has typed a password for it.
+async fn look_for_server(http: &Http, handle: &Handle) -> anyhow::Result<()> {
+    match tokio::time::timeout(CHECK_TIMEOUT, http.user_by_handle(handle)).await {
+        // Whatever it says: strangers may not ask this.
+        Ok(Ok(_) | Err(HttpError::Refused(_))) => Ok(()),
+        Ok(Err(error @ HttpError::Foreign(_))) => Err(error.into()),
+        Ok(Err(_)) | Err(_) => bail!(
+            "no hansard answers at {}: start it with `make run`, or name another with --server",
+            http.gateway()
+        ),
+    }
 }
 
 /// Writes the session down. A file that was another account's is put aside first: its outbox is

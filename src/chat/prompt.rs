@@ -18,9 +18,14 @@ pub(super) fn line(question: &str) -> anyhow::Result<String> {
     Ok(line.trim().to_owned())
 }
 
-/// Asks yes or no; yes is the default.
+/// Asks yes or no; no is the default.
 pub(super) fn yes(question: &str) -> anyhow::Result<bool> {
-    Ok(!line(question)?.to_lowercase().starts_with('n'))
+    Ok(line(question)?.to_lowercase().starts_with('y'))
+}
+
+/// Says a line between two questions.
+pub(super) fn say(text: &str) -> anyhow::Result<()> {
+    Ok(writeln!(stderr(), "{text}")?)
 }
 
 /// Asks for a password without showing it.

@@ -1,6 +1,6 @@
 //! An open conversation: its messages with edits, deletions and reactions folded in.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use hansard_client::{Content, StoredEvent};
 use hansard_model::event::{MemberOp, Toggle};
@@ -22,8 +22,24 @@ pub(super) struct Message {
     pub(super) sender: UserId,
     pub(super) content: Said,
     pub(super) edited: bool,
-    /// Emoji, how many, whether the reader is among them.
-    pub(super) reactions: Vec<(String, usize, bool)>,
+    pub(super) reactions: Vec<Reaction>,
+}
+
+/// Who reacted with an emoji. A page of the server's says how many and whether the reader is among
+/// them, events say who.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Reaction {
+    pub(super) emoji: String,
+    /// Those known by name.
+    pub(super) by: BTreeSet<UserId>,
+    /// How many more there are.
+    unnamed: usize,
+}
+
+impl Reaction {
+    pub(super) fn count(&self) -> usize {
+        self.by.len() + self.unnamed
+    }
 }
 
 pub(super) enum Said {
@@ -44,7 +60,7 @@ impl Room {
     }
 
     /// Takes a page of messages of the server's, state included.
-    pub(super) fn page(&mut self, items: Vec<StoredEvent>) {
+    pub(super) fn page(&mut self, items: Vec<StoredEvent>, me: UserId) {
         for item in items {
             let content = item.content();
             self.message(&item, content);
@@ -58,7 +74,11 @@ impl Room {
             }
             let reactions = state.reactions.iter();
             message.reactions = reactions
-                .map(|reaction| (reaction.emoji.clone(), reaction.count, reaction.me))
+                .map(|reaction| Reaction {
+                    emoji: reaction.emoji.clone(),
+                    by: reaction.me.then_some(me).into_iter().collect(),
+                    unnamed: reaction.count.saturating_sub(usize::from(reaction.me)),
+                })
                 .collect();
         }
     }
@@ -89,7 +109,7 @@ impl Room {
             }
             Content::Known(Event::Reaction(reaction)) => {
                 if let Some(message) = self.messages.get_mut(&reaction.target) {
-                    message.react(reaction.emoji, reaction.op, event.sender == me);
+                    message.react(reaction.emoji, reaction.op, event.sender, event.sender == me);
                 }
             }
             content => self.message(event, content),
@@ -114,35 +134,60 @@ impl Room {
     }
 
     /// The reader's last message that is not deleted.
-    pub(super) fn own_last(&self, me: UserId) -> Option<Seq> {
+    pub(super) fn own_last(&self, me: UserId) -> Option<(Seq, &str)> {
         let mut texts = self.texts();
-        texts.rfind(|(_, message)| message.sender == me).map(|(seq, _)| *seq)
+        texts.rfind(|(_, message, _)| message.sender == me).map(|(seq, _, text)| (seq, text))
+    }
+
+    /// Whether `user` may be one of those whom a page counted without saying who: then only the
+    /// server knows the count after a reaction of theirs.
+    pub(super) fn is_unsure(&self, target: Seq, emoji: &str, user: UserId) -> bool {
+        let reactions = self.messages.get(&target).map(|message| &message.reactions);
+        let mut reactions = reactions.into_iter().flatten();
+        reactions.any(|reaction| {
+            reaction.emoji == emoji && reaction.unnamed > 0 && !reaction.by.contains(&user)
+        })
+    }
+
+    /// Whether `user` has that reaction on a message.
+    pub(super) fn reacted(&self, target: Seq, emoji: &str, user: UserId) -> bool {
+        let message = self.messages.get(&target);
+        message.is_some_and(|message| {
+            message.reactions.iter().any(|one| one.emoji == emoji && one.by.contains(&user))
+        })
     }
 
     /// The last message that is not deleted.
     pub(super) fn last(&self) -> Option<Seq> {
-        self.texts().next_back().map(|(seq, _)| *seq)
+        self.texts().next_back().map(|(seq, _, _)| seq)
     }
 
-    fn texts(&self) -> impl DoubleEndedIterator<Item = (&Seq, &Message)> {
-        self.messages.iter().filter(|(_, message)| matches!(message.content, Said::Text(_)))
+    fn texts(&self) -> impl DoubleEndedIterator<Item = (Seq, &Message, &str)> {
+        self.messages.iter().filter_map(|(seq, message)| match &message.content {
+            Said::Text(text) => Some((*seq, message, text.as_str())),
+            _ => None,
+        })
     }
 }
 
 impl Message {
-    fn react(&mut self, emoji: String, op: Toggle, mine: bool) {
-        let known = self.reactions.iter().position(|(known, _, _)| *known == emoji);
+    /// Counts people, not events: the same again changes nothing. Of whom a page counted without
+    /// saying who, the reader (`mine`) is never one.
+    fn react(&mut self, emoji: String, op: Toggle, by: UserId, mine: bool) {
+        let known = self.reactions.iter().position(|known| known.emoji == emoji);
         match (op, known) {
             (Toggle::Add, Some(index)) => {
-                self.reactions[index].1 += 1;
-                self.reactions[index].2 |= mine;
+                self.reactions[index].by.insert(by);
             }
-            (Toggle::Add, None) => self.reactions.push((emoji, 1, mine)),
+            (Toggle::Add, None) => {
+                self.reactions.push(Reaction { emoji, by: BTreeSet::from([by]), unnamed: 0 });
+            }
             (Toggle::Remove, Some(index)) => {
                 let reaction = &mut self.reactions[index];
-                reaction.1 = reaction.1.saturating_sub(1);
-                reaction.2 &= !mine;
-                self.reactions.retain(|(_, count, _)| *count > 0);
+                if !reaction.by.remove(&by) && !mine {
+                    reaction.unnamed = reaction.unnamed.saturating_sub(1);
+                }
+                self.reactions.retain(|reaction| reaction.count() > 0);
             }
             (Toggle::Remove, None) => {}
         }
@@ -230,13 +275,18 @@ mod tests {
             (2, r#"{"kind":"delete","target":2}"#),
             (2, r#"{"kind":"reaction","target":1,"emoji":"👍","op":"add"}"#),
             (1, r#"{"kind":"reaction","target":1,"emoji":"👍","op":"add"}"#),
+            (1, r#"{"kind":"reaction","target":1,"emoji":"👍","op":"add"}"#),
+            (2, r#"{"kind":"reaction","target":1,"emoji":"👍","op":"remove"}"#),
             (2, r#"{"kind":"reaction","target":1,"emoji":"👍","op":"remove"}"#),
         ]);
         assert_eq!((text(&room, 1), room.messages.len()), ("uno", 2));
         assert!(room.messages[&Seq(1)].edited);
         assert!(matches!(room.messages[&Seq(2)].content, Said::Deleted));
-        assert_eq!(room.messages[&Seq(1)].reactions, vec![("👍".to_owned(), 1, true)]);
-        assert_eq!((room.own_last(user(1)), room.last()), (Some(Seq(1)), Some(Seq(1))));
+        assert_eq!(room.messages[&Seq(1)].reactions.len(), 1);
+        assert_eq!(room.messages[&Seq(1)].reactions[0].by, BTreeSet::from([user(1)]));
+        assert_eq!(room.messages[&Seq(1)].reactions[0].count(), 1);
+        assert!(room.reacted(Seq(1), "👍", user(1)) && !room.reacted(Seq(1), "👍", user(2)));
+        assert_eq!((room.own_last(user(1)), room.last()), (Some((Seq(1), "uno")), Some(Seq(1))));
     }
 
     #[test]

@@ -124,7 +124,7 @@ async fn key(chat: &mut Chat, view: &mut View, event: Event) -> bool {
             press(chat, view, key).await
         }
         Event::Paste(text) => {
-            view.editor.insert(&text.replace(['\r', '\n'], " "));
+            view.notice = view.editor.insert(&text).into_iter().collect();
             false
         }
         _ => false,
@@ -140,7 +140,8 @@ async fn press(chat: &mut Chat, view: &mut View, key: KeyEvent) -> bool {
         KeyCode::Char('a') if control => view.editor.home(),
         KeyCode::Char('e') if control => view.editor.end(),
         KeyCode::Char(character) if !control => {
-            view.editor.insert(character.encode_utf8(&mut [0; 4]));
+            view.notice =
+                view.editor.insert(character.encode_utf8(&mut [0; 4])).into_iter().collect();
             show_typing(chat, view).await;
         }
         KeyCode::Backspace => view.editor.backspace(),
@@ -192,7 +193,8 @@ async fn enter(chat: &mut Chat, view: &mut View) -> bool {
     view.typed_at = None;
     match done {
         Ok(Done::Quit) => return true,
-        Ok(Done::Quietly | Done::Opened) => view.scrolled = 0,
+        Ok(Done::Quietly) => view.scrolled = 0,
+        Ok(Done::Opened(notice)) => (view.scrolled, view.notice) = (0, vec![notice]),
         Ok(Done::Said(lines)) => view.notice = lines,
         Err(error) => view.notice = vec![format!("{error:#}")],
     }

@@ -1,6 +1,7 @@
 //! What there is to show: people, inbox, the open conversation, what is not sent yet.
 
 pub(super) mod act;
+mod incoming;
 pub(super) mod words;
 
 use std::collections::{BTreeSet, HashMap};
@@ -9,14 +10,13 @@ use std::time::Duration;
 
 use hansard_client::http::{Around, MessagesQuery};
 use hansard_client::machine::action::Change;
-use hansard_client::{Client, Content, HttpError, Loss, StopReason, StoredEvent, Update};
+use hansard_client::{Client, HttpError, Loss, StopReason, StoredEvent, Update};
 use hansard_model::{ConversationId, Event, LogTime, MessageId, Seq, UserId};
 use hansard_protocol::Retry;
 use hansard_protocol::http::{Conversation, User};
 use tokio::time::{Instant, timeout};
 
 use super::room::Room;
-use super::text::clean_line;
 
 /// A read that takes longer is given up: what is cached is shown.
 const READ_TIMEOUT: Duration = Duration::from_secs(5);
@@ -34,6 +34,7 @@ pub(super) struct Chat {
     inbox: HashMap<ConversationId, Entry>,
     pub(super) room: Option<Room>,
     pub(super) pending: Vec<Pending>,
+    reacting: Vec<Reacting>,
     typing: Vec<(UserId, Instant)>,
     pub(super) link: Link,
 }
@@ -79,6 +80,27 @@ pub(super) struct Row {
     pub(super) unread: u64,
     pub(super) last: Option<String>,
     pub(super) open: bool,
+    /// A group of which the person is no member any more.
+    pub(super) left: bool,
+}
+
+impl Row {
+    /// What follows the title.
+    pub(super) fn marks(&self) -> String {
+        let left = if self.left { " (left)" } else { "" };
+        match self.unread {
+            0 => left.to_owned(),
+            unread => format!("{left} ({unread})"),
+        }
+    }
+}
+
+/// A reaction of this terminal whose event has not come by.
+struct Reacting {
+    conversation: ConversationId,
+    id: MessageId,
+    target: Seq,
+    emoji: String,
 }
 
 impl Chat {
@@ -89,6 +111,7 @@ impl Chat {
             inbox: HashMap::new(),
             room: None,
             pending: Vec::new(),
+            reacting: Vec::new(),
             typing: Vec::new(),
             link: Link::Connecting,
             me,
@@ -134,6 +157,7 @@ impl Chat {
             Update::Stopped(reason) => self.link = Link::Stopped(reason),
             Update::Reset => {
                 self.inbox.clear();
+                self.reacting.clear();
                 self.reload().await;
             }
             Update::Gap(gap) => {
@@ -167,65 +191,20 @@ impl Chat {
             }
             Update::Failed { id, refusal, .. } => {
                 self.pending.retain(|pending| pending.id != id);
+                self.reacting.retain(|reacting| reacting.id != id);
                 return News::Failed(words::refusal(&refusal));
             }
             Update::Renamed { from, to, .. } => {
                 if let Some(pending) = self.pending.iter_mut().find(|pending| pending.id == from) {
                     pending.id = to;
                 }
+                if let Some(reacting) = self.reacting.iter_mut().find(|one| one.id == from) {
+                    reacting.id = to;
+                }
                 return News::Nothing;
             }
         }
         News::Link
-    }
-
-    async fn event(&mut self, event: Arc<StoredEvent>) -> News {
-        if event.sender == self.me.user {
-            self.pending.retain(|pending| pending.id != event.id);
-        }
-        self.typing.retain(|(user, _)| *user != event.sender);
-        let mut people = BTreeSet::from([event.sender]);
-        let content = event.content();
-        if let Content::Known(Event::Member(change)) = &content {
-            people.insert(change.user);
-        }
-        self.learn(people.into_iter()).await;
-        if !self.inbox.contains_key(&event.conversation)
-            || !matches!(content, Content::Known(Event::Message(_)))
-        {
-            // A conversation that is new here, or whose title or members changed.
-            self.look_up(event.conversation).await;
-        }
-        let open = self.is_open(event.conversation);
-        if let Some(entry) = self.inbox.get_mut(&event.conversation) {
-            entry.active = entry.active.max(event.ts);
-            if let Content::Known(Event::Message(message)) = &content {
-                entry.preview = Some(clean_line(&message.text));
-            }
-            if event.sender == self.me.user || open {
-                entry.unread = 0;
-            } else if event.seq > entry.view.as_of
-                && matches!(content, Content::Known(Event::Message(_)))
-            {
-                entry.unread += 1;
-            }
-            if event.seq > entry.view.as_of {
-                entry.view.as_of = event.seq;
-            }
-        }
-        let me = self.me.user;
-        match &mut self.room {
-            Some(room) if room.conversation == event.conversation => {
-                if room.event(&event, me) {
-                    News::Event(event)
-                } else {
-                    News::Nothing
-                }
-            }
-            _ if self.link == Link::Online => News::Event(event),
-            // What was missed is read by opening it.
-            _ => News::Nothing,
-        }
     }
 
     /// Looks up people who are not known yet.
@@ -265,9 +244,11 @@ impl Chat {
         let page = timeout(READ_TIMEOUT, self.client.http().messages(conversation, query)).await;
         match page {
             Ok(Ok(page)) => {
-                room.page(
-                    page.items.into_iter().filter_map(|item| StoredEvent::of(item).ok()).collect(),
-                );
+                let items = page.items.into_iter();
+                let items: Vec<_> = items.filter_map(|item| StoredEvent::of(item).ok()).collect();
+                // What the page shows does not wait any more, even if its event never comes by.
+                self.pending.retain(|pending| items.iter().all(|item| item.id != pending.id));
+                room.page(items, self.me.user);
                 room.caught_up_to(page.as_of);
                 room.more_before = page.more_before;
             }
@@ -291,6 +272,10 @@ impl Chat {
             .map(|message| message.sender)
             .chain(conversation.other(self.me.user))
             .collect();
+        let me = self.me.user;
+        self.reacting.retain(|one| {
+            one.conversation != conversation || !room.reacted(one.target, &one.emoji, me)
+        });
         self.room = Some(room);
         self.typing.clear();
         if let Some(entry) = self.inbox.get_mut(&conversation) {
@@ -323,7 +308,7 @@ impl Chat {
         let people: BTreeSet<_> = items.iter().map(|item| item.sender).collect();
         let any = !items.is_empty();
         if let Some(room) = &mut self.room {
-            room.page(items);
+            room.page(items, self.me.user);
             room.more_before = page.more_before;
         }
         self.learn(people.into_iter()).await;
@@ -348,6 +333,7 @@ impl Chat {
             unread: entry.unread,
             last: entry.preview.clone(),
             open: self.is_open(entry.view.conversation),
+            left: entry.view.conversation.is_group() && entry.view.role.is_none(),
         };
         entries.iter().map(row).collect()
     }

@@ -113,7 +113,7 @@ fn title(out: &mut impl Write, chat: &Chat, columns: usize) -> std::io::Result<(
 
 fn inbox(out: &mut impl Write, chat: &Chat, columns: usize, rows: usize) -> std::io::Result<()> {
     for (index, row) in chat.rows().iter().take(rows).enumerate() {
-        let unread = if row.unread > 0 { format!(" ({})", row.unread) } else { String::new() };
+        let unread = row.marks();
         let mark = if row.open { "▌" } else { " " };
         let title = fit(&row.title, columns.saturating_sub(6 + width(&unread)));
         let text = format!("{mark}{:>2} {title}{unread}", index + 1);

@@ -10,17 +10,22 @@ use hansard_model::event::{
 use hansard_model::{ConversationId, Event, Seq, UserId};
 use hansard_protocol::http::{CreateConversation, User};
 use tokio::time::timeout;
+use unicode_segmentation::UnicodeSegmentation;
 
-use super::words::refusal;
-use super::{Chat, Pending, READ_TIMEOUT};
+use super::words::failure;
+use super::{Chat, Pending, READ_TIMEOUT, Reacting};
 use crate::chat::command::{HELP, Input};
+use crate::chat::text::{clean_line, fit};
+
+/// Columns of a message's beginning, where it is named.
+const QUOTE_COLUMNS: usize = 40;
 
 /// What came of it.
 pub(in crate::chat) enum Done {
     /// Nothing to say.
     Quietly,
-    /// Another conversation is open.
-    Opened,
+    /// Another conversation is open; a line about it.
+    Opened(String),
     /// Lines for the person.
     Said(Vec<String>),
     /// The person leaves.
@@ -39,11 +44,11 @@ impl Chat {
             Input::Open(target) => {
                 let conversation = self.find(&target).await?;
                 self.enter(conversation).await?;
-                return Ok(Done::Opened);
+                return Ok(self.opened(conversation));
             }
             Input::Group(title, handles) => {
-                self.make_group(title, &handles).await?;
-                return Ok(Done::Opened);
+                let conversation = self.make_group(title, &handles).await?;
+                return Ok(self.opened(conversation));
             }
             Input::Add(handles) => {
                 for handle in handles {
@@ -62,20 +67,16 @@ impl Chat {
                 self.send(Event::Title(TitleChanged { title })).await?;
             }
             Input::Edit(text) => {
-                let (target, mentions, media) = (self.own_last()?, Vec::new(), Vec::new());
+                let ((target, _), mentions, media) = (self.own_last()?, Vec::new(), Vec::new());
                 let edit = MessageEdited { target, text, mentions, media, target_sender: None };
                 self.send(Event::Edit(edit)).await?;
             }
             Input::Delete => {
-                let target = self.own_last()?;
+                let (target, quote) = self.own_last()?;
                 self.send(Event::Delete(MessageDeleted { target, target_sender: None })).await?;
+                return Ok(Done::Said(vec![format!("deleting “{quote}”")]));
             }
-            Input::React(emoji) => {
-                let last = self.room.as_ref().and_then(|room| room.last());
-                let target = last.context("there is no message to react to")?;
-                let op = Toggle::Add;
-                self.send(Event::Reaction(ReactionChanged { target, emoji, op })).await?;
-            }
+            Input::React(emoji) => self.react(emoji).await?,
         }
         Ok(Done::Quietly)
     }
@@ -90,9 +91,47 @@ impl Chat {
         if here.is_group() { Ok(here) } else { bail!("this is not a group: /group makes one") }
     }
 
-    fn own_last(&self) -> anyhow::Result<Seq> {
-        let last = self.room.as_ref().and_then(|room| room.own_last(self.me.user));
-        last.context("there is no message of yours here")
+    fn opened(&self, conversation: ConversationId) -> Done {
+        Done::Opened(format!("{} · {conversation}", self.title(conversation)))
+    }
+
+    /// The person's last message here and how it begins. Never an older one than they mean.
+    fn own_last(&self) -> anyhow::Result<(Seq, String)> {
+        self.nothing_waits()?;
+        let room = self.room.as_ref();
+        let last = room.and_then(|room| room.own_last(self.me.user));
+        let (target, text) = last.context("there is no message of yours here")?;
+        Ok((target, fit(&clean_line(text), QUOTE_COLUMNS)))
+    }
+
+    /// Fails while a message of this terminal waits here: it has no place in the log yet.
+    fn nothing_waits(&self) -> anyhow::Result<()> {
+        let here = self.here()?;
+        if self.pending.iter().any(|pending| pending.conversation == here) {
+            bail!("your last message is not sent yet");
+        }
+        Ok(())
+    }
+
+    async fn react(&mut self, emoji: String) -> anyhow::Result<()> {
+        self.nothing_waits()?;
+        if emoji.graphemes(true).count() != 1 {
+            bail!("/react takes one emoji");
+        }
+        let conversation = self.here()?;
+        let Some(room) = &self.room else { bail!("no conversation is open") };
+        let target = room.last().context("there is no message to react to")?;
+        let waits = self.reacting.iter().any(|one| {
+            (one.conversation, one.target, &one.emoji) == (conversation, target, &emoji)
+        });
+        if waits || room.reacted(target, &emoji, self.me.user) {
+            bail!("you have reacted with {} already", clean_line(&emoji));
+        }
+        let op = Toggle::Add;
+        let event = Event::Reaction(ReactionChanged { target, emoji: emoji.clone(), op });
+        let id = self.client.send(conversation, &event).await?;
+        self.reacting.push(Reacting { conversation, id, target, emoji });
+        Ok(())
     }
 
     async fn send(&mut self, event: Event) -> anyhow::Result<()> {
@@ -140,7 +179,11 @@ impl Chat {
         Ok(user)
     }
 
-    async fn make_group(&mut self, title: String, handles: &[String]) -> anyhow::Result<()> {
+    async fn make_group(
+        &mut self,
+        title: String,
+        handles: &[String],
+    ) -> anyhow::Result<ConversationId> {
         let mut members = Vec::new();
         for handle in handles {
             members.push(self.person(handle).await?.user);
@@ -150,7 +193,8 @@ impl Chat {
         let view = answer(self.client.http().create_conversation(&create)).await?;
         let conversation = view.conversation;
         self.view(view);
-        self.enter(conversation).await
+        self.enter(conversation).await?;
+        Ok(conversation)
     }
 
     fn inbox_lines(&self) -> Vec<String> {
@@ -159,9 +203,8 @@ impl Chat {
             return vec!["the inbox is empty: /open <handle> begins a conversation".to_owned()];
         }
         let line = |(index, row): (usize, &super::Row)| {
-            let unread = if row.unread > 0 { format!(" ({})", row.unread) } else { String::new() };
             let last = row.last.as_deref().unwrap_or_default();
-            format!("{:>3}  {}{unread}  {last}", index + 1, row.title)
+            format!("{:>3}  {}{}  {last}", index + 1, row.title, row.marks())
         };
         rows.iter().enumerate().map(line).collect()
     }
@@ -186,8 +229,7 @@ impl Chat {
 async fn answer<T>(call: impl Future<Output = Result<T, HttpError>>) -> anyhow::Result<T> {
     match timeout(READ_TIMEOUT, call).await {
         Ok(Ok(answer)) => Ok(answer),
-        Ok(Err(HttpError::Refused(refused))) => bail!("{}", refusal(&refused)),
-        Ok(Err(error)) => Err(error.into()),
+        Ok(Err(error)) => Err(failure(error)),
         Err(_) => bail!("the server did not answer in time"),
     }
 }

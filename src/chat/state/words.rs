@@ -1,6 +1,7 @@
 //! Names and sentences.
 
-use hansard_client::{Content, Refusal, StopReason, StoredEvent};
+use anyhow::anyhow;
+use hansard_client::{Content, HttpError, Refusal, StopReason, StoredEvent};
 use hansard_model::{ConversationId, Event, LogTime, UserId};
 use hansard_protocol::ErrorCode;
 use hansard_protocol::http::Conversation;
@@ -53,9 +54,9 @@ impl Chat {
         if message.edited && matches!(message.content, Said::Text(_)) {
             line.push_str(" (edited)");
         }
-        for (emoji, count, mine) in &message.reactions {
-            let mark = if *mine { "*" } else { "" };
-            line.push_str(&format!("  {}{count}{mark}", clean_line(emoji)));
+        for reaction in &message.reactions {
+            let mark = if reaction.by.contains(&self.me.user) { "*" } else { "" };
+            line.push_str(&format!("  {}{}{mark}", clean_line(&reaction.emoji), reaction.count()));
         }
         line
     }
@@ -114,9 +115,23 @@ pub(in crate::chat) fn refusal(refusal: &Refusal) -> String {
         Some(ErrorCode::Conflict) => "it is so already, or somebody was faster",
         Some(ErrorCode::RateLimited | ErrorCode::Overloaded) => "too much at once: try again soon",
         Some(ErrorCode::Unavailable | ErrorCode::Internal) => "the server cannot do it now",
-        _ => return format!("the server refused it ({})", clean_line(&refusal.code)),
+        Some(ErrorCode::Unauthorized) => "the session has ended: start again to log in",
+        Some(ErrorCode::HandleTaken) => "somebody else has that handle",
+        Some(ErrorCode::ClockAhead) => "the clock of this device is ahead of the server's",
+        Some(ErrorCode::BadFrame | ErrorCode::BadId) => "the server does not understand it so",
+        Some(ErrorCode::Unsupported) => "the server cannot do that",
+        Some(ErrorCode::IdReused) => "the server has something else under the same id",
+        None => "the server refused it",
     };
     words.to_owned()
+}
+
+/// A failed request in words: what the server said is for developers.
+pub(in crate::chat) fn failure(error: HttpError) -> anyhow::Error {
+    match error {
+        HttpError::Refused(refused) => anyhow!("{}", refusal(&refused)),
+        error => error.into(),
+    }
 }
 
 /// The local time of day.
