@@ -154,7 +154,8 @@ async fn a_removed_member_learns_it_when_coming_back() {
     drop(socket);
     let missed = ana.store(&group, &message("still here?")).await;
     let removed = ana.store(&group, &member("remove", &ben.user)).await;
-    ana.store(&group, &message("about ben")).await;
+    let last = ana.store(&group, &message("about ben")).await;
+    ana.connect().await.event(&group, last).await;
 
     let back = ben.resume(&cursor).await;
     let seqs: Vec<u64> = back.events(&group).iter().map(seq_of).collect();

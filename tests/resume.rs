@@ -11,12 +11,14 @@ fn seqs(events: &[Value]) -> Vec<u64> {
     events.iter().map(seq_of).collect()
 }
 
-/// Says this many things; the last seq.
+/// Says this many things and waits until they have passed through the gateway's feed, so that who
+/// connects next finds them in the catch-up; the last seq.
 async fn say(session: &Session, conversation: &str, count: usize) -> u64 {
-    let mut last = 0;
+    let (mut socket, mut last) = (session.connect().await, 0);
     for number in 0..count {
-        last = session.store(conversation, &message(&number.to_string())).await;
+        last = seq_of(&socket.store(conversation, &message(&number.to_string())).await);
     }
+    socket.event(conversation, last).await;
     last
 }
 

@@ -1,11 +1,13 @@
 //! People and their devices.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use super::{Http, POLL, Socket, direct, mint};
+use super::{Http, POLL, Socket, direct, mint, seq_of};
 
 /// Long enough; the same for all.
 const PASSWORD: &str = "correct horse battery";
@@ -33,6 +35,23 @@ pub(crate) struct Session {
     pub(crate) token: String,
     /// The gateway it logged in at, with the token.
     pub(crate) http: Http,
+}
+
+/// The last event of each conversation of which this program was told that it is stored, by any
+/// gateway and any device. Reads of other devices may be a moment behind unless they carry it.
+static TOLD: Mutex<BTreeMap<String, u64>> = Mutex::new(BTreeMap::new());
+
+/// Notes an acknowledgement.
+pub(super) fn told(conversation: &str, seq: u64) {
+    let mut told = TOLD.lock().unwrap();
+    let last = told.entry(conversation.to_owned()).or_default();
+    *last = seq.max(*last);
+}
+
+/// The parameter by which a read includes all that was acknowledged.
+fn including_acks(conversation: &str) -> String {
+    let told = TOLD.lock().unwrap();
+    told.get(conversation).map_or_else(String::new, |seq| format!("min_seq={conversation}:{seq}"))
 }
 
 /// Creates an account.
@@ -103,7 +122,8 @@ impl Session {
     pub(crate) async fn store(&self, conversation: &str, event: &Value) -> u64 {
         let path = format!("/v1/conversations/{conversation}/messages");
         let sent = self.http.post(&path, &json!({"id": mint(), "event": event})).await;
-        sent["seq"].as_u64().unwrap()
+        told(conversation, seq_of(&sent));
+        seq_of(&sent)
     }
 
     /// Stores an event under an id as an outbox does: again and again, at one gateway after the
@@ -122,6 +142,7 @@ impl Session {
             let answer = self.at(*address).http.exchange("POST", &path, Some(&body)).await;
             if let Ok(answer) = answer {
                 if let Some(seq) = answer.body["seq"].as_u64() {
+                    told(conversation, seq);
                     return seq;
                 }
                 assert_eq!(answer.body["error"]["retry"], "same_id", "{}", answer.text);
@@ -145,8 +166,9 @@ impl Session {
     pub(crate) async fn events(&self, conversation: &str) -> Vec<Value> {
         let mut all: Vec<Value> = Vec::new();
         loop {
-            let after = all.last().map_or(0, super::seq_of);
-            let path = format!("/v1/conversations/{conversation}/events?after={after}&limit=500");
+            let (after, acks) = (all.last().map_or(0, seq_of), including_acks(conversation));
+            let path =
+                format!("/v1/conversations/{conversation}/events?after={after}&limit=500&{acks}");
             let page = self.http.get(&path).await;
             all.extend(page["items"].as_array().unwrap().iter().cloned());
             if page["more"] != true {
@@ -157,13 +179,16 @@ impl Session {
 
     /// The newest page of messages, with the others folded in.
     pub(crate) async fn messages(&self, conversation: &str) -> Vec<Value> {
-        let page = self.http.get(&format!("/v1/conversations/{conversation}/messages")).await;
+        let acks = including_acks(conversation);
+        let page =
+            self.http.get(&format!("/v1/conversations/{conversation}/messages?{acks}")).await;
         page["items"].as_array().unwrap().clone()
     }
 
     /// The conversation in this person's inbox.
     pub(crate) async fn in_inbox(&self, conversation: &str) -> Option<Value> {
-        let inbox = self.http.get("/v1/conversations").await;
+        let acks = including_acks(conversation);
+        let inbox = self.http.get(&format!("/v1/conversations?{acks}")).await;
         let items = inbox["items"].as_array().unwrap();
         items.iter().find(|item| item["conversation"] == conversation).cloned()
     }

@@ -12,7 +12,8 @@ use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
 use tokio_tungstenite::tungstenite::http::HeaderValue;
 
-use super::{DEADLINE, mint};
+use super::people::told;
+use super::{DEADLINE, mint, seq_of};
 
 /// A connection.
 pub(crate) struct Socket {
@@ -139,7 +140,11 @@ impl Socket {
     /// Sends an event under an id and waits for the answer.
     pub(crate) async fn ask_as(&mut self, conversation: &str, id: &str, event: &Value) -> Value {
         let reference = self.put_as(conversation, id, event).await;
-        self.answer(reference).await
+        let answer = self.answer(reference).await;
+        if answer["type"] == "ack" {
+            told(conversation, seq_of(&answer));
+        }
+        answer
     }
 
     /// Sends an event, which must be stored; the ack.
