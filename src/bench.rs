@@ -26,6 +26,8 @@ use std::path::PathBuf;
 use anyhow::Context;
 use hansard_nats::Durability;
 
+use crate::roles;
+
 #[derive(clap::Args, Debug)]
 pub(crate) struct Args {
     #[command(subcommand)]
@@ -65,8 +67,16 @@ struct Place {
     keep: bool,
 }
 
-/// `hansard bench`
+/// `hansard bench`. A run that is asked to stop leaves nothing behind either.
 pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
+    let stop = roles::stop_signal()?;
+    tokio::select! {
+        outcome = Box::pin(measure(args)) => outcome,
+        () = stop.cancelled() => anyhow::bail!("stopped"),
+    }
+}
+
+async fn measure(args: Args) -> anyhow::Result<()> {
     match args.run {
         Run::Send(args) => Box::pin(send::run(args)).await,
         Run::Fanout(args) => Box::pin(fanout::run(args)).await,

@@ -12,6 +12,9 @@ const DIGITS: usize = 16;
 /// What follows the text in an `event` frame.
 const AFTER_TEXT: usize = br#""}}}"#.len();
 
+/// The number of a message that is nobody's: whoever gets it does not count it.
+pub(super) const UNCOUNTED: u64 = (1 << 40) - 1;
+
 /// The text of a message whose stored payload has `payload` bytes, with a sender and a number.
 pub(super) fn text(payload: usize, sender: usize, number: u64) -> String {
     let padding = text_bytes(payload).saturating_sub(DIGITS);
@@ -28,7 +31,7 @@ pub(super) fn recognise(frame: &[u8], payload: usize) -> Option<(usize, u64)> {
     let begin = frame.len().checked_sub(AFTER_TEXT + text_bytes(payload))?;
     let digits = std::str::from_utf8(frame.get(begin..begin + DIGITS)?).ok()?;
     let marked = u64::from_str_radix(digits, 16).ok()?;
-    Some(((marked >> 40) as usize, marked & ((1 << 40) - 1)))
+    Some(((marked >> 40) as usize, marked & UNCOUNTED))
 }
 
 /// The stored payload, as a gateway would write it.

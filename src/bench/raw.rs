@@ -2,7 +2,8 @@
 //!
 //! Two kinds: [`Kind::Bare`], a payload and nothing else, the least that async-nats does for an
 //! acknowledged publish; and [`Kind::Log`], the same with the headers that an event has (identity
-//! for deduplication, `Vouch-Until`, kind). Each on one connection, with as many in flight and
+//! for deduplication, `Vouch-Until`, kind), which makes it valid: the projector and the gateway are at
+//! work too, delivering it, and only accepting it through the gateway is left out. Each on one connection, with as many in flight and
 //! spread over as many conversations as the gateway's round.
 
 use std::collections::VecDeque;
@@ -163,7 +164,7 @@ impl Worker {
         let (user, device) = (sender.user, sender.device);
         let until = self.log.clock().now()?.plus(Duration::from_secs(60));
         let id = MessageId::new(until.as_millis(), self.dice.id_bytes());
-        let text = payload::text(self.load.payload, 0, 0);
+        let text = payload::text(self.load.payload, 0, payload::UNCOUNTED);
         let payload = payload::stored(id, user, device, text).into();
         let began = Instant::now();
         Ok(match self.kind {

@@ -132,11 +132,11 @@ impl Round {
     }
 
     pub(super) fn arrived(&self, number: u64, is_own: bool) {
+        let Some(slot) = self.slots.get(number as usize) else { return };
         if is_own {
             self.own.fetch_add(1, Ordering::Relaxed);
             return;
         }
-        let Some(slot) = self.slots.get(number as usize) else { return };
         slot.arrived.fetch_max(self.now(), Ordering::Relaxed);
         slot.arrivals.fetch_add(1, Ordering::Relaxed);
         self.arrived.fetch_add(1, Ordering::Relaxed);
