@@ -1,7 +1,7 @@
 //! A client for HTTP/1.1: one request per connection, JSON in and out.
 
 use std::net::SocketAddr;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -10,6 +10,8 @@ use tokio::time::timeout;
 
 /// Longer than the longest poll of a test.
 const ANSWER_WITHIN: Duration = Duration::from_secs(30);
+/// How long a request that may come again does.
+const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Who asks whom.
 #[derive(Clone, Debug)]
@@ -89,13 +91,15 @@ impl Http {
         self.done("POST", path, Some(body)).await
     }
 
-    /// Slows down when it is told to.
+    /// Slows down and comes again when it is told to.
     async fn done(&self, method: &str, path: &str, body: Option<&Value>) -> Value {
+        let deadline = Instant::now() + PATIENCE;
         loop {
             let response = self.ask(method, path, body).await;
             let (status, text) = (response.status, &response.text);
-            if response.code() == "rate_limited" {
-                let wait = response.body["error"]["retry_after_ms"].as_u64().unwrap();
+            // As every client does: the same again, no sooner than told.
+            if matches!(status, 429 | 503) && Instant::now() < deadline {
+                let wait = response.body["error"]["retry_after_ms"].as_u64().unwrap_or(100);
                 tokio::time::sleep(Duration::from_millis(wait)).await;
                 continue;
             }
