@@ -5,8 +5,8 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use crate::harness::{
-    DEADLINE, Serve, Session, assert_chain, couple, direct, eventually, message, mint, seq_of,
-    sign_up, text_of,
+    Serve, Session, assert_chain, couple, direct, eventually, message, mint, seq_of, sign_up,
+    text_of,
 };
 
 /// The texts of events, in the order given.
