@@ -180,6 +180,7 @@ impl Owner {
     /// Applies a batch, publishes it, and answers who waited for it.
     async fn advance(&mut self, batch: Batch) {
         let began = Instant::now();
+        self.shared.pace.events_came(batch.records.len());
         let projected = self.apply(batch);
         self.live.publish(&self.state, &projected).await;
         metrics::published(projected.len() as u64, began.elapsed());

@@ -20,10 +20,19 @@ use crate::queries::bucket_value;
 
 /// How often the owner of a partition looks for stale entries.
 pub(crate) const FLUSH_EVERY: Duration = Duration::from_millis(100);
-/// Writes of one process per second, at most: what the log is left for.
+/// Writes of one process per second, at most, while the log is quiet.
 const WRITES_PER_SECOND_MAX: usize = 2_000;
-/// Writes that may come at once after a pause.
-const WRITES_AT_ONCE_MAX: usize = 500;
+/// Writes of one process per second that are always allowed.
+const WRITES_PER_SECOND_MIN: usize = 200;
+/// Events per second up to which the log counts as quiet.
+const QUIET_EVENTS_PER_SECOND: usize = 200;
+/// A busy log is left for this many events per write: the bucket's writes take the same servers'
+/// time, and readers ask the owner where the bucket is behind.
+const EVENTS_PER_WRITE: usize = 10;
+/// Over how long the events are counted.
+const COUNTED_OVER: Duration = Duration::from_secs(1);
+/// After a pause, what was earned in this part of a second may come at once.
+const AT_ONCE_DIVISOR: usize = 4;
 /// Entries of one flush, all of them in flight at once.
 const FLUSH_ENTRIES_MAX: usize = 250;
 /// Revisions remembered per partition; beyond it all are forgotten, which costs a read each.
@@ -39,27 +48,69 @@ pub(crate) struct Pace {
 struct Tokens {
     left: usize,
     filled: Instant,
+    /// Events applied since `counted_from`, and per second before it.
+    events: usize,
+    counted_from: Instant,
+    events_per_second: usize,
 }
 
 impl Pace {
     pub(crate) fn new() -> Self {
-        let tokens = Tokens { left: WRITES_AT_ONCE_MAX, filled: Instant::now() };
+        let now = Instant::now();
+        let tokens = Tokens {
+            left: at_once_max(WRITES_PER_SECOND_MAX),
+            filled: now,
+            events: 0,
+            counted_from: now,
+            events_per_second: 0,
+        };
         Self { bucket: Arc::new(Mutex::new(tokens)) }
+    }
+
+    /// Events came in: the log is that busy.
+    pub(crate) fn events_came(&self, count: usize) {
+        self.bucket.lock().unwrap_or_else(PoisonError::into_inner).events += count;
     }
 
     /// How many of `wanted` writes may be made now.
     fn take(&self, wanted: usize) -> usize {
-        let mut tokens = self.bucket.lock().unwrap_or_else(PoisonError::into_inner);
-        let micros = tokens.filled.elapsed().as_micros() as usize;
-        let earned = micros.saturating_mul(WRITES_PER_SECOND_MAX) / 1_000_000;
-        if earned > 0 {
-            tokens.filled = Instant::now();
-            tokens.left = (tokens.left + earned).min(WRITES_AT_ONCE_MAX);
+        self.bucket.lock().unwrap_or_else(PoisonError::into_inner).take(wanted, Instant::now())
+    }
+}
+
+impl Tokens {
+    fn take(&mut self, wanted: usize, now: Instant) -> usize {
+        let counted = now.duration_since(self.counted_from);
+        if counted >= COUNTED_OVER {
+            let millis = (counted.as_millis() as usize).max(1);
+            self.events_per_second = self.events.saturating_mul(1_000) / millis;
+            (self.events, self.counted_from) = (0, now);
         }
-        let taken = wanted.min(tokens.left);
-        tokens.left -= taken;
+        // A burst counts at once, not after its first second.
+        let allowed = writes_per_second(self.events_per_second.max(self.events));
+        let micros = now.duration_since(self.filled).as_micros() as usize;
+        let earned = micros.saturating_mul(allowed) / 1_000_000;
+        if earned > 0 {
+            self.filled = now;
+            self.left += earned;
+        }
+        self.left = self.left.min(at_once_max(allowed));
+        let taken = wanted.min(self.left);
+        self.left -= taken;
         taken
     }
+}
+
+/// What the bucket may take of a log that gets so many events.
+fn writes_per_second(events_per_second: usize) -> usize {
+    if events_per_second <= QUIET_EVENTS_PER_SECOND {
+        return WRITES_PER_SECOND_MAX;
+    }
+    (events_per_second / EVENTS_PER_WRITE).clamp(WRITES_PER_SECOND_MIN, WRITES_PER_SECOND_MAX)
+}
+
+fn at_once_max(writes_per_second: usize) -> usize {
+    writes_per_second.div_ceil(AT_ONCE_DIVISOR)
 }
 
 /// Writes the stale entries of one partition.
@@ -249,4 +300,32 @@ where
     // Back in the order in which they became stale.
     flushed.failed.sort_unstable_by_key(|(since, _)| *since);
     flushed
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_busy_log_is_left_alone() {
+        assert_eq!(writes_per_second(0), 2_000);
+        assert_eq!(writes_per_second(1_000), 200);
+        assert_eq!(writes_per_second(5_000), 500);
+        assert_eq!(writes_per_second(1_000_000), 2_000);
+    }
+
+    #[test]
+    fn the_pace_follows_the_log_down_at_once_and_up_again_when_it_is_quiet() {
+        let pace = Pace::new();
+        let start = Instant::now();
+        let mut tokens = pace.bucket.lock().expect("not poisoned");
+        assert_eq!(tokens.take(9_999, start), 500, "earned while nothing happened");
+        tokens.events += 3_000;
+        let busy: usize = (1..=10)
+            .map(|tick| tokens.take(9_999, start + Duration::from_millis(tick * 100)))
+            .sum();
+        assert!((250..=310).contains(&busy), "{busy} writes beside 3,000 events");
+        let _ = tokens.take(9_999, start + Duration::from_millis(2_100));
+        assert_eq!(tokens.take(9_999, start + Duration::from_millis(2_200)), 200, "quiet again");
+    }
 }
