@@ -12,16 +12,18 @@ use hansard_protocol::{ClientFrame, ErrorCode};
 use toml::{Table, Value};
 
 /// Which crates of the workspace each crate may use. Services never depend on each other.
-const MAY_USE: [(&str, &[&str]); 7] = [
+const MAY_USE: [(&str, &[&str]); 8] = [
     ("nats/model", &[]),
     ("gateway/protocol", &["hansard-model"]),
     ("client", &["hansard-model", "hansard-protocol"]),
     ("nats", &["hansard-model"]),
     ("gateway", &["hansard-model", "hansard-nats", "hansard-protocol"]),
-    ("projector", &["hansard-model", "hansard-nats"]),
+    ("archive", &["hansard-model", "hansard-nats"]),
+    ("projector", &["hansard-archive", "hansard-model", "hansard-nats"]),
     (
         ".",
         &[
+            "hansard-archive",
             "hansard-client",
             "hansard-gateway",
             "hansard-model",
@@ -39,7 +41,7 @@ const STOPS_AT: [(&str, &[&str]); 8] = [
     ("fastwebsockets", &["gateway"]),
     ("governor", &["gateway"]),
     ("rusqlite", &["client"]),
-    ("object_store", &["projector", "media"]),
+    ("object_store", &["archive", "projector", "media"]),
     ("slatedb", &["projector", "media"]),
     ("tantivy", &["search"]),
 ];

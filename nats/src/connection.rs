@@ -56,7 +56,9 @@ impl ServiceRole {
     pub fn publish_deny(self) -> Vec<String> {
         let deny: &[&str] = match self {
             Self::Gateway => &["live.>", "$KV.INBOX.>", "$KV.LEASES.>", "$KV.DEPLOYMENT.>"],
-            Self::Projector => &["ev.>", "acct.>", "$KV.GATEWAYS.>", "$KV.DEPLOYMENT.>"],
+            // The deployment bucket holds what owners agree on: heads of archives, generations of
+            // views, the epoch.
+            Self::Projector => &["ev.>", "acct.>", "$KV.GATEWAYS.>"],
             Self::Operator | Self::Monitor => &[],
         };
         let administration: &[&str] = match self {
@@ -64,12 +66,24 @@ impl ServiceRole {
                 "$JS.API.STREAM.CREATE.>",
                 "$JS.API.STREAM.UPDATE.>",
                 "$JS.API.STREAM.DELETE.>",
-                "$JS.API.STREAM.PURGE.>",
                 "$JS.API.STREAM.MSG.DELETE.>",
             ],
             Self::Operator | Self::Monitor => &[],
         };
-        deny.iter().chain(administration).map(|subject| (*subject).to_owned()).collect()
+        let purge: &[&str] = match self {
+            Self::Gateway => &["$JS.API.STREAM.PURGE.>"],
+            // It trims the events that are in the archive.
+            Self::Projector => &[
+                "$JS.API.STREAM.PURGE.ACCOUNTS",
+                "$JS.API.STREAM.PURGE.KV_DEPLOYMENT",
+                "$JS.API.STREAM.PURGE.KV_GATEWAYS",
+                "$JS.API.STREAM.PURGE.KV_INBOX",
+                "$JS.API.STREAM.PURGE.KV_LEASES",
+            ],
+            Self::Operator | Self::Monitor => &[],
+        };
+        let all = deny.iter().chain(administration).chain(purge);
+        all.map(|subject| (*subject).to_owned()).collect()
     }
 }
 

@@ -1,11 +1,18 @@
 //! A deployment: what was fixed when it was created, and the streams that must match it.
 
+mod agreed;
+
 use std::time::Duration;
 
 use async_nats::jetstream::kv;
 use async_nats::jetstream::stream::Config;
 use hansard_model::{DeviceId, PartitionCount};
 use serde::{Deserialize, Serialize};
+
+pub use agreed::{
+    ArchiveHead, EpochWatch, HistoryView, ReplaceError, Versioned, archive_head, epoch,
+    history_view, raise_epoch, replace_archive_head, replace_history_view, watch_epoch,
+};
 
 use crate::connection::Connection;
 use crate::streams;

@@ -18,12 +18,19 @@ pub(crate) const BATCH_MAX: usize = 1_024;
 /// Bytes of one answer: there is no flow control, so the whole of it must fit a buffer.
 const BATCH_BYTES_MAX: usize = 8 * 1024 * 1024;
 
+/// How a server breaks `multi_last` off when a message that it has named was replaced before it was
+/// read, which happens up to 2.14: what was answered until then is not all there is.
+const REPLACED: &str = "Message Not Found";
+
 /// Why a read gave nothing.
 #[derive(Debug, thiserror::Error)]
 pub enum ReadError {
     /// NATS is away or did not answer in time.
     #[error("the log does not answer")]
     Unavailable(#[source] async_nats::Error),
+    /// A message was replaced while it was read; the same read again finds the new one.
+    #[error("a message was replaced while it was read")]
+    Replaced,
     /// The answer is not what was asked for.
     #[error("the log answered {0}")]
     Unexpected(String),
@@ -90,6 +97,12 @@ pub(crate) async fn batch(
         match answer.status {
             None => stored.push(parse(answer)?),
             Some(StatusCode::NO_RESPONDERS) => return Err(unavailable("no responders")),
+            Some(StatusCode::NOT_FOUND)
+                if !request.multi_last.is_empty()
+                    && answer.description.as_deref() == Some(REPLACED) =>
+            {
+                return Err(ReadError::Replaced);
+            }
             Some(StatusCode::NOT_FOUND) => return Ok((stored, false)),
             Some(status) if status.as_u16() == 204 => {
                 let pending = header(&answer, "Nats-Num-Pending").unwrap_or(0);
@@ -185,6 +198,7 @@ struct LeaderMessage {
 
 #[derive(serde::Deserialize)]
 struct ApiError {
+    #[serde(default)]
     err_code: u64,
     #[serde(default)]
     description: String,
@@ -209,7 +223,9 @@ pub(crate) async fn leader_info(
     let info = info(connection, stream, Bytes::new()).await?;
     let state = info.state.ok_or_else(|| unavailable("no stream state"))?;
     let ts = info.ts.and_then(|ts| LogTime::parse(&ts).ok());
-    Ok(StreamState { last: Seq(state.last_seq), ts })
+    // A stream that never held anything says 0.
+    let first = Seq(state.first_seq.max(1));
+    Ok(StreamState { first, last: Seq(state.last_seq), bytes: state.bytes, ts })
 }
 
 /// The subjects of a stream that match a filter, as the leader has them; bounded by the server to
@@ -225,6 +241,29 @@ pub(crate) async fn leader_subjects(
     Ok(state.subjects.into_keys().collect())
 }
 
+/// Removes every message before `first`. On a stream that ends before it this moves the next
+/// sequence to `first`: that is for a restore, and for nothing else.
+pub(crate) async fn purge_before(
+    connection: &Connection,
+    stream: &str,
+    first: Seq,
+) -> Result<(), ReadError> {
+    let request = serde_json::json!({ "seq": first.0 }).to_string();
+    let subject = format!("$JS.API.STREAM.PURGE.{stream}");
+    let answer = connection.client.request(subject, request.into()).await.map_err(unavailable)?;
+    let answer: PurgeAnswer = serde_json::from_slice(&answer.payload)
+        .map_err(|error| ReadError::Unexpected(error.to_string()))?;
+    match answer.error {
+        None => Ok(()),
+        Some(error) => Err(unavailable(error.description)),
+    }
+}
+
+#[derive(serde::Deserialize)]
+struct PurgeAnswer {
+    error: Option<ApiError>,
+}
+
 async fn info(connection: &Connection, stream: &str, request: Bytes) -> Result<Info, ReadError> {
     let subject = format!("$JS.API.STREAM.INFO.{stream}");
     let answer =
@@ -238,7 +277,10 @@ async fn info(connection: &Connection, stream: &str, request: Bytes) -> Result<I
 /// What a leader says of its stream.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct StreamState {
+    /// The first sequence there is; behind the last when there is none.
+    pub(crate) first: Seq,
     pub(crate) last: Seq,
+    pub(crate) bytes: u64,
     pub(crate) ts: Option<LogTime>,
 }
 
@@ -250,7 +292,9 @@ struct Info {
 
 #[derive(serde::Deserialize)]
 struct InfoState {
+    first_seq: u64,
     last_seq: u64,
+    bytes: u64,
     #[serde(default)]
     subjects: std::collections::HashMap<String, u64>,
 }

@@ -8,6 +8,8 @@ mod append;
 mod clock;
 mod follow;
 mod record;
+mod stored;
+mod trim;
 
 use std::time::Duration;
 
@@ -20,11 +22,13 @@ use hansard_model::{ConversationId, PartitionCount, PartitionId, Record, Seq};
 pub use append::{Append, AppendError, Appended, PendingAppend};
 pub use clock::{LogClock, NotSynchronized};
 pub use follow::{FollowError, LogReader};
+pub use stored::{StoredEvent, digest};
+pub use trim::{Extent, TrimError};
 
 use crate::connection::Connection;
 use crate::deployment::Deployment;
 use crate::direct::{self, BATCH_MAX, BatchRequest, LeaderRequest};
-use crate::streams;
+use crate::streams::{self, StreamName};
 
 pub use crate::direct::ReadError;
 
@@ -198,7 +202,12 @@ impl Log {
 
     /// Follows a partition from just after `after`: every sequence, in order.
     pub fn follow(&self, partition: PartitionId, after: Seq) -> LogReader {
-        LogReader::new(self.connection.clone(), self.clock.clone(), partition, after)
+        self.follow_stream(StreamName::Events(partition), after)
+    }
+
+    /// As [`Log::follow`], for any stream that has an archive.
+    pub fn follow_stream(&self, stream: StreamName, after: Seq) -> LogReader {
+        LogReader::new(self.connection.clone(), self.clock.clone(), stream, after)
     }
 
     /// Reads one conversation in order, straight from the stream: both subjects, void events

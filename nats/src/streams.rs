@@ -3,7 +3,7 @@
 //!
 //! | Stream | Subjects | Kept | Synced |
 //! |---|---|---|---|
-//! | `EVENTS_<p>` | `ev.<p>.>` | for ever | yes |
+//! | `EVENTS_<p>` | `ev.<p>.>` | the hot window; before it, the archive | yes |
 //! | `ACCOUNTS` | `acct.>` | for ever | yes |
 //! | `KV_DEPLOYMENT` | bucket | last | yes |
 //! | `KV_GATEWAYS` | bucket, TTL per key | last | yes: a removal relies on it |
@@ -25,6 +25,34 @@ pub(crate) const DEPLOYMENT_BUCKET: &str = "DEPLOYMENT";
 pub(crate) const GATEWAYS_BUCKET: &str = "GATEWAYS";
 pub(crate) const INBOX_BUCKET: &str = "INBOX";
 pub(crate) const LEASES_BUCKET: &str = "LEASES";
+
+/// A stream of what was said and done: those that have an archive.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum StreamName {
+    /// The events of a partition.
+    Events(PartitionId),
+    /// The accounts.
+    Accounts,
+}
+
+impl StreamName {
+    /// Its name in JetStream.
+    pub fn name(self) -> String {
+        match self {
+            Self::Events(partition) => events(partition),
+            Self::Accounts => ACCOUNTS.to_owned(),
+        }
+    }
+}
+
+impl std::fmt::Display for StreamName {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Events(partition) => write!(f, "partition {partition}"),
+            Self::Accounts => f.write_str("accounts"),
+        }
+    }
+}
 
 /// The stream of a partition.
 pub fn events(partition: PartitionId) -> String {

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use async_nats::jetstream::Message;
 use async_nats::jetstream::consumer::DeliverPolicy;
 use async_nats::jetstream::consumer::pull::{Ordered, OrderedConfig};
 use bytes::Bytes;
@@ -9,10 +10,11 @@ use futures_util::{FutureExt, StreamExt};
 use hansard_model::{LogTime, PartitionId, Record, Seq};
 use tokio::sync::{mpsc, watch};
 
+use super::stored::{self, StoredEvent};
 use super::{LogClock, ReadError, record};
 use crate::connection::Connection;
 use crate::direct::{self, LeaderRequest, StreamState};
-use crate::streams;
+use crate::streams::{self, StreamName};
 
 /// Pause before a consumer is made again.
 const RETRY_PAUSE: Duration = Duration::from_millis(200);
@@ -23,47 +25,56 @@ const REPLAY_BUFFER: usize = 1_024;
 #[derive(Debug, thiserror::Error)]
 pub enum FollowError {
     /// Events that the leader does not call deleted did not arrive.
-    #[error(
-        "partition {partition}: after {after} came {got}, and the leader holds what is between"
-    )]
+    #[error("{stream}: after {after} came {got}, and the leader holds what is between")]
     Hole {
         /// Where.
-        partition: PartitionId,
+        stream: StreamName,
         /// The last event before the hole.
         after: Seq,
         /// The first after it.
         got: Seq,
     },
     /// A message that is not an event.
-    #[error("partition {partition}: {seq} is not an event of the log")]
+    #[error("{stream}: {seq} is not an event of the log")]
     Foreign {
         /// Where.
-        partition: PartitionId,
+        stream: StreamName,
         /// Which.
         seq: Seq,
     },
     /// The stream ends before the position the reader was given: it was restored or truncated.
-    #[error("partition {partition}: the log ends at {last}, before {after}")]
+    #[error("{stream}: the log ends at {last}, before {after}")]
     Truncated {
         /// Where.
-        partition: PartitionId,
+        stream: StreamName,
         /// The reader's position.
         after: Seq,
         /// The last event there is.
         last: Seq,
     },
+    /// The stream begins behind the position the reader was given: what is between is in the
+    /// archive only. Not the same as deleted.
+    #[error("{stream}: the stream begins at {first}, and {after} was read last")]
+    Trimmed {
+        /// Where.
+        stream: StreamName,
+        /// The reader's position.
+        after: Seq,
+        /// The first event of the stream.
+        first: Seq,
+    },
 }
 
-/// A reader of one partition. It survives lost connections and servers by itself.
+/// A reader of one partition's stream. It survives lost connections and servers by itself.
 pub struct LogReader {
     connection: Connection,
     clock: LogClock,
-    partition: PartitionId,
+    stream: StreamName,
     after: Seq,
     last_known: Seq,
     messages: Option<Ordered>,
     /// A message behind a hole, while the leader is asked: dropping `next` must not lose it.
-    behind_hole: Option<async_nats::jetstream::Message>,
+    behind_hole: Option<Message>,
     holes_in_a_row: u32,
     interruptions: watch::Receiver<u64>,
 }
@@ -75,14 +86,14 @@ impl LogReader {
     pub(super) fn new(
         connection: Connection,
         clock: LogClock,
-        partition: PartitionId,
+        stream: StreamName,
         after: Seq,
     ) -> Self {
         let interruptions = connection.interruptions();
         Self {
             connection,
             clock,
-            partition,
+            stream,
             after,
             last_known: after,
             messages: None,
@@ -112,9 +123,41 @@ impl LogReader {
     /// # Errors
     /// [`FollowError`]: the reader must not be used further.
     pub async fn next(&mut self) -> Result<Record<Bytes>, FollowError> {
+        let Arrived { message, seq, ts } = self.arrive().await?;
+        let (payload, headers) = (message.payload.clone(), message.headers.as_ref());
+        record::from_parts(&message.subject, seq, ts, headers, payload)
+            .ok_or(FollowError::Foreign { stream: self.stream, seq })
+    }
+
+    /// The next event if it is here already: drains a batch without waiting.
+    ///
+    /// # Errors
+    /// As [`LogReader::next`].
+    pub fn try_next(&mut self) -> Result<Option<Record<Bytes>>, FollowError> {
+        self.next().now_or_never().transpose()
+    }
+
+    /// As [`LogReader::next`], with everything that the stream stored, and whatever it is: a
+    /// message that is no event is not [`FollowError::Foreign`] here.
+    ///
+    /// # Errors
+    /// As [`LogReader::next`].
+    pub async fn next_stored(&mut self) -> Result<StoredEvent, FollowError> {
+        let Arrived { message, seq, ts } = self.arrive().await?;
+        Ok(StoredEvent {
+            seq,
+            ts,
+            subject: message.subject.to_string(),
+            headers: stored::headers(message.headers.as_ref()),
+            payload: message.payload.clone(),
+        })
+    }
+
+    /// The next message in order. When it is returned, the position has moved past it.
+    async fn arrive(&mut self) -> Result<Arrived, FollowError> {
         loop {
-            if let Some(record) = self.settle_hole().await? {
-                return Ok(record);
+            if let Some(arrived) = self.settle_hole().await? {
+                return Ok(arrived);
             }
             if self.messages.is_none() {
                 self.connect().await?;
@@ -132,12 +175,12 @@ impl LogReader {
             };
             match message {
                 Some(Ok(message)) => {
-                    if let Some(record) = self.accept(message)? {
-                        return Ok(record);
+                    if let Some(arrived) = self.accept(message)? {
+                        return Ok(arrived);
                     }
                 }
                 Some(Err(error)) => {
-                    tracing::debug!(%error, partition = %self.partition, "log consumer");
+                    tracing::debug!(%error, stream = %self.stream, "log consumer");
                     self.messages = None;
                 }
                 None => self.messages = None,
@@ -145,31 +188,24 @@ impl LogReader {
         }
     }
 
-    /// The next event if it is here already: drains a batch without waiting.
-    ///
-    /// # Errors
-    /// As [`LogReader::next`].
-    pub fn try_next(&mut self) -> Result<Option<Record<Bytes>>, FollowError> {
-        self.next().now_or_never().transpose()
-    }
-
     /// Makes the consumer; waits until the log answers.
     async fn connect(&mut self) -> Result<(), FollowError> {
         loop {
             match self.try_connect().await {
                 Ok(state) if state.last < self.after => {
-                    return Err(FollowError::Truncated {
-                        partition: self.partition,
-                        after: self.after,
-                        last: state.last,
-                    });
+                    let (stream, after) = (self.stream, self.after);
+                    return Err(FollowError::Truncated { stream, after, last: state.last });
+                }
+                Ok(state) if state.first > self.after.next() => {
+                    self.last_known = self.last_known.max(state.last);
+                    return Err(self.trimmed(state.first));
                 }
                 Ok(state) => {
                     self.last_known = self.last_known.max(state.last);
                     return Ok(());
                 }
                 Err(error) => {
-                    tracing::debug!(%error, partition = %self.partition, "log not available");
+                    tracing::debug!(%error, stream = %self.stream, "log not available");
                     tokio::time::sleep(RETRY_PAUSE).await;
                 }
             }
@@ -178,20 +214,21 @@ impl LogReader {
 
     async fn try_connect(&mut self) -> Result<StreamState, ReadError> {
         self.interruptions.mark_unchanged();
-        let name = streams::events(self.partition);
+        let name = self.stream.name();
         let state = direct::leader_info(&self.connection, &name).await?;
-        if state.last >= self.after {
+        if state.last >= self.after && state.first <= self.after.next() {
             let config = ordered(self.after, String::new());
             self.messages = Some(consume(&self.connection, &name, config).await?);
         }
         Ok(state)
     }
 
+    fn trimmed(&self, first: Seq) -> FollowError {
+        FollowError::Trimmed { stream: self.stream, after: self.after, first }
+    }
+
     /// Takes a message if it is the next; `None` when it was seen, or stands behind a hole.
-    fn accept(
-        &mut self,
-        message: async_nats::jetstream::Message,
-    ) -> Result<Option<Record<Bytes>>, FollowError> {
+    fn accept(&mut self, message: Message) -> Result<Option<Arrived>, FollowError> {
         let Ok(info) = message.info() else {
             self.messages = None;
             return Ok(None);
@@ -206,56 +243,64 @@ impl LogReader {
             return Ok(None);
         }
         self.holes_in_a_row = 0;
-        self.take(&message, seq).map(Some)
+        self.take(message, seq).map(Some)
     }
 
-    fn take(
-        &mut self,
-        message: &async_nats::jetstream::Message,
-        seq: Seq,
-    ) -> Result<Record<Bytes>, FollowError> {
-        let foreign = FollowError::Foreign { partition: self.partition, seq };
+    fn take(&mut self, message: Message, seq: Seq) -> Result<Arrived, FollowError> {
         let ts = message.info().ok().and_then(|info| {
             info.published.unix_timestamp_nanos().try_into().ok().map(LogTime::from_nanos)
         });
-        let Some(ts) = ts else { return Err(foreign) };
-        let payload = message.payload.clone();
-        let headers = message.headers.as_ref();
+        let Some(ts) = ts else { return Err(FollowError::Foreign { stream: self.stream, seq }) };
         self.after = seq;
-        record::from_parts(&message.subject, seq, ts, headers, payload).ok_or(foreign)
+        Ok(Arrived { message, seq, ts })
     }
 
     /// Asks the leader about a hole: what it calls deleted is passed over, what it holds makes the
-    /// consumer start anew, and at last stops the reader.
-    async fn settle_hole(&mut self) -> Result<Option<Record<Bytes>>, FollowError> {
+    /// consumer start anew, and at last stops the reader. A hole at the beginning of the stream is
+    /// no deletion: it was trimmed.
+    async fn settle_hole(&mut self) -> Result<Option<Arrived>, FollowError> {
         let Some(info) = self.behind_hole.as_ref().and_then(|message| message.info().ok()) else {
             return Ok(None);
         };
         let got = Seq(info.stream_sequence);
         let request = LeaderRequest {
             seq: Some(self.after.next().0),
-            next_by_subj: Some(format!("ev.{}.>", self.partition)),
+            next_by_subj: Some(">".to_owned()),
             ..LeaderRequest::default()
         };
-        let name = streams::events(self.partition);
+        let name = self.stream.name();
         let next = direct::leader_get(&self.connection, &name, &request).await;
+        // Asked second: what is trimmed between the two answers is seen here.
+        let state = direct::leader_info(&self.connection, &name).await;
         let message = self.behind_hole.take();
-        match (next, message) {
-            (Ok(Some(stored)), Some(message)) if stored.seq >= got => {
+        let (stream, after) = (self.stream, self.after);
+        match (next, state, message) {
+            (_, Ok(state), _) if state.first > after.next() => {
+                self.messages = None;
+                Err(self.trimmed(state.first))
+            }
+            (Ok(Some(stored)), Ok(_), Some(message)) if stored.seq >= got => {
                 self.holes_in_a_row = 0;
-                self.take(&message, got).map(Some)
+                self.take(message, got).map(Some)
             }
-            (Ok(_), _) if self.holes_in_a_row >= HOLE_RETRIES => {
-                tracing::error!(partition = %self.partition, after = %self.after, %got, "hole in the log");
-                Err(FollowError::Hole { partition: self.partition, after: self.after, got })
+            (Ok(_), Ok(_), _) if self.holes_in_a_row >= HOLE_RETRIES => {
+                tracing::error!(%stream, %after, %got, "hole in the log");
+                Err(FollowError::Hole { stream, after, got })
             }
-            (answer, _) => {
+            (answer, _, _) => {
                 self.holes_in_a_row += u32::from(answer.is_ok());
                 self.messages = None;
                 Ok(None)
             }
         }
     }
+}
+
+/// A message in its place.
+struct Arrived {
+    message: Message,
+    seq: Seq,
+    ts: LogTime,
 }
 
 fn ordered(after: Seq, filter_subject: String) -> OrderedConfig {

@@ -16,8 +16,19 @@ pub(super) fn from_parts(
     headers: Option<&HeaderMap>,
     payload: Bytes,
 ) -> Option<Record<Bytes>> {
-    let Ok(Subject::Event { conversation, class, .. }) = subject.parse() else { return None };
     let header = |name: &str| headers?.get(name).map(|value| value.as_str());
+    of(subject, seq, ts, header, payload)
+}
+
+/// As [`from_parts`], of whatever holds the headers.
+pub(super) fn of<'a>(
+    subject: &str,
+    seq: Seq,
+    ts: LogTime,
+    header: impl Fn(&str) -> Option<&'a str>,
+    payload: Bytes,
+) -> Option<Record<Bytes>> {
+    let Ok(Subject::Event { conversation, class, .. }) = subject.parse() else { return None };
     Some(Record {
         seq,
         ts,

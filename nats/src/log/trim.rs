@@ -1,0 +1,65 @@
+//! Where a stream begins and ends, and making it begin later.
+
+use hansard_model::{LogTime, Seq};
+
+use super::{Log, ReadError};
+use crate::direct;
+use crate::streams::StreamName;
+
+/// What a stream holds now, by its leader.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Extent {
+    /// The first sequence there is; just behind `last` when there is none.
+    pub first: Seq,
+    /// The last sequence there is or was; 0 for a stream that never held anything.
+    pub last: Seq,
+    /// Bytes stored.
+    pub bytes: u64,
+    /// The server's clock.
+    pub now: Option<LogTime>,
+}
+
+/// Why a stream was not trimmed.
+#[derive(Debug, thiserror::Error)]
+pub enum TrimError {
+    /// It would cut off events that were never there: the sequences after them would be lost.
+    #[error("{stream} ends at {last}, before {to}")]
+    Beyond {
+        /// Which.
+        stream: StreamName,
+        /// Up to where it was to be trimmed.
+        to: Seq,
+        /// Its last event.
+        last: Seq,
+    },
+    /// The leader did not answer: perhaps trimmed.
+    #[error(transparent)]
+    Read(#[from] ReadError),
+}
+
+impl Log {
+    /// What a stream holds now, by its leader.
+    ///
+    /// # Errors
+    /// [`ReadError`] when the leader does not answer.
+    pub async fn extent(&self, stream: StreamName) -> Result<Extent, ReadError> {
+        let state = direct::leader_info(&self.connection, &stream.name()).await?;
+        Ok(Extent { first: state.first, last: state.last, bytes: state.bytes, now: state.ts })
+    }
+
+    /// Removes every event up to and including `to` from a stream. Whoever calls this has seen
+    /// them in the archive.
+    ///
+    /// # Errors
+    /// [`TrimError`]
+    pub async fn trim(&self, stream: StreamName, to: Seq) -> Result<(), TrimError> {
+        let Extent { first, last, .. } = self.extent(stream).await?;
+        if to > last {
+            return Err(TrimError::Beyond { stream, to, last });
+        }
+        if to < first {
+            return Ok(());
+        }
+        Ok(direct::purge_before(&self.connection, &stream.name(), to.next()).await?)
+    }
+}
