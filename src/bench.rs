@@ -3,7 +3,7 @@
 //!
 //! Code map: [`deployment`] starts and stops the processes, [`people`] writes accounts and sessions
 //! straight to the log, [`crowd`] is the bench's end of a process full of WebSocket clients
-//! ([`clients`]); [`send`], [`fanout`], [`idle`] and [`faults`] are the runs.
+//! ([`clients`]); [`send`], [`fanout`], [`idle`], [`views`] and [`faults`] are the runs.
 
 mod clients;
 mod crowd;
@@ -19,6 +19,7 @@ mod process;
 mod raw;
 mod report;
 mod send;
+mod views;
 
 use std::io::Write as _;
 use std::path::PathBuf;
@@ -42,6 +43,8 @@ enum Run {
     Fanout(fanout::Args),
     /// Memory of idle connections.
     Idle(idle::Args),
+    /// The projector's views: how fast they are built, how fresh they are, what reading them costs.
+    Views(views::Args),
     /// Kill and pause processes under load, then check that nothing is lost, doubled or reordered.
     Faults(faults::Args),
     /// Many light WebSocket clients, told what to do on standard input.
@@ -81,6 +84,7 @@ async fn measure(args: Args) -> anyhow::Result<()> {
         Run::Send(args) => Box::pin(send::run(args)).await,
         Run::Fanout(args) => Box::pin(fanout::run(args)).await,
         Run::Idle(args) => Box::pin(idle::run(args)).await,
+        Run::Views(args) => Box::pin(views::run(args)).await,
         Run::Faults(args) => Box::pin(faults::run(args)).await,
         Run::Clients => clients::run().await,
         Run::Client(args) => Box::pin(faults::client(args)).await,

@@ -2,6 +2,7 @@
 //!
 //! One file per subcommand. This one parses the command line, sets up telemetry, and hands over.
 
+mod admin;
 mod bench;
 mod chat;
 mod check;

@@ -14,9 +14,9 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use crate::serve;
 use crate::settings::{DeploymentArgs, DurabilityArgs, GatewaySettings, NatsArgs};
 use crate::telemetry;
+use crate::{admin, serve};
 
 /// How long NATS gets to answer at the start.
 const CONNECT_WITHIN: Duration = Duration::from_secs(60);
@@ -41,6 +41,9 @@ pub(crate) struct ProjectorArgs {
     durability: DurabilityArgs,
     #[command(flatten)]
     deployment: DeploymentArgs,
+    /// Where /healthz, /readyz and /metrics are. Default: nowhere.
+    #[arg(long, env = "HANSARD_ADMIN_LISTEN")]
+    admin_listen: Option<SocketAddr>,
 }
 
 #[derive(clap::Args, Debug)]
@@ -76,11 +79,14 @@ pub(crate) async fn gateway(args: GatewayArgs) -> anyhow::Result<()> {
 
 /// `hansard projector`
 pub(crate) async fn projector(args: ProjectorArgs) -> anyhow::Result<()> {
-    telemetry::install()?;
+    let metrics = telemetry::install()?;
     let stop = stop_signal()?;
     let endpoint = args.nats.endpoint()?;
     provision(&endpoint, args.durability, args.deployment).await?;
     let projector = ProjectorRole::start(endpoint);
+    if let Some(address) = args.admin_listen {
+        admin::listen(address, metrics, projector.health_probe()).await?;
+    }
     say_ready("projecting");
     tokio::select! {
         () = stop.cancelled() => {}
@@ -232,6 +238,22 @@ impl ProjectorRole {
                 Ok(())
             } else {
                 Err("the projector does not serve every partition yet".to_owned())
+            }
+        })
+    }
+
+    /// Healthy when every partition it owns follows the log; one of several owns what it found free.
+    pub(crate) fn health_probe(&self) -> ReadyProbe {
+        let progress = self.progress.clone();
+        Arc::new(move || {
+            let partitions = progress.partitions();
+            if partitions.is_empty() {
+                return Err("the projector has not started".to_owned());
+            }
+            match partitions.iter().find(|one| one.stopped || (one.owned && !one.serving)) {
+                Some(one) if one.stopped => Err(format!("partition {} stopped", one.partition)),
+                Some(one) => Err(format!("partition {} catches up", one.partition)),
+                None => Ok(()),
             }
         })
     }

@@ -48,6 +48,12 @@ impl Gateway {
     }
 }
 
+/// A running projector.
+pub(super) struct Projector {
+    pub(super) process: Process,
+    pub(super) admin: SocketAddr,
+}
+
 /// The processes, and a connection of the bench's own. Dropping it kills them all.
 pub(super) struct Bench {
     pub(super) place: Place,
@@ -55,7 +61,7 @@ pub(super) struct Bench {
     pub(super) logs: PathBuf,
     pub(super) nats: Option<Process>,
     pub(super) gateways: Vec<Gateway>,
-    pub(super) projectors: Vec<Process>,
+    pub(super) projectors: Vec<Projector>,
     pub(super) connection: Connection,
     pub(super) deployment: Deployment,
     pub(super) log: Log,
@@ -100,22 +106,37 @@ impl Bench {
             dir: Some(dir),
         };
         for index in 0..bench.plan.projectors {
-            let projector = bench.projector_recipe(index)?.start().await?;
+            let projector = bench.start_projector(index).await?;
             bench.projectors.push(projector);
         }
         for index in 0..bench.plan.gateways {
             let gateway = bench.start_gateway(index).await?;
             bench.gateways.push(gateway);
         }
-        bench.caught_up(CAUGHT_UP_WITHIN).await?;
+        if bench.plan.projectors > 0 {
+            bench.caught_up(CAUGHT_UP_WITHIN).await?;
+        }
         Ok(bench)
     }
 
-    fn projector_recipe(&self, index: usize) -> anyhow::Result<Recipe> {
+    /// Starts a projector, with an admin listener that it keeps when it is started again.
+    pub(super) async fn start_projector(&self, index: usize) -> anyhow::Result<Projector> {
+        let admin = free_port()?;
         let data = text(&self.data)?;
         let durability = self.place.durability.as_str();
-        let args = ["projector", "--data", data, "--durability", durability];
-        Ok(Recipe::new(&format!("projector-{index}"), &self.logs, Some("projecting"), &args))
+        let admin_listen = admin.to_string();
+        let args = [
+            "projector",
+            "--data",
+            data,
+            "--durability",
+            durability,
+            "--admin-listen",
+            &admin_listen,
+        ];
+        let name = format!("projector-{index}");
+        let process = Recipe::new(&name, &self.logs, Some("projecting"), &args).start().await?;
+        Ok(Projector { process, admin })
     }
 
     /// Starts a gateway on ports of its own, which it keeps when it is started again.
@@ -192,15 +213,29 @@ impl Bench {
         Ok(())
     }
 
-    /// A counter of a gateway, summed over its labels.
-    pub(super) async fn counter(&self, gateway: &Gateway, name: &str) -> anyhow::Result<f64> {
-        let text = get(gateway.admin, "/metrics").await?;
+    /// A counter or gauge of the process with this admin listener, summed over its labels; `None`
+    /// when it has none of that name.
+    pub(super) async fn metric(admin: SocketAddr, name: &str) -> anyhow::Result<Option<f64>> {
+        let text = get(admin, "/metrics").await?;
         let lines = text.lines().filter(|line| !line.starts_with('#'));
         let values = lines.filter_map(|line| {
             let (series, value) = line.rsplit_once(' ')?;
             (series.split('{').next() == Some(name)).then(|| value.parse::<f64>().ok())?
         });
-        Ok(values.sum())
+        Ok(values.fold(None, |sum, value| Some(sum.unwrap_or(0.0) + value)))
+    }
+
+    /// Bytes on disk of all streams whose names begin so.
+    pub(super) fn stream_bytes(&self, prefix: &str) -> anyhow::Result<u64> {
+        let streams = self.data.join("nats/jetstream/HANSARD/streams");
+        let mut bytes = 0;
+        for entry in std::fs::read_dir(&streams).context("the streams' directory")? {
+            let entry = entry?;
+            if entry.file_name().to_string_lossy().starts_with(prefix) {
+                bytes += machine::directory_bytes(&entry.path());
+            }
+        }
+        Ok(bytes)
     }
 
     /// What belongs into every report.
@@ -224,7 +259,7 @@ impl Bench {
             gateway.process.stop().await?;
         }
         for projector in self.projectors.drain(..) {
-            projector.stop().await?;
+            projector.process.stop().await?;
         }
         if let Some(nats) = self.nats.take() {
             nats.stop().await?;

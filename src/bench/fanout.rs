@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use super::clients::Load;
 use super::crowd::Crowd;
-use super::deployment::{Bench, CAUGHT_UP_WITHIN, Plan};
+use super::deployment::{Bench, CAUGHT_UP_WITHIN, Gateway, Plan};
 use super::people::{self, Person, random};
 use super::{Place, machine};
 
@@ -61,10 +61,9 @@ pub(super) async fn run(args: Args) -> anyhow::Result<()> {
     };
     crowd.load(load.clone()).await?;
     let pid = gateway.process.pid();
-    let (encoded, cpu) =
-        (bench.counter(gateway, FRAMES_ENCODED_TOTAL).await?, machine::cpu_s(pid)?);
+    let (encoded, cpu) = (encoded_by(gateway).await?, machine::cpu_s(pid)?);
     let round = crowd.load(Load { seconds: args.seconds, ..load }).await?;
-    let encoded = bench.counter(gateway, FRAMES_ENCODED_TOTAL).await? - encoded;
+    let encoded = encoded_by(gateway).await? - encoded;
     let cpu = machine::cpu_s(pid)? - cpu;
     let deliveries = round.arrivals + round.own_arrivals;
     let due = round.arrivals_due + round.acked;
@@ -122,4 +121,9 @@ pub(super) async fn create_group(
     };
     bench.log.append(append).await?.await?;
     Ok(conversation)
+}
+
+/// Frames that a gateway has encoded so far.
+async fn encoded_by(gateway: &Gateway) -> anyhow::Result<f64> {
+    Ok(Bench::metric(gateway.admin, FRAMES_ENCODED_TOTAL).await?.unwrap_or_default())
 }

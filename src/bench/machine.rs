@@ -26,6 +26,30 @@ pub(super) fn rss_bytes(pid: u32) -> anyhow::Result<u64> {
     Ok(kib.parse::<u64>()? * 1024)
 }
 
+/// What a process has had written to disks so far, in bytes: neither sockets nor pipes.
+pub(super) fn written_bytes(pid: u32) -> anyhow::Result<u64> {
+    let io = std::fs::read_to_string(format!("/proc/{pid}/io"))?;
+    let line = io.lines().find_map(|line| line.strip_prefix("write_bytes: "));
+    Ok(line.context("no write_bytes")?.parse()?)
+}
+
+/// Bytes of all files below a directory; 0 when there is none.
+pub(super) fn directory_bytes(path: &Path) -> u64 {
+    let Ok(entries) = std::fs::read_dir(path) else { return 0 };
+    let sizes = entries.flatten().map(|entry| match entry.metadata() {
+        Ok(metadata) if metadata.is_dir() => directory_bytes(&entry.path()),
+        Ok(metadata) => metadata.len(),
+        // Files come and go while a database runs.
+        Err(_) => 0,
+    });
+    sizes.sum()
+}
+
+/// Makes the kernel forget what it has read of any file; `false` when this process may not.
+pub(super) fn drop_page_cache() -> bool {
+    std::fs::write("/proc/sys/vm/drop_caches", "1").is_ok()
+}
+
 /// The child of a process that runs `program`.
 pub(super) fn child_of(parent: u32, program: &str) -> Option<u32> {
     std::fs::read_dir("/proc").ok()?.flatten().find_map(|entry| {

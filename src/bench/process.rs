@@ -2,7 +2,7 @@
 
 use std::fs::OpenOptions;
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
+use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context, bail};
@@ -86,6 +86,13 @@ impl Process {
         self.lines.take().context("no standard output")
     }
 
+    /// Ends it in order, then starts the same again.
+    pub(super) async fn begin_anew(self) -> anyhow::Result<Self> {
+        let recipe = self.recipe.clone();
+        self.stop().await?;
+        recipe.start().await
+    }
+
     /// Ends it in order, by force after 20 s.
     pub(super) async fn stop(mut self) -> anyhow::Result<()> {
         drop(self.child.stdin.take());
@@ -95,6 +102,14 @@ impl Process {
             self.child.kill().await?;
         }
         Ok(())
+    }
+
+    /// Waits until it ends by itself.
+    pub(super) async fn ended(mut self, within: Duration) -> anyhow::Result<ExitStatus> {
+        tokio::time::timeout(within, self.child.wait())
+            .await
+            .with_context(|| format!("{} does not end", self.recipe.name))?
+            .context("waiting for it")
     }
 
     /// `kill -9`, then the same again.

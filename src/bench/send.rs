@@ -64,7 +64,7 @@ impl Cpu {
             cpu.gateway += machine::cpu_s(gateway.process.pid())?;
         }
         for projector in &bench.projectors {
-            cpu.projector += machine::cpu_s(projector.pid())?;
+            cpu.projector += machine::cpu_s(projector.process.pid())?;
         }
         Ok(cpu)
     }

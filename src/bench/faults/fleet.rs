@@ -176,7 +176,7 @@ impl Fleet {
             Target::Projector(index) => {
                 let projector =
                     self.bench.projectors.get_mut(index).context("no such projector")?;
-                projector.restart().await
+                projector.process.restart().await
             }
             Target::Client(index) => {
                 let client = self.clients.get_mut(index).context("no such client")?;
@@ -197,7 +197,8 @@ impl Fleet {
                 Ok(gateway.process.pid())
             }
             Target::Projector(index) => {
-                Ok(self.bench.projectors.get(index).context("no such projector")?.pid())
+                let projector = self.bench.projectors.get(index).context("no such projector")?;
+                Ok(projector.process.pid())
             }
             Target::Client(index) => self.clients.get(index).context("no such client")?.pid(),
         }
