@@ -119,7 +119,11 @@ impl Log {
     ) -> Result<Seq, ReadError> {
         let partition = self.partition_of(conversation);
         let subject = Subject::event(partition, conversation, class).to_string();
-        let request = LeaderRequest { last_by_subj: Some(subject), ..LeaderRequest::default() };
+        self.last_seq_on(partition, subject).await
+    }
+
+    async fn last_seq_on(&self, partition: PartitionId, filter: String) -> Result<Seq, ReadError> {
+        let request = LeaderRequest { last_by_subj: Some(filter), ..LeaderRequest::default() };
         let stored =
             direct::leader_get(&self.connection, &streams::events(partition), &request).await?;
         Ok(stored.map_or(Seq::ZERO, |stored| stored.seq))
@@ -136,7 +140,33 @@ impl Log {
         after: Seq,
         to: Seq,
     ) -> Result<(Vec<Record<Bytes>>, Seq), ReadError> {
-        self.page(conversation, EventClass::Meta, after, to).await
+        let partition = self.partition_of(conversation);
+        let filter = Subject::event(partition, conversation, EventClass::Meta).to_string();
+        self.page(partition, &filter, after, to).await
+    }
+
+    /// As [`Log::meta_events`], of both subjects of a conversation.
+    ///
+    /// # Errors
+    /// [`ReadError`] when the log does not answer.
+    pub async fn events_of(
+        &self,
+        conversation: ConversationId,
+        after: Seq,
+        to: Seq,
+    ) -> Result<(Vec<Record<Bytes>>, Seq), ReadError> {
+        let partition = self.partition_of(conversation);
+        self.page(partition, &event_filter(partition, conversation), after, to).await
+    }
+
+    /// The last event of a conversation that the stream holds, void or not, from the leader; 0 for
+    /// none.
+    ///
+    /// # Errors
+    /// [`ReadError`] when the leader does not answer.
+    pub async fn last_of(&self, conversation: ConversationId) -> Result<Seq, ReadError> {
+        let partition = self.partition_of(conversation);
+        self.last_seq_on(partition, event_filter(partition, conversation)).await
     }
 
     /// What the log says of `key` after `after`, up to the leader's last event of its subject.
@@ -150,9 +180,11 @@ impl Log {
         after: Seq,
     ) -> Result<Found, ReadError> {
         let to = self.last_seq_of(key.conversation, class).await?;
+        let partition = self.partition_of(key.conversation);
+        let filter = Subject::event(partition, key.conversation, class).to_string();
         let (mut found, mut reached, mut read) = (Found::default(), after, 0);
         while reached < to {
-            let (records, page_end) = self.page(key.conversation, class, reached, to).await?;
+            let (records, page_end) = self.page(partition, &filter, reached, to).await?;
             read += records.len();
             if read > SCAN_MAX {
                 return Err(ReadError::Unexpected("more events than a scan reads".to_owned()));
@@ -169,23 +201,21 @@ impl Log {
         Ok(found)
     }
 
-    /// Events of one subject in `after < seq <= to`, a batch at most, and how far they reach. `to`
+    /// Events on subjects in `after < seq <= to`, a batch at most, and how far they reach. `to`
     /// is a position that the leader named: a replica that does not reach it yet is asked again,
     /// so that nothing reads as absent that is stored.
     async fn page(
         &self,
-        conversation: ConversationId,
-        class: EventClass,
+        partition: PartitionId,
+        filter: &str,
         after: Seq,
         to: Seq,
     ) -> Result<(Vec<Record<Bytes>>, Seq), ReadError> {
-        let partition = self.partition_of(conversation);
         let stream = streams::events(partition);
-        let subject = Subject::event(partition, conversation, class).to_string();
         for _ in 0..SCAN_RETRIES {
             let request = BatchRequest {
                 seq: Some(after.next().0),
-                next_by_subj: Some(subject.clone()),
+                next_by_subj: Some(filter.to_owned()),
                 batch: BATCH_MAX,
                 ..BatchRequest::default()
             };

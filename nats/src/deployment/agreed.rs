@@ -71,7 +71,9 @@ pub async fn archive_head(
     connection: &Connection,
     stream: StreamName,
 ) -> Result<Versioned<Option<ArchiveHead>>, ReadError> {
-    read(connection, &archive_key(stream)).await
+    let Versioned { value, revision } = read::<Option<_>>(connection, &archive_key(stream)).await?;
+    // An archiver marks that it has begun, also when there is nothing yet.
+    Ok(Versioned { value: value.flatten(), revision })
 }
 
 /// Replaces the head of an archive; `revision` is the one it was read with, 0 for the first.

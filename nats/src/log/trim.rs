@@ -2,8 +2,9 @@
 
 use hansard_model::{LogTime, Seq};
 
+use super::stored::{self, StoredEvent};
 use super::{Log, ReadError};
-use crate::direct;
+use crate::direct::{self, LeaderRequest};
 use crate::streams::StreamName;
 
 /// What a stream holds now, by its leader.
@@ -45,6 +46,26 @@ impl Log {
     pub async fn extent(&self, stream: StreamName) -> Result<Extent, ReadError> {
         let state = direct::leader_info(&self.connection, &stream.name()).await?;
         Ok(Extent { first: state.first, last: state.last, bytes: state.bytes, now: state.ts })
+    }
+
+    /// What a stream stored at `seq`, whole, from the leader; `None` when there is nothing.
+    ///
+    /// # Errors
+    /// [`ReadError`] when the leader does not answer.
+    pub async fn stored(
+        &self,
+        stream: StreamName,
+        seq: Seq,
+    ) -> Result<Option<StoredEvent>, ReadError> {
+        let request = LeaderRequest { seq: Some(seq.0), ..LeaderRequest::default() };
+        let stored = direct::leader_get(&self.connection, &stream.name(), &request).await?;
+        Ok(stored.map(|found| StoredEvent {
+            seq: found.seq,
+            ts: found.ts,
+            subject: found.subject,
+            headers: stored::headers(Some(&found.headers)),
+            payload: found.payload,
+        }))
     }
 
     /// Removes every event up to and including `to` from a stream. Whoever calls this has seen

@@ -1,0 +1,1 @@
+//! The streams again, from segments.
