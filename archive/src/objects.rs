@@ -139,12 +139,23 @@ pub struct Objects {
 }
 
 impl Objects {
-    /// Opens a store. A directory is made if it is not there; what is written there is synced
-    /// before it counts as written.
+    /// Opens a store, with the `AWS_*` variables of the environment. A directory is made if it is
+    /// not there; what is written there is synced before it counts as written.
     ///
     /// # Errors
     /// [`OpenObjectsError`]. An S3 service is not asked anything yet.
     pub fn open(url: &ObjectsUrl) -> Result<Self, OpenObjectsError> {
+        Self::open_with(url, std::env::vars())
+    }
+
+    /// As [`Objects::open`], with other variables.
+    ///
+    /// # Errors
+    /// As [`Objects::open`].
+    pub fn open_with(
+        url: &ObjectsUrl,
+        variables: impl IntoIterator<Item = (String, String)>,
+    ) -> Result<Self, OpenObjectsError> {
         let refused = |source| OpenObjectsError::Store { url: url.clone(), source };
         match url {
             ObjectsUrl::Directory(path) => {
@@ -156,7 +167,14 @@ impl Objects {
                 Ok(Self { store, prefix: Path::default() })
             }
             ObjectsUrl::S3 { bucket, prefix } => {
-                let store = AmazonS3Builder::from_env().with_bucket_name(bucket).build();
+                let mut builder = AmazonS3Builder::new();
+                for (name, value) in variables {
+                    let key = name.starts_with("AWS_").then(|| name.to_ascii_lowercase().parse());
+                    if let Some(Ok(key)) = key {
+                        builder = builder.with_config(key, value);
+                    }
+                }
+                let store = builder.with_bucket_name(bucket).build();
                 let store = Arc::new(store.map_err(refused)?);
                 Ok(Self { store, prefix: Path::from(prefix.as_str()) })
             }

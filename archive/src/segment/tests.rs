@@ -85,7 +85,7 @@ proptest! {
         prop_assert_eq!((header.count, header.last), (events.len() as u64, segment.name.last));
         let middle = &events[events.len() / 2];
         let found = Decoder::new(&segment.name, segment.file.clone()).and_then(|d| d.find(middle.seq));
-        prop_assert_eq!(found.expect("read").as_ref(), Some(middle));
+        prop_assert_eq!(found.expect("read"), Some(middle.clone()));
     }
 
     #[test]
