@@ -54,6 +54,12 @@ impl Request {
             QueryVerb::Changed => serde_json::from_slice(payload).map(Self::Changed),
             QueryVerb::Feed => serde_json::from_slice(payload).map(Self::Feed),
             QueryVerb::Reactions => serde_json::from_slice(payload).map(Self::Reactions),
+            QueryVerb::Group
+            | QueryVerb::Record
+            | QueryVerb::Mentions
+            | QueryVerb::Explain
+            | QueryVerb::Parked
+            | QueryVerb::Views => return Err(QueryError::BadRequest),
         };
         request.map_err(|_| QueryError::BadRequest)
     }

@@ -1,6 +1,6 @@
 //! The fold of a group: who is a member, in which role, since when, and how it is called.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use serde::{Deserialize, Serialize};
 
@@ -19,7 +19,8 @@ pub struct Membership {
 }
 
 /// A group, folded from its valid meta events in order. Empty before its `create`.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "Folded", into = "Folded")]
 pub struct Group {
     members: HashMap<UserId, Membership>,
     owners: usize,
@@ -27,6 +28,31 @@ pub struct Group {
     history: HistoryVisibility,
     created: Option<Seq>,
     last: Seq,
+}
+
+/// A fold as it is stored and sent: the same group has one spelling.
+#[derive(Serialize, Deserialize)]
+struct Folded {
+    members: BTreeMap<UserId, Membership>,
+    title: Option<String>,
+    history: HistoryVisibility,
+    created: Option<Seq>,
+    last: Seq,
+}
+
+impl From<Group> for Folded {
+    fn from(group: Group) -> Self {
+        let Group { members, owners: _, title, history, created, last } = group;
+        Self { members: members.into_iter().collect(), title, history, created, last }
+    }
+}
+
+impl From<Folded> for Group {
+    fn from(folded: Folded) -> Self {
+        let Folded { members, title, history, created, last } = folded;
+        let owners = members.values().filter(|member| member.role == Role::Owner).count();
+        Self { members: members.into_iter().collect(), owners, title, history, created, last }
+    }
 }
 
 impl Group {
@@ -128,5 +154,33 @@ impl Group {
     /// The last event of the meta subject that is in this fold.
     pub fn last(&self) -> Seq {
         self.last
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::{GroupCreated, MemberChanged, TitleChanged};
+
+    #[test]
+    fn a_fold_that_was_stored_goes_on_as_if_it_had_not_been() {
+        let user = |number: u8| UserId::from_entropy([number; 20]);
+        let change = |user, op, role| Event::Member(MemberChanged { user, op, role });
+        let events = [
+            Event::Create(GroupCreated { title: None, members: vec![user(2), user(3)] }),
+            change(user(2), MemberOp::Role, Some(Role::Owner)),
+            Event::Title(TitleChanged { title: "T".to_owned() }),
+            change(user(1), MemberOp::Leave, None),
+            change(user(4), MemberOp::Add, None),
+        ];
+        let (mut whole, mut stored) = (Group::default(), Group::default());
+        for (seq, event) in (1..).map(Seq).zip(&events) {
+            whole.apply(seq, user(1), event);
+            stored.apply(seq, user(1), event);
+            let json = serde_json::to_string(&stored).expect("json");
+            stored = serde_json::from_str(&json).expect("reads");
+            assert_eq!(stored, whole, "{json}");
+        }
+        assert_eq!((whole.owner_count(), whole.members().len()), (1, 3));
     }
 }

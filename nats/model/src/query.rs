@@ -6,8 +6,11 @@
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use crate::id::{ConversationId, MessageId, Seq, UserId};
+use crate::event::EventClass;
+use crate::group::Group;
+use crate::id::{ConversationId, MessageId, PartitionId, Seq, UserId};
 use crate::inbox::{Head, MemberRecord};
+use crate::record::{EventKey, Record};
 use crate::time::LogTime;
 
 /// An answer.
@@ -39,6 +42,12 @@ pub enum QueryError {
     /// The feed no longer holds that position.
     #[error("too far back")]
     TooFarBack,
+    /// The owner has too much to do, or does already what excludes this: ask again later.
+    #[error("busy")]
+    Busy,
+    /// The owner cannot read its store now.
+    #[error("the view cannot be read")]
+    Unavailable,
 }
 
 /// `events`: the chain of a conversation, every kind, ascending.
@@ -300,6 +309,345 @@ pub struct ReactionsRequest {
     pub user: UserId,
 }
 
+/// `group`: the fold of a group, for whom the stream no longer holds its first meta events.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub struct GroupRequest {
+    /// Which.
+    pub conversation: ConversationId,
+    /// Answer only once this was applied.
+    #[serde(default)]
+    pub min_seq: Option<Seq>,
+}
+
+/// The answer to `group`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GroupReply {
+    /// The fold of all valid meta events up to `as_of`; empty when there is no such group.
+    pub group: Group,
+    /// All of the partition up to here was applied.
+    pub as_of: Seq,
+}
+
+/// `record`: an event as it was stored, from the stream or the archive. The answer is an
+/// `Option<StoredRecord>`: `None` when the log holds nothing at that position.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub struct RecordRequest {
+    /// Its position.
+    pub seq: Seq,
+}
+
+/// An event as it was stored, void or not.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StoredRecord {
+    /// Its position.
+    pub seq: Seq,
+    /// When it was stored, in nanoseconds since the Unix epoch.
+    pub ts_nanos: u64,
+    /// Which conversation.
+    pub conversation: ConversationId,
+    /// On its meta subject.
+    pub meta: bool,
+    /// Until when it was vouched for, in milliseconds since the Unix epoch.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub vouch_until_ms: Option<u64>,
+    /// The identity in its `Nats-Msg-Id`: sender and id.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<(UserId, MessageId)>,
+    /// The stored bytes: as text, when they are UTF-8.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub text: Option<String>,
+    /// The stored bytes, in base64, when they are not.
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "base64_bytes")]
+    pub base64: Option<Vec<u8>>,
+}
+
+impl StoredRecord {
+    /// What travels of a record.
+    pub fn of<P: AsRef<[u8]>>(record: &Record<P>) -> Self {
+        let payload = record.payload.as_ref();
+        let text = std::str::from_utf8(payload).ok().map(str::to_owned);
+        let base64 = text.is_none().then(|| payload.to_vec());
+        Self {
+            seq: record.seq,
+            ts_nanos: record.ts.as_nanos(),
+            conversation: record.conversation,
+            meta: record.class == EventClass::Meta,
+            vouch_until_ms: record.vouch_until.map(LogTime::as_millis),
+            key: record.key.map(|key| (key.sender, key.id)),
+            text,
+            base64,
+        }
+    }
+
+    /// The record again.
+    pub fn into_record(self) -> Record<Vec<u8>> {
+        let Self { seq, ts_nanos, conversation, meta, vouch_until_ms, key, text, base64 } = self;
+        Record {
+            seq,
+            ts: LogTime::from_nanos(ts_nanos),
+            conversation,
+            class: if meta { EventClass::Meta } else { EventClass::Msg },
+            vouch_until: vouch_until_ms.map(LogTime::from_millis),
+            key: key.map(|(sender, id)| EventKey { conversation, sender, id }),
+            payload: text.map(String::into_bytes).or(base64).unwrap_or_default(),
+        }
+    }
+}
+
+/// `mentions`: messages of the partition that mention a user, newest first, that the user may see.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub struct MentionsRequest {
+    /// Whose.
+    pub user: UserId,
+    /// Only messages before this position of the partition.
+    #[serde(default)]
+    pub before: Option<Seq>,
+    /// At most this many.
+    pub limit: usize,
+    /// Answer only once this was applied.
+    #[serde(default)]
+    pub min_seq: Option<Seq>,
+}
+
+/// The answer to `mentions`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct MentionsReply {
+    /// The messages as they stand now, newest first.
+    pub items: Vec<FeedItem>,
+    /// There may be more before the last, or before `reached`.
+    pub more: bool,
+    /// All mentions from here on were looked at: ask on with `before` at this position.
+    pub reached: Seq,
+    /// All of the partition up to here was applied.
+    pub as_of: Seq,
+}
+
+/// `explain`: the events behind the counts of an inbox entry.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub struct ExplainRequest {
+    /// Which.
+    pub conversation: ConversationId,
+    /// Who reads.
+    pub reader: UserId,
+    /// The reader's mark, when it is beyond what the log knows of (a receipt).
+    #[serde(default)]
+    pub read: Option<Seq>,
+    /// Answer only once this was applied.
+    #[serde(default)]
+    pub min_seq: Option<Seq>,
+}
+
+/// Positions that an explanation names at most, of each kind; the newest.
+pub const EXPLAINED_MAX: usize = 100;
+
+/// The answer to `explain`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Explanation {
+    /// Read up to here.
+    pub read: Seq,
+    /// The ordinal of the last message read.
+    pub read_n: u64,
+    /// Messages of the conversation, as far as the reader sees it.
+    pub n: u64,
+    /// `n` less `read_n`.
+    pub unread: u64,
+    /// The unread messages, ascending; the newest [`EXPLAINED_MAX`].
+    pub unread_events: Vec<Seq>,
+    /// The unread messages that mention the reader, ascending; the newest [`EXPLAINED_MAX`].
+    pub mentions: Vec<Seq>,
+    /// The event that made the reader a member.
+    pub joined: Seq,
+    /// The first event they see.
+    pub view_from: Seq,
+    /// The last event they see; `None` while a member.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub view_to: Option<Seq>,
+    /// The last valid event of the conversation that they see.
+    pub last: Seq,
+    /// All of the partition up to here was applied.
+    pub as_of: Seq,
+    /// The partition of the conversation.
+    pub partition: PartitionId,
+    /// The inbox bucket holds everything of the partition up to here.
+    pub bucket: Seq,
+}
+
+/// `parked`: events that could not be read, ascending.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub struct ParkedRequest {
+    /// After this position.
+    pub after: Seq,
+    /// At most this many.
+    pub limit: usize,
+}
+
+/// The answer to `parked`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ParkedReply {
+    /// The events.
+    pub items: Vec<ParkedItem>,
+    /// How many there are in the partition.
+    pub count: u64,
+}
+
+/// An event that could not be read.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ParkedItem {
+    /// Its position.
+    pub seq: Seq,
+    /// Its conversation.
+    pub conversation: ConversationId,
+    /// Why: `not_an_object`, `shape`, `rule_set` or `wrong_subject`.
+    pub reason: String,
+}
+
+/// `views`: asks the owner to examine or replace a view of its partition. What takes time runs on
+/// in the owner: the answer is where it stands, `status` asks again.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub struct ViewsRequest {
+    /// What to do.
+    pub op: ViewsOp,
+    /// With which view; not looked at by `status`.
+    #[serde(default)]
+    pub view: View,
+}
+
+/// What is asked of a view.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ViewsOp {
+    /// Where the views and the last job stand.
+    Status,
+    /// Build it anew from the log beside the present one, compare, and switch.
+    Rebuild,
+    /// Compute it anew from the log and report every difference.
+    Verify,
+    /// Go back to the generation before the last rebuild; only the history has one.
+    Rollback,
+}
+
+/// A view.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum View {
+    /// The rows of the partition's store.
+    #[default]
+    History,
+    /// The entries of the inbox bucket.
+    Inbox,
+}
+
+/// The answer to `views`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ViewsStatus {
+    /// Which partition.
+    pub partition: PartitionId,
+    /// All up to here was applied.
+    pub applied: Seq,
+    /// The last event of the partition as last heard.
+    pub last_known: Seq,
+    /// The epoch of the log that the views belong to.
+    pub epoch: u64,
+    /// The generation of the history that is served.
+    pub generation: u64,
+    /// The one before, to which a rollback goes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub previous: Option<u64>,
+    /// The inbox bucket holds everything up to here.
+    pub bucket: Seq,
+    /// Entries of the inbox bucket waiting to be written.
+    pub stale: u64,
+    /// Events that could not be read.
+    pub parked: u64,
+    /// The job that runs, or the last one of this owner.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub job: Option<ViewsJob>,
+}
+
+/// A rebuild, verification or rollback.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ViewsJob {
+    /// What was asked.
+    pub op: ViewsOp,
+    /// Of which view.
+    pub view: View,
+    /// How it stands.
+    pub state: JobState,
+    /// The log was read up to here.
+    pub applied: Seq,
+    /// It compares at this position.
+    pub to: Seq,
+    /// Rows or entries compared.
+    pub compared: u64,
+    /// Of those, different (before a rebuild put them right).
+    pub differences: u64,
+    /// The first [`DIFFERENCES_MAX`] of them.
+    pub found: Vec<Difference>,
+    /// Why it failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failure: Option<String>,
+}
+
+/// How a job stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum JobState {
+    /// It runs.
+    Running,
+    /// It is done.
+    Done,
+    /// It gave up; nothing was switched.
+    Failed,
+}
+
+/// Differences that a job names at most; it counts all.
+pub const DIFFERENCES_MAX: usize = 100;
+
+/// A row or entry that is not what the log says.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Difference {
+    /// Its key, readable.
+    pub key: String,
+    /// What is wrong.
+    pub what: DifferenceKind,
+}
+
+/// What is wrong with a row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DifferenceKind {
+    /// The view lacks it.
+    Missing,
+    /// The log gives no such row.
+    Extra,
+    /// It says something else.
+    Different,
+}
+
+/// Bytes as base64 text.
+mod base64_bytes {
+    use base64::Engine;
+    use base64::engine::general_purpose::STANDARD;
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    pub(super) fn serialize<S: Serializer>(
+        bytes: &Option<Vec<u8>>,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        match bytes {
+            Some(bytes) => serializer.serialize_some(&STANDARD.encode(bytes)),
+            None => serializer.serialize_none(),
+        }
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Option<Vec<u8>>, D::Error> {
+        let text = Option::<String>::deserialize(deserializer)?;
+        text.map(|text| STANDARD.decode(text).map_err(serde::de::Error::custom)).transpose()
+    }
+}
+
 /// What travels on `live.u.<bucket>.<user>`: the user's own view of a conversation changed.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct UserNotice {
@@ -319,4 +667,30 @@ pub mod live {
     pub const TS: &str = "Ts";
     /// The preceding live event of the partition: a receiver that has not seen it has a hole.
     pub const FOLLOWS: &str = "Follows";
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::id::GroupId;
+
+    #[test]
+    fn a_stored_record_comes_back_as_it_was_whatever_its_bytes() {
+        let conversation = ConversationId::Group(GroupId::from_entropy([1; 20]));
+        let sender = UserId::from_entropy([2; 20]);
+        for payload in [&b"{\"v\":1}"[..], b"", b"\xff\x00not text"] {
+            let record = Record {
+                seq: Seq(7),
+                ts: LogTime::from_nanos(1_763_772_345_123_456_789),
+                conversation,
+                class: EventClass::Meta,
+                vouch_until: Some(LogTime::from_millis(1_763_772_345_999)),
+                key: Some(EventKey { conversation, sender, id: MessageId::new(5, [3; 10]) }),
+                payload: payload.to_vec(),
+            };
+            let json = serde_json::to_string(&StoredRecord::of(&record)).expect("json");
+            let back: StoredRecord = serde_json::from_str(&json).expect("reads");
+            assert_eq!(back.into_record(), record, "{json}");
+        }
+    }
 }

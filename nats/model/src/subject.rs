@@ -56,11 +56,23 @@ pub enum QueryVerb {
     Feed,
     /// How many reactions a user has on a message.
     Reactions,
+    /// The fold of a group.
+    Group,
+    /// An event as it was stored, from the stream or the archive.
+    Record,
+    /// Messages that mention a user, newest first.
+    Mentions,
+    /// The events behind the counts of an inbox entry.
+    Explain,
+    /// Events that could not be read.
+    Parked,
+    /// The views of the partition: status, rebuild, verification, rollback.
+    Views,
 }
 
 impl QueryVerb {
     /// All verbs, for registering a service.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 13] = [
         Self::Events,
         Self::Messages,
         Self::Lookup,
@@ -68,6 +80,12 @@ impl QueryVerb {
         Self::Changed,
         Self::Feed,
         Self::Reactions,
+        Self::Group,
+        Self::Record,
+        Self::Mentions,
+        Self::Explain,
+        Self::Parked,
+        Self::Views,
     ];
 
     /// The subject token.
@@ -80,6 +98,12 @@ impl QueryVerb {
             Self::Changed => "changed",
             Self::Feed => "feed",
             Self::Reactions => "reactions",
+            Self::Group => "group",
+            Self::Record => "record",
+            Self::Mentions => "mentions",
+            Self::Explain => "explain",
+            Self::Parked => "parked",
+            Self::Views => "views",
         }
     }
 }
