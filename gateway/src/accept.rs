@@ -1,6 +1,8 @@
 //! Accepting connections: a loop of our own, so that the number of sockets is bounded before
 //! anything is read from them, and so that a WebSocket leaves hyper as the bare TCP stream.
 
+mod patience;
+
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,8 +24,12 @@ use tower_service::Service as _;
 use crate::admission::{Admission, Admitted};
 use crate::metrics;
 
+pub(crate) use self::patience::Patient;
+
 /// How long the head of a request may take, the wait for the next on a kept connection included.
 const HEAD_WITHIN: Duration = Duration::from_secs(20);
+/// How long the other side of an answer may take nothing of it.
+const TAKE_WITHIN: Duration = Duration::from_secs(30);
 /// Bytes of a request's head; also what one connection may buffer.
 const BUFFER_BYTES_MAX: usize = 32 * 1024;
 /// Pause after the system could not accept: it is out of files or memory.
@@ -118,7 +124,7 @@ async fn serve(
         .header_read_timeout(HEAD_WITHIN)
         .max_buf_size(BUFFER_BYTES_MAX)
         .half_close(false)
-        .serve_connection(TokioIo::new(stream), service)
+        .serve_connection(TokioIo::new(Patient::new(stream, TAKE_WITHIN)), service)
         .with_upgrades();
     let mut connection = std::pin::pin!(connection);
     let ended = tokio::select! {

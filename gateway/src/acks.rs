@@ -36,6 +36,11 @@ impl Acks {
         }
     }
 
+    /// The log is another than it was: what was acknowledged may not be in it.
+    pub(crate) fn forget(&self) {
+        self.devices.clear();
+    }
+
     /// What a read of a conversation must include for this device.
     pub(crate) fn required(&self, device: DeviceId, conversation: ConversationId) -> Option<Seq> {
         let last = self.devices.get(&device)?;

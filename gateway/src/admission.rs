@@ -14,6 +14,8 @@ use crate::rate::network;
 pub(crate) struct Admission {
     connections: Arc<Semaphore>,
     unidentified: Arc<Semaphore>,
+    /// Those of the loopback interface among them, which no limit per address holds back.
+    unidentified_loopback: Arc<Semaphore>,
     addresses: Arc<Addresses>,
     trust_loopback: bool,
 }
@@ -22,8 +24,14 @@ pub(crate) struct Admission {
 pub(crate) struct Admitted {
     peer: IpAddr,
     _connection: OwnedSemaphorePermit,
-    unidentified: Mutex<Option<OwnedSemaphorePermit>>,
+    unidentified: Mutex<Option<Stranger>>,
     address: Option<(Arc<Addresses>, IpAddr)>,
+}
+
+/// A place among those who have not said who they are.
+struct Stranger {
+    _place: OwnedSemaphorePermit,
+    _loopback: Option<OwnedSemaphorePermit>,
 }
 
 /// Connections by address. An entry exists only while it has connections, so there are never more
@@ -39,6 +47,7 @@ impl Admission {
         Self {
             connections: Arc::new(Semaphore::new(limits.connections)),
             unidentified: Arc::new(Semaphore::new(limits.unidentified)),
+            unidentified_loopback: Arc::new(Semaphore::new(loopback_share(limits.unidentified))),
             addresses: Arc::new(Addresses {
                 open: Mutex::new(HashMap::new()),
                 each_max: limits.connections_per_address,
@@ -53,9 +62,13 @@ impl Admission {
     /// [`Refused`] when a bound is reached; nothing is held then.
     pub(crate) fn admit(&self, peer: IpAddr) -> Result<Arc<Admitted>, Refused> {
         let connection = self.connections.clone().try_acquire_owned().map_err(|_| Refused::Full)?;
-        let unidentified =
-            self.unidentified.clone().try_acquire_owned().map_err(|_| Refused::Unidentified)?;
-        let address = if self.trust_loopback && peer.is_loopback() {
+        let place = |places: &Arc<Semaphore>| {
+            places.clone().try_acquire_owned().map_err(|_| Refused::Unidentified)
+        };
+        let trusted = self.trust_loopback && peer.is_loopback();
+        let loopback = trusted.then(|| place(&self.unidentified_loopback)).transpose()?;
+        let stranger = Stranger { _place: place(&self.unidentified)?, _loopback: loopback };
+        let address = if trusted {
             None
         } else {
             let network = network(peer);
@@ -68,10 +81,16 @@ impl Admission {
         Ok(Arc::new(Admitted {
             peer,
             _connection: connection,
-            unidentified: Mutex::new(Some(unidentified)),
+            unidentified: Mutex::new(Some(stranger)),
             address,
         }))
     }
+}
+
+/// How many strangers may come through the loopback interface: all of them must not be able to
+/// shut out those from elsewhere.
+fn loopback_share(unidentified: usize) -> usize {
+    unidentified - unidentified / 4
 }
 
 impl Admitted {
@@ -159,6 +178,19 @@ mod tests {
         let _places = [admission.admit(ANA), admission.admit(ANA)];
         assert_eq!(admission.admit(ANA).err(), Some(Refused::Address));
         assert!(admission.admit(BEN).is_ok());
+    }
+
+    #[test]
+    fn strangers_on_the_loopback_interface_leave_room_for_others() {
+        let loopback: IpAddr = [127, 0, 0, 1].into();
+        let limits = Limits { unidentified: 4, trust_loopback: true, ..Limits::default() };
+        let admission = Admission::new(&limits);
+        let places: Vec<_> = (0..3).map(|_| place(&admission, loopback)).collect();
+        assert_eq!(admission.admit(loopback).err(), Some(Refused::Unidentified));
+        let _other = place(&admission, ANA);
+        assert_eq!(admission.admit(BEN).err(), Some(Refused::Unidentified));
+        places[0].identified();
+        assert!(admission.admit(loopback).is_ok());
     }
 
     #[test]

@@ -2,11 +2,11 @@
 //! settings of a conversation, a profile.
 
 use std::collections::HashSet;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use futures_util::StreamExt as _;
 use futures_util::stream;
-use hansard_model::{ConversationId, UserId};
+use hansard_model::{ConversationId, Seq, UserId};
 use hansard_protocol::ServerFrame;
 use tokio::sync::Notify;
 
@@ -16,8 +16,10 @@ use crate::frame::Frame;
 use crate::inbox::InboxError;
 use crate::metrics;
 
-/// Announcements that wait; more are left to the next resume, which tells the same.
+/// Announcements that wait. With more, everybody resumes: a catch-up tells the same.
 const WAITING_MAX: usize = 65_536;
+/// Close code of those who are to resume.
+const RESUME: u16 = 1012;
 /// Announcements that are prepared at once.
 const AT_ONCE: usize = 16;
 
@@ -28,44 +30,81 @@ enum Announcement {
     Profile(UserId),
 }
 
-/// A set of announcements: the same change twice is announced once.
+/// What is to be announced, in the order of the accounts: the same change twice is announced once.
 #[derive(Clone, Default)]
 pub(crate) struct Announcements {
-    waiting: Arc<Mutex<HashSet<Announcement>>>,
+    queue: Arc<Mutex<Queue>>,
     added: Arc<Notify>,
 }
 
+#[derive(Default)]
+struct Queue {
+    waiting: HashSet<Announcement>,
+    /// The first event of those that wait.
+    first: Option<Seq>,
+    /// The first event of those being announced.
+    announcing: Option<Seq>,
+    /// The last event of the accounts that was applied.
+    noted: Seq,
+    /// There were too many: some are not in here.
+    overflowed: bool,
+}
+
 impl Announcements {
-    /// Takes note of a change. Never waits.
-    pub(crate) fn note(&self, change: Change) {
+    /// Takes note of an event of the accounts, and of what it changed for others. Never waits.
+    pub(crate) fn note(&self, seq: Seq, change: Option<Change>) {
         let announcement = match change {
-            Change::SettingsChanged(user, conversation) => {
-                Announcement::Settings(user, conversation)
+            Some(Change::SettingsChanged(user, conversation)) => {
+                Some(Announcement::Settings(user, conversation))
             }
-            Change::ProfileChanged(user) => Announcement::Profile(user),
-            Change::SessionRevoked(..) => return,
+            Some(Change::ProfileChanged(user)) => Some(Announcement::Profile(user)),
+            Some(Change::SessionRevoked(..)) | None => None,
         };
-        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
-        if waiting.len() < WAITING_MAX {
-            waiting.insert(announcement);
-            self.added.notify_one();
+        let mut queue = self.lock();
+        queue.noted = seq;
+        let Some(announcement) = announcement else { return };
+        queue.first.get_or_insert(seq);
+        if queue.waiting.len() < WAITING_MAX {
+            queue.waiting.insert(announcement);
         } else {
+            queue.overflowed = true;
             metrics::announcement_skipped();
         }
+        drop(queue);
+        self.added.notify_one();
+    }
+
+    /// Everything up to this event of the accounts was told to those with a connection here.
+    pub(crate) fn told(&self) -> Seq {
+        let queue = self.lock();
+        let first = queue.announcing.or(queue.first);
+        first.map_or(queue.noted, |first| Seq(first.0.saturating_sub(1)))
     }
 
     /// Announces until dropped.
     pub(crate) async fn run(self, gateway: Arc<Gateway>) -> std::convert::Infallible {
         loop {
             self.added.notified().await;
-            let batch: Vec<Announcement> = {
-                let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
-                waiting.drain().collect()
-            };
+            let (batch, overflowed) = self.take();
+            if overflowed {
+                gateway.router.close_all(RESUME, "too many changes at once");
+            }
             stream::iter(batch)
                 .for_each_concurrent(AT_ONCE, |announcement| announce(&gateway, announcement))
                 .await;
+            self.lock().announcing = None;
         }
+    }
+
+    fn take(&self) -> (Vec<Announcement>, bool) {
+        let mut queue = self.lock();
+        queue.announcing = queue.first.take();
+        let batch = queue.waiting.drain().collect();
+        (batch, std::mem::take(&mut queue.overflowed))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Queue> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -77,6 +116,10 @@ async fn announce(gateway: &Gateway, announcement: Announcement) {
     if let Err(error) = announced {
         metrics::announcement_skipped();
         tracing::debug!(%error, "a change was not announced");
+        if let Announcement::Settings(user, _) = announcement {
+            // Their cursors are of before it: the catch-up tells it.
+            gateway.router.close_user(user);
+        }
     }
 }
 
@@ -110,4 +153,48 @@ async fn profile(gateway: &Gateway, user: UserId) -> Result<(), InboxError> {
         gateway.router.send_to_user(person, &frame);
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn user(byte: u8) -> UserId {
+        UserId::from_entropy([byte; 20])
+    }
+
+    #[test]
+    fn a_cursor_covers_what_was_told_and_not_what_is_being_told() {
+        let announcements = Announcements::default();
+        announcements.note(Seq(4), None);
+        assert_eq!(announcements.told(), Seq(4));
+        let change =
+            Some(Change::SettingsChanged(user(1), ConversationId::direct(user(1), user(2))));
+        announcements.note(Seq(5), change);
+        announcements.note(Seq(6), None);
+        assert_eq!(announcements.told(), Seq(4));
+        assert_eq!(announcements.take().0.len(), 1);
+        announcements.note(Seq(7), change);
+        assert_eq!(announcements.told(), Seq(4), "being told");
+        announcements.lock().announcing = None;
+        assert_eq!(announcements.told(), Seq(6), "told, but for the next");
+        announcements.take();
+        announcements.lock().announcing = None;
+        assert_eq!(announcements.told(), Seq(7));
+    }
+
+    #[test]
+    fn more_changes_than_can_wait_make_everybody_resume() {
+        let announcements = Announcements::default();
+        for n in 0..=WAITING_MAX {
+            let mut entropy = [0; 20];
+            (entropy[0], entropy[1]) = ((n & 31) as u8, (n >> 5 & 31) as u8);
+            (entropy[2], entropy[3]) = ((n >> 10 & 31) as u8, (n >> 15) as u8);
+            let person = UserId::from_entropy(entropy);
+            announcements.note(Seq(n as u64 + 1), Some(Change::ProfileChanged(person)));
+        }
+        let (batch, overflowed) = announcements.take();
+        assert_eq!((batch.len(), overflowed), (WAITING_MAX, true));
+        assert!(!announcements.take().1);
+    }
 }

@@ -75,7 +75,8 @@ pub struct Limits {
     pub connections: usize,
     /// Open connections of one address (of one /64 network, for IPv6).
     pub connections_per_address: usize,
-    /// Open connections that have shown no valid token yet.
+    /// Open connections that have shown no valid token yet. Where limits per address do not apply
+    /// to the loopback interface, those that come through it get three quarters of these at most.
     pub unidentified: usize,
     /// Bytes that wait for a slow reader before its connection is closed with 4008.
     pub outbox_bytes: usize,
@@ -99,19 +100,26 @@ impl Default for Limits {
     }
 }
 
-/// So many per second in the long run, so many at once.
+/// So many in a period in the long run, so many at once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Rate {
-    /// Per second; at least 1.
-    pub per_second: u32,
+    /// In a period; at least 1.
+    pub count: u32,
+    /// The period.
+    pub period: Duration,
     /// At once; at least 1.
     pub burst: u32,
 }
 
 impl Rate {
-    /// A rate.
+    /// So many per second.
     pub const fn new(per_second: u32, burst: u32) -> Self {
-        Self { per_second, burst }
+        Self { count: per_second, period: Duration::from_secs(1), burst }
+    }
+
+    /// So many per hour.
+    pub const fn per_hour(count: u32, burst: u32) -> Self {
+        Self { count, period: Duration::from_hours(1), burst }
     }
 }
 
@@ -120,6 +128,9 @@ impl Rate {
 pub struct Rates {
     /// Sends of one user, over all devices.
     pub sends_per_user: Rate,
+    /// Groups that one user creates, over all devices. A group costs more than a message: it stays
+    /// in the inbox of everybody who is put into it.
+    pub groups_per_user: Rate,
     /// HTTP requests of one user, over all devices.
     pub requests_per_user: Rate,
     /// Upgrades to WebSocket, by address.
@@ -136,6 +147,7 @@ impl Default for Rates {
     fn default() -> Self {
         Self {
             sends_per_user: Rate::new(50, 200),
+            groups_per_user: Rate::per_hour(600, 100),
             requests_per_user: Rate::new(50, 200),
             handshakes_per_address: Rate::new(20, 200),
             signups_per_address: Rate::new(1, 20),

@@ -1,12 +1,14 @@
-//! Where a client is: a position in every partition, bound to the epoch of the log. Opaque to
-//! clients.
+//! Where a client is: a position in every partition and in the accounts, bound to the epoch of the
+//! log. Opaque to clients.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use hansard_model::{ConversationId, PartitionCount, Seq};
 
 /// The form of the bytes; another one reads as a cursor of another log.
-const FORM: u8 = 1;
+const FORM: u8 = 2;
+/// The form before, which had no position in the accounts.
+const FORM_WITHOUT_ACCOUNTS: u8 = 1;
 /// Longest text that is looked at: 1,024 partitions at 10 bytes each, in base64, and some.
 const TEXT_BYTES_MAX: usize = 16 * 1024;
 
@@ -17,6 +19,8 @@ pub(crate) struct Cursor {
     pub(crate) epoch: u64,
     /// By partition: everything of the client's up to here was sent. Empty: nothing was ever sent.
     pub(crate) positions: Vec<Seq>,
+    /// All changes of the user's own settings up to here were told.
+    pub(crate) accounts: Seq,
 }
 
 /// What a client's cursor is worth here.
@@ -25,7 +29,12 @@ pub(crate) enum Start {
     /// It has nothing.
     Nothing,
     /// It has everything up to these positions.
-    From(Vec<Seq>),
+    From {
+        /// By partition.
+        positions: Vec<Seq>,
+        /// In the accounts.
+        accounts: Seq,
+    },
     /// It has events of another log.
     Reset,
 }
@@ -41,6 +50,7 @@ impl Cursor {
         let mut bytes = Vec::with_capacity(16 + self.positions.len() * 5);
         bytes.push(FORM);
         put_varint(&mut bytes, self.epoch);
+        put_varint(&mut bytes, self.accounts.0);
         put_varint(&mut bytes, self.positions.len() as u64);
         for position in &self.positions {
             put_varint(&mut bytes, position.0);
@@ -57,15 +67,22 @@ impl Cursor {
             return Err(ParseCursorError);
         }
         let bytes = URL_SAFE_NO_PAD.decode(text).map_err(|_| ParseCursorError)?;
-        let mut rest = bytes.strip_prefix(&[FORM]).ok_or(ParseCursorError)?;
+        let (form, mut rest) = bytes.split_first().ok_or(ParseCursorError)?;
         let epoch = take_varint(&mut rest)?;
+        let accounts = match *form {
+            FORM => Seq(take_varint(&mut rest)?),
+            // Whatever was set is told once more.
+            FORM_WITHOUT_ACCOUNTS => Seq::ZERO,
+            _ => return Err(ParseCursorError),
+        };
         let count = usize::try_from(take_varint(&mut rest)?).map_err(|_| ParseCursorError)?;
         if count > rest.len() {
             return Err(ParseCursorError);
         }
         let positions =
             (0..count).map(|_| take_varint(&mut rest).map(Seq)).collect::<Result<Vec<_>, _>>()?;
-        if rest.is_empty() { Ok(Self { epoch, positions }) } else { Err(ParseCursorError) }
+        let cursor = Self { epoch, positions, accounts };
+        if rest.is_empty() { Ok(cursor) } else { Err(ParseCursorError) }
     }
 
     /// What it is worth in a log of `epoch` with `partitions`.
@@ -75,7 +92,7 @@ impl Cursor {
         } else if self.positions.is_empty() {
             Start::Nothing
         } else if self.positions.len() == usize::from(partitions.get()) {
-            Start::From(self.positions)
+            Start::From { positions: self.positions, accounts: self.accounts }
         } else {
             Start::Reset
         }
@@ -86,7 +103,7 @@ impl Start {
     /// The position from which a client needs the events of a conversation.
     pub(crate) fn after(&self, conversation: ConversationId, partitions: PartitionCount) -> Seq {
         match self {
-            Self::From(positions) => {
+            Self::From { positions, .. } => {
                 let partition = conversation.partition(partitions).index();
                 positions.get(partition).copied().unwrap_or(Seq::ZERO)
             }
@@ -128,8 +145,13 @@ mod tests {
 
     proptest! {
         #[test]
-        fn cursors_parse_what_they_print(epoch: u64, positions in prop::collection::vec(any::<u64>(), 0..40)) {
-            let cursor = Cursor { epoch, positions: positions.into_iter().map(Seq).collect() };
+        fn cursors_parse_what_they_print(
+            epoch: u64,
+            accounts: u64,
+            positions in prop::collection::vec(any::<u64>(), 0..40)
+        ) {
+            let positions = positions.into_iter().map(Seq).collect();
+            let cursor = Cursor { epoch, positions, accounts: Seq(accounts) };
             prop_assert_eq!(Cursor::parse(&cursor.to_text()), Ok(cursor));
         }
 
@@ -144,11 +166,22 @@ mod tests {
     #[test]
     fn a_cursor_of_another_log_is_a_reset() {
         let two = PartitionCount::new(2).expect("valid");
-        let cursor = Cursor { epoch: 1, positions: vec![Seq(3), Seq(4)] };
-        assert_eq!(cursor.clone().start(1, two), Start::From(vec![Seq(3), Seq(4)]));
+        let positions = vec![Seq(3), Seq(4)];
+        let cursor = Cursor { epoch: 1, positions: positions.clone(), accounts: Seq(9) };
+        let from = Start::From { positions, accounts: Seq(9) };
+        assert_eq!(cursor.clone().start(1, two), from);
         assert_eq!(cursor.clone().start(2, two), Start::Reset);
         assert_eq!(cursor.start(1, PartitionCount::DEFAULT), Start::Reset);
-        let nothing = Cursor { epoch: 1, positions: Vec::new() };
+        let nothing = Cursor { epoch: 1, positions: Vec::new(), accounts: Seq(9) };
         assert_eq!(nothing.start(1, two), Start::Nothing);
+    }
+
+    #[test]
+    fn a_cursor_of_before_there_were_accounts_in_it_is_read() {
+        let text = URL_SAFE_NO_PAD.encode([1, 7, 2, 3, 4]);
+        let positions = vec![Seq(3), Seq(4)];
+        let cursor = Cursor { epoch: 7, positions, accounts: Seq::ZERO };
+        assert_eq!(Cursor::parse(&text), Ok(cursor));
+        assert_eq!(Cursor::parse(&URL_SAFE_NO_PAD.encode([3, 7, 0])), Err(ParseCursorError));
     }
 }

@@ -71,6 +71,7 @@ impl<'a> Follow<'a> {
 
     async fn run(mut self, mut live: LiveFeed) {
         let mut interruptions = self.gateway.connection.interruptions();
+        let mut epochs = self.gateway.router.epochs();
         let mut sweep = tokio::time::interval(SWEEP_EVERY);
         sweep.set_missed_tick_behavior(MissedTickBehavior::Delay);
         // The subscription is there: what its owner has sent before is asked for.
@@ -88,6 +89,8 @@ impl<'a> Follow<'a> {
                     tracing::info!("the live feed was interrupted: comparing all partitions");
                     self.compare_all();
                 }
+                // What is held or being asked is of another log: all begins anew.
+                _ = epochs.changed() => return,
                 message = live.next() => match message {
                     Some(message) => self.take(message),
                     None => return,

@@ -7,6 +7,7 @@
 //! back ([`Groups::settle`]).
 
 mod entry;
+mod fold;
 mod in_flight;
 
 use std::collections::HashMap;
@@ -15,13 +16,13 @@ use std::time::{Duration, Instant};
 
 use hansard_model::group::Membership;
 use hansard_model::{ConversationId, Group, LogTime, Seq, UserId, limit};
-use hansard_nats::Log;
 use hansard_nats::live::LiveEvent;
 use hansard_nats::log::{NotSynchronized, ReadError};
 use hansard_nats::registry::REGISTRATION_TTL;
 
 use self::entry::Entry;
 pub(crate) use self::in_flight::InFlight;
+use crate::past::{Past, PastError};
 
 /// Groups in memory; beyond, those that nobody uses are forgotten.
 const GROUPS_MAX: usize = 50_000;
@@ -39,6 +40,9 @@ pub(crate) enum GroupsError {
     /// The leader does not answer.
     #[error("the group's state cannot be compared with the log")]
     Unavailable(#[from] ReadError),
+    /// The owner that knows what the stream has lost does not answer.
+    #[error("the beginning of the group cannot be read")]
+    Past(#[from] PastError),
     /// Log time is not known.
     #[error(transparent)]
     Clock(#[from] NotSynchronized),
@@ -59,6 +63,8 @@ pub(crate) struct Vouch {
     pub(crate) group: Arc<Group>,
     /// Log time until which events checked against it are valid.
     pub(crate) until: LogTime,
+    /// The last meta event that the stream shows: what an append is guarded by.
+    pub(crate) guard: Seq,
     /// To be kept until the event is known to be stored, or can no longer be valid.
     pub(crate) in_flight: InFlight,
 }
@@ -88,14 +94,14 @@ impl Entries {
 /// All groups of this gateway; clones share them.
 #[derive(Clone)]
 pub(crate) struct Groups {
-    log: Log,
+    past: Past,
     entries: Arc<Mutex<Entries>>,
     registered: Arc<Mutex<Option<Instant>>>,
 }
 
 impl Groups {
-    pub(crate) fn new(log: Log) -> Self {
-        Self { log, entries: Arc::default(), registered: Arc::default() }
+    pub(crate) fn new(past: Past) -> Self {
+        Self { past, entries: Arc::default(), registered: Arc::default() }
     }
 
     /// The group's state, no older than the lease allows.
@@ -122,13 +128,14 @@ impl Groups {
     ) -> Result<Vouch, GroupsError> {
         self.check_registration()?;
         let entry = self.entry(group);
-        let (state, until) = entry.compared(&self.log, group, age_max).await?;
+        let (state, until) = entry.compared(&self.past, group, age_max).await?;
         // Again: the entry must outlive the vouch, and the comparison may have taken long.
         self.check_registration()?;
         Ok(Vouch {
             group: state.group,
             until,
-            in_flight: InFlight::new(state.token, entry, until, self.log.clock().clone()),
+            guard: state.guard,
+            in_flight: InFlight::new(state.token, entry, until, self.past.log().clock().clone()),
         })
     }
 
@@ -186,10 +193,16 @@ impl Groups {
         let entry = self.entry(group);
         entry.require(seq);
         entry
-            .compared(&self.log, group, Duration::from_millis(limit::MEMBERSHIP_COMPARE_AFTER_MS))
+            .compared(&self.past, group, Duration::from_millis(limit::MEMBERSHIP_COMPARE_AFTER_MS))
             .await?;
         entry.drained(seq).await;
         Ok(())
+    }
+
+    /// The log is another than it was (restored, cut off): everything is folded anew.
+    pub(crate) fn forget(&self) {
+        let entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
+        entries.by_group.values().for_each(|entry| entry.forget());
     }
 
     /// The registry has acknowledged this gateway's entry, asked at `asked`.

@@ -3,9 +3,11 @@
 mod canonical;
 mod conversations;
 mod error;
+mod explain;
 mod extract;
 mod history;
 mod landing;
+mod mentions;
 mod messages;
 mod sessions;
 pub(crate) mod sync;
@@ -18,11 +20,13 @@ use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::middleware;
 use axum::routing::{delete, get, patch, post};
+use hansard_model::{ConversationId, Seq};
 use hansard_protocol::ErrorCode;
 use http::StatusCode;
 
 pub(crate) use error::{Failure, UNAVAILABLE_RETRY_MS};
 pub(crate) use extract::{Authorized, Params};
+pub(crate) use history::Pages;
 
 use crate::Gateway;
 
@@ -51,11 +55,36 @@ pub(crate) fn router(gateway: Arc<Gateway>) -> Router {
             post(messages::send).get(history::messages),
         )
         .route("/v1/conversations/{conversation}/events", get(history::events))
+        .route("/v1/conversations/{conversation}/explain", get(explain::explain))
+        .route("/v1/mentions", get(mentions::list))
         .fallback(no_route)
         .method_not_allowed_fallback(wrong_method)
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
         .layer(middleware::from_fn(canonical::observe))
         .with_state(gateway)
+}
+
+/// Refuses at once what waiting would not bring: a position beyond the end of the log.
+async fn check_reachable(
+    gateway: &Gateway,
+    positions: &[(ConversationId, Seq)],
+) -> Result<(), Failure> {
+    let partitions = gateway.deployment.partitions;
+    for (conversation, seq) in positions {
+        let partition = conversation.partition(partitions);
+        // What the feed has passed needs no question.
+        if gateway.router.position(partition).is_some_and(|at| at >= *seq) {
+            continue;
+        }
+        let extent = gateway.past.extent(partition).await.map_err(|error| {
+            tracing::debug!(%error, "the end of the log is not known");
+            Failure::unavailable("the log does not answer in time")
+        })?;
+        if *seq > extent.last {
+            return Err(Failure::unavailable("min_seq is beyond the end of the log"));
+        }
+    }
+    Ok(())
 }
 
 async fn no_route() -> Failure {

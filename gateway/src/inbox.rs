@@ -1,7 +1,7 @@
 //! The inbox: conversations as one user sees them, from the bucket that projectors keep, made
 //! exact by asking the owners of partitions that the bucket is behind of.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -23,6 +23,7 @@ use hansard_protocol::{ErrorBody, ErrorCode};
 use crate::accounts::Directory;
 use crate::http::UNAVAILABLE_RETRY_MS;
 use crate::metrics;
+use crate::reads::Reads;
 use crate::router::Router;
 
 /// How long the bucket or an owner may take.
@@ -67,7 +68,11 @@ pub(crate) struct Inbox {
     partitions: PartitionCount,
     router: Arc<Router>,
     directory: Directory,
+    reads: Arc<Reads<(UserId, Vec<Seq>), Shared>>,
 }
+
+/// An inbox that several wait for.
+type Shared = Result<Arc<Vec<InboxEntry>>, Arc<InboxError>>;
 
 impl Inbox {
     /// Over the bucket of a deployment.
@@ -83,6 +88,7 @@ impl Inbox {
             partitions,
             router,
             directory,
+            reads: Arc::default(),
         }
     }
 
@@ -101,10 +107,13 @@ impl Inbox {
         user: UserId,
         min: &[(ConversationId, Seq)],
     ) -> Result<Vec<InboxEntry>, InboxError> {
-        let required = self.required(min);
+        self.as_of(user, &self.required(min)).await
+    }
+
+    async fn as_of(&self, user: UserId, required: &[Seq]) -> Result<Vec<InboxEntry>, InboxError> {
         let read = async {
             let mut view = BucketView::read(&self.bucket, user, self.partitions).await?;
-            let behind = view.behind(&required);
+            let behind = view.behind(required);
             metrics::inbox_owners_asked(behind.len());
             let asked = behind.into_iter().map(|(partition, after)| {
                 let min_seq = required[partition.index()];
@@ -118,8 +127,21 @@ impl Inbox {
         tokio::time::timeout(READ_WITHIN, read).await.unwrap_or(Err(InboxError::Late))
     }
 
+    /// As [`Inbox::entries`]; identical reads at the same time are one.
+    ///
+    /// # Errors
+    /// [`InboxError`]
+    pub(crate) async fn shared(&self, user: UserId, min: &[(ConversationId, Seq)]) -> Shared {
+        let required = self.required(min);
+        let inbox = self.clone();
+        let question = (user, required.clone());
+        let read =
+            || async move { inbox.as_of(user, &required).await.map(Arc::new).map_err(Arc::new) };
+        self.reads.ask(question, read).await
+    }
+
     /// What each partition must have applied: what the feed has delivered, and `min`.
-    fn required(&self, min: &[(ConversationId, Seq)]) -> Vec<Seq> {
+    pub(crate) fn required(&self, min: &[(ConversationId, Seq)]) -> Vec<Seq> {
         let mut required = self.router.positions();
         required.resize(usize::from(self.partitions.get()), Seq::ZERO);
         for (conversation, seq) in min {
@@ -207,29 +229,50 @@ impl Inbox {
         }
     }
 
+    /// Adds the direct conversations among `conversations` in which nothing was said yet.
+    pub(crate) fn add_unspoken(
+        &self,
+        user: UserId,
+        conversations: &[ConversationId],
+        entries: &mut Vec<InboxEntry>,
+    ) {
+        let known: HashSet<ConversationId> =
+            entries.iter().map(|entry| entry.conversation).collect();
+        let unspoken = conversations
+            .iter()
+            .filter(|c| c.other(user).is_some() && !known.contains(*c))
+            .map(|conversation| unspoken(user, *conversation));
+        entries.extend(unspoken);
+    }
+
     /// A direct conversation in which nothing was said yet.
     pub(crate) fn unspoken(&self, user: UserId, conversation: ConversationId) -> Conversation {
-        let with = conversation.other(user);
-        let head = Head {
-            seq: Seq::ZERO,
-            ts: hansard_model::LogTime::default(),
-            n: 0,
-            title: None,
-            member_count: if with == Some(user) { 1 } else { 2 },
-            last: None,
-        };
-        let member = MemberRecord {
-            role: Some(Role::Member),
-            joined: Seq::ZERO,
-            view_from: Seq::ZERO,
-            view_to: None,
-            read: Seq::ZERO,
-            read_n: 0,
-            mentions: 0,
-            as_of: Seq::ZERO,
-        };
-        self.view(user, &InboxEntry { conversation, head, member })
+        self.view(user, &unspoken(user, conversation))
     }
+}
+
+/// The entry of a direct conversation in which nothing was said yet.
+fn unspoken(user: UserId, conversation: ConversationId) -> InboxEntry {
+    let with = conversation.other(user);
+    let head = Head {
+        seq: Seq::ZERO,
+        ts: hansard_model::LogTime::default(),
+        n: 0,
+        title: None,
+        member_count: if with == Some(user) { 1 } else { 2 },
+        last: None,
+    };
+    let member = MemberRecord {
+        role: Some(Role::Member),
+        joined: Seq::ZERO,
+        view_from: Seq::ZERO,
+        view_to: None,
+        read: Seq::ZERO,
+        read_n: 0,
+        mentions: 0,
+        as_of: Seq::ZERO,
+    };
+    InboxEntry { conversation, head, member }
 }
 
 fn kind_of(conversation: ConversationId) -> ConversationKind {

@@ -7,9 +7,10 @@
 //! 2. `accept` and `admission`: who gets in; `rate`: how often;
 //! 3. `http` and `connection`: the two ways to say the same;
 //! 4. `accounts`: who somebody is; `groups`: where they are a member, under a lease;
-//! 5. `send`, `removal`, `targets`, `acks`: check, vouch, append, once;
+//! 5. `send`, `removal`, `targets`, `acks`, `past`: check, vouch, append, once;
 //! 6. `feed`, `router`, `outbox`, `frame`: from the live feed to sockets, encoded once;
-//! 7. `resume`, `cursor`, `inbox`: what was missed; `announce`: what changed besides;
+//! 7. `resume`, `cursor`, `inbox`, `reads`: what was missed; `announce`: what changed besides; `epoch`: when
+//!    the log itself is another;
 //! 8. `admin` and [`metrics`]: for operators.
 //!
 //! Invariant: nothing is acknowledged before the log has acknowledged it.
@@ -27,6 +28,7 @@ mod admission;
 mod announce;
 mod connection;
 mod cursor;
+mod epoch;
 mod feed;
 mod frame;
 mod groups;
@@ -34,7 +36,9 @@ mod heartbeat;
 mod http;
 mod inbox;
 mod outbox;
+mod past;
 mod rate;
+mod reads;
 mod removal;
 mod resume;
 mod router;
@@ -72,6 +76,9 @@ pub(crate) struct Gateway {
     pub(crate) rates: Arc<rate::RateLimits>,
     pub(crate) router: Arc<router::Router>,
     pub(crate) inbox: inbox::Inbox,
+    pub(crate) past: past::Past,
+    /// Pages of history that are being read.
+    pub(crate) pages: http::Pages,
     /// The tasks of WebSocket connections.
     pub(crate) sockets: TaskTracker,
     /// No new connections, requests or catch-ups: the gateway is about to go.

@@ -30,6 +30,12 @@ pub const PASSWORDS_HASHED_TOTAL: &str = "hansard_gateway_passwords_hashed_total
 pub const INBOX_OWNERS_ASKED_TOTAL: &str = "hansard_gateway_inbox_owners_asked_total";
 /// Announcements to a user's own devices that were left to the next resume.
 pub const ANNOUNCEMENTS_SKIPPED_TOTAL: &str = "hansard_gateway_announcements_skipped_total";
+/// Reads that waited for the answer to an identical one under way.
+pub const READS_COALESCED_TOTAL: &str = "hansard_gateway_reads_coalesced_total";
+/// Times that the log became another and every client began anew.
+pub const EPOCHS_TOTAL: &str = "hansard_gateway_epochs_total";
+/// Questions to owners about what a stream no longer holds, by what was asked.
+pub const PAST_ASKED_TOTAL: &str = "hansard_gateway_past_asked_total";
 
 /// Describes the metrics to the recorder; call once, after it is installed.
 pub fn describe() {
@@ -46,6 +52,9 @@ pub fn describe() {
     describe_counter!(PASSWORDS_HASHED_TOTAL, "Passwords hashed or verified");
     describe_counter!(INBOX_OWNERS_ASKED_TOTAL, "Partition owners asked by inbox reads");
     describe_counter!(ANNOUNCEMENTS_SKIPPED_TOTAL, "Announcements left to the next resume");
+    describe_counter!(READS_COALESCED_TOTAL, "Reads that shared an identical one's answer");
+    describe_counter!(EPOCHS_TOTAL, "Times that the log became another");
+    describe_counter!(PAST_ASKED_TOTAL, "Questions about what a stream no longer holds");
 }
 
 /// Why a connection was refused.
@@ -74,6 +83,8 @@ impl Refused {
 pub(crate) enum Limited {
     /// Sends.
     Sends,
+    /// New groups.
+    Groups,
     /// HTTP requests.
     Requests,
     /// Upgrades to WebSocket.
@@ -89,12 +100,46 @@ impl Limited {
     pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::Sends => "sends",
+            Self::Groups => "groups",
             Self::Requests => "requests",
             Self::Handshakes => "handshakes",
             Self::Signups => "signups",
             Self::Logins => "logins",
         }
     }
+}
+
+/// A read waited for the answer to an identical one.
+pub(crate) fn read_coalesced() {
+    counter!(READS_COALESCED_TOTAL).increment(1);
+}
+
+/// The log became another.
+pub(crate) fn epoch_begun() {
+    counter!(EPOCHS_TOTAL).increment(1);
+}
+
+/// What a stream no longer holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Past {
+    /// The first events of a group.
+    Group,
+    /// An event.
+    Record,
+}
+
+impl Past {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Group => "group",
+            Self::Record => "record",
+        }
+    }
+}
+
+/// An owner was asked about what a stream no longer holds.
+pub(crate) fn past_asked(what: Past) {
+    counter!(PAST_ASKED_TOTAL, "what" => what.as_str()).increment(1);
 }
 
 /// A connection was refused at the door.

@@ -40,6 +40,7 @@ impl TooFast {
 /// All rate limits of a gateway.
 pub(crate) struct RateLimits {
     sends: Limit<UserId>,
+    groups: Limit<UserId>,
     requests: Limit<UserId>,
     handshakes: Limit<IpAddr>,
     signups: Limit<IpAddr>,
@@ -53,6 +54,7 @@ impl RateLimits {
     pub(crate) fn new(rates: &Rates, trust_loopback: bool) -> Self {
         Self {
             sends: Limit::new(rates.sends_per_user, Limited::Sends),
+            groups: Limit::new(rates.groups_per_user, Limited::Groups),
             requests: Limit::new(rates.requests_per_user, Limited::Requests),
             handshakes: Limit::new(rates.handshakes_per_address, Limited::Handshakes),
             signups: Limit::new(rates.signups_per_address, Limited::Signups),
@@ -68,6 +70,14 @@ impl RateLimits {
     /// [`TooFast`]: nothing was counted.
     pub(crate) fn send(&self, user: UserId) -> Result<(), TooFast> {
         self.sends.check(&user)
+    }
+
+    /// Counts the creation of a group.
+    ///
+    /// # Errors
+    /// [`TooFast`]: nothing was counted.
+    pub(crate) fn group(&self, user: UserId) -> Result<(), TooFast> {
+        self.groups.check(&user)
     }
 
     /// Counts an HTTP request.
@@ -113,6 +123,7 @@ impl RateLimits {
     /// Forgets everybody who has been slow enough for a while.
     pub(crate) fn forget_the_idle(&self) {
         self.sends.forget_the_idle();
+        self.groups.forget_the_idle();
         self.requests.forget_the_idle();
         self.handshakes.forget_the_idle();
         self.signups.forget_the_idle();
@@ -140,8 +151,11 @@ struct Limit<K: Hash + Eq + Clone> {
 impl<K: Hash + Eq + Clone> Limit<K> {
     fn new(rate: Rate, limited: Limited) -> Self {
         let at_least_one = |value| NonZeroU32::new(value).unwrap_or(NonZeroU32::MIN);
-        let quota =
-            Quota::per_second(at_least_one(rate.per_second)).allow_burst(at_least_one(rate.burst));
+        let each = rate.period / at_least_one(rate.count).get();
+        let each = each.max(Duration::from_nanos(1));
+        let quota = Quota::with_period(each)
+            .unwrap_or(Quota::per_second(NonZeroU32::MIN))
+            .allow_burst(at_least_one(rate.burst));
         Self { limiter: RateLimiter::dashmap(quota), limited }
     }
 
@@ -191,6 +205,16 @@ mod tests {
         assert_eq!(body.code, ErrorCode::RateLimited);
         assert!(body.retry_after_ms.is_some_and(|wait| (1..=1000).contains(&wait)), "{body:?}");
         assert_eq!(limits.send(UserId::from_entropy([2; 20])), Ok(()), "others do not notice");
+    }
+
+    #[test]
+    fn a_rate_per_hour_gives_one_place_at_a_time() {
+        let rates = Rates { groups_per_user: Rate::per_hour(60, 1), ..Rates::default() };
+        let limits = RateLimits::new(&rates, true);
+        let user = UserId::from_entropy([1; 20]);
+        assert_eq!(limits.group(user), Ok(()));
+        let wait = limits.group(user).expect_err("over the burst").body().retry_after_ms;
+        assert!(wait.is_some_and(|wait| (59_000..=60_000).contains(&wait)), "{wait:?}");
     }
 
     #[test]

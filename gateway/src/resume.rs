@@ -207,16 +207,24 @@ impl CatchUp<'_> {
         request: &ResumeRequest,
     ) -> Result<Plan, CatchUpError> {
         let router = attachment.router().clone();
+        let user = attachment.link().user;
+        // The connection is attached: what is set from here on is announced to it.
+        let settings = match &request.start {
+            Start::From { accounts, .. } => self.gateway.directory.settings_after(user, *accounts),
+            Start::Nothing | Start::Reset => Vec::new(),
+        };
         let wanted = PlanRequest {
             start: &request.start,
             seen: &request.seen,
+            settings: &settings,
             partitions: router.partitions(),
         };
         for _ in 0..PLANS_MAX {
-            let entries = {
+            let mut entries = {
                 let _place = self.place().await?;
-                self.gateway.inbox.entries(attachment.link().user, &[]).await?
+                self.gateway.inbox.entries(user, &[]).await?
             };
+            self.gateway.inbox.add_unspoken(user, &settings, &mut entries);
             if let Ok(plan) = router.plan(attachment, &entries, &wanted) {
                 return Ok(plan);
             }
@@ -245,7 +253,7 @@ impl CatchUp<'_> {
             turn.entry = self.gateway.inbox.entry(link.user, turn.conversation, min).await?;
         }
         if let Some(entry) = &turn.entry
-            && let Some(frame) = self.conversation(link, entry, budget)
+            && let Some(frame) = self.conversation(link, entry, turn.is_set, budget)
         {
             link.outbox.push(frame);
         }
@@ -260,7 +268,7 @@ impl CatchUp<'_> {
         let upto = turn.only_gap_to.or_else(over)?;
         let gap = (upto > turn.after).then(|| gap(turn.conversation, turn.after, upto));
         budget.bytes = budget.bytes.saturating_sub(gap.as_ref().map_or(0, Frame::len));
-        let frames = self.conversation(link, entry, budget).into_iter().chain(gap);
+        let frames = self.conversation(link, entry, turn.is_set, budget).into_iter().chain(gap);
         link.leave_out(turn.conversation, upto, frames).then_some(upto)
     }
 
@@ -288,16 +296,22 @@ impl CatchUp<'_> {
         Err(CatchUpError::TooFast)
     }
 
-    /// The conversation itself, if it is within the budget. That a membership ended is said in any
-    /// case: nothing that comes later would.
-    fn conversation(&self, link: &Link, entry: &InboxEntry, budget: &mut Budget) -> Option<Frame> {
+    /// The conversation itself, if it is within the budget. That a membership ended, or that its
+    /// user has changed settings (`is_set`), is said in any case: nothing that comes later would.
+    fn conversation(
+        &self,
+        link: &Link,
+        entry: &InboxEntry,
+        is_set: bool,
+        budget: &mut Budget,
+    ) -> Option<Frame> {
         let view = || self.gateway.inbox.view(link.user, entry);
         let frame = Frame::server(&ServerFrame::Conversation(view()));
         if let Some(left) = budget.bytes.checked_sub(frame.len()) {
             budget.bytes = left;
             return Some(frame);
         }
-        entry.member.role.is_none().then(|| {
+        (is_set || entry.member.role.is_none()).then(|| {
             let short = Conversation { last: None, ..view() };
             Frame::server(&ServerFrame::Conversation(short))
         })
@@ -373,9 +387,9 @@ impl ResumeRequest {
     /// What to resume with when this did not do: the same cursor, or one that says "nothing".
     pub(crate) fn fallback_cursor(&self, epoch: u64) -> String {
         match (&self.start, &self.cursor) {
-            (Start::From(_), Some(cursor)) => cursor.clone(),
-            (Start::From(_) | Start::Nothing | Start::Reset, _) => {
-                Cursor { epoch, positions: Vec::new() }.to_text()
+            (Start::From { .. }, Some(cursor)) => cursor.clone(),
+            (Start::From { .. } | Start::Nothing | Start::Reset, _) => {
+                Cursor { epoch, positions: Vec::new(), accounts: Seq::ZERO }.to_text()
             }
         }
     }

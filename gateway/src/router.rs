@@ -21,6 +21,7 @@ use hansard_nats::live::LiveEvent;
 use hansard_protocol::ServerFrame;
 use tokio::sync::{Semaphore, watch};
 
+use crate::announce::Announcements;
 use crate::frame::Frame;
 use crate::heartbeat::Wheel;
 use crate::metrics::delivery as metrics;
@@ -29,6 +30,7 @@ use crate::resume::READS_MAX;
 use crate::typing::Typing;
 
 pub(crate) use self::change::{Change, is_meta};
+use self::drain::RESTARTING;
 pub(crate) use self::link::{Attachment, Link, PageBehind};
 use self::roster::{Passed, User};
 
@@ -66,12 +68,15 @@ pub(crate) enum Taken {
 pub(crate) struct Router {
     state: Mutex<State>,
     partitions: PartitionCount,
-    epoch: u64,
+    /// The epoch of the log: cursors are bound to it.
+    epoch: watch::Sender<u64>,
     ready: watch::Sender<bool>,
     /// How many connections are attached; for the drain.
     attached: watch::Sender<usize>,
     /// Pings, deadlines and cursors of all connections.
     pub(crate) wheel: Wheel,
+    /// What is still to be told to a user's own devices.
+    pub(crate) announcements: Announcements,
     /// What clients type.
     pub(crate) typing: Typing,
     /// Places for the reads of catch-ups.
@@ -101,10 +106,11 @@ impl Router {
                 draining: false,
             }),
             partitions,
-            epoch,
+            epoch: watch::Sender::new(epoch),
             ready: watch::Sender::new(false),
             attached: watch::Sender::new(0),
             wheel: Wheel::new(),
+            announcements: Announcements::default(),
             typing: Typing::new(),
             reads: Semaphore::new(READS_MAX),
         }
@@ -117,7 +123,22 @@ impl Router {
 
     /// The epoch of the log.
     pub(crate) fn epoch(&self) -> u64 {
-        self.epoch
+        *self.epoch.borrow()
+    }
+
+    /// Tells when the log has become another.
+    pub(crate) fn epochs(&self) -> watch::Receiver<u64> {
+        self.epoch.subscribe()
+    }
+
+    /// The log is another than it was: nothing is known of it, and everybody begins anew. Cursors
+    /// from here on are of this epoch.
+    pub(crate) fn begin_epoch(&self, epoch: u64) {
+        let mut state = self.lock();
+        state.positions.fill(None);
+        self.ready.send_replace(false);
+        state.close_all(RESTARTING, "the log was restored");
+        self.epoch.send_replace(epoch);
     }
 
     /// By partition: everything up to here was delivered (0 where that is not known yet).
@@ -273,6 +294,13 @@ impl Router {
             for link in &user.links {
                 link.outbox.push(frame.clone());
             }
+        }
+    }
+
+    /// Ends all connections of a user, who resume: something could not be told to them.
+    pub(crate) fn close_user(&self, user: UserId) {
+        if let Some(user) = self.lock().users.get(&user) {
+            user.links.iter().for_each(|link| link.outbox.close(RESTARTING, "resume"));
         }
     }
 

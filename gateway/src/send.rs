@@ -31,13 +31,13 @@ use hansard_model::subject::QueryVerb;
 use hansard_model::{
     ConversationId, DeviceId, Event, LogTime, MessageId, Rejection, Seq, UserId, envelope, limit,
 };
-use hansard_nats::Log;
 use hansard_nats::log::{Append, AppendError, Appended, PendingAppend};
 use hansard_nats::query;
 
 use crate::accounts::Directory;
 use crate::acks::Acks;
 use crate::groups::{Groups, InFlight};
+use crate::past::Past;
 use crate::rate::RateLimits;
 use crate::removal::Removals;
 use crate::targets::Targets;
@@ -73,7 +73,7 @@ pub(crate) struct Sender {
 }
 
 struct Shared {
-    log: Log,
+    past: Past,
     groups: Groups,
     directory: Directory,
     targets: Targets,
@@ -115,7 +115,7 @@ enum Settled {
 
 impl Sender {
     pub(crate) fn new(
-        log: Log,
+        past: Past,
         groups: Groups,
         directory: Directory,
         removals: Removals,
@@ -123,10 +123,10 @@ impl Sender {
         rates: Arc<RateLimits>,
         group_limit: usize,
     ) -> Self {
-        let targets = Targets::new(log.clone());
+        let targets = Targets::new(past.clone());
         let limits = Limits { group_members: group_limit };
         let shared = Shared {
-            log,
+            past,
             groups,
             directory,
             targets,
@@ -137,6 +137,16 @@ impl Sender {
             limits,
         };
         Self { shared: Arc::new(shared) }
+    }
+
+    /// The log is another than it was (restored, cut off): what was read of it is forgotten.
+    pub(crate) fn forget(&self) {
+        self.shared.targets.forget();
+        self.shared.void.forget();
+    }
+
+    fn log(&self) -> &hansard_nats::Log {
+        self.shared.past.log()
     }
 
     /// Checks an event and puts it on its way. When this returns, its place behind the caller's
@@ -160,6 +170,7 @@ impl Sender {
     pub(crate) async fn create_group(&self, command: Command) -> Result<PendingSend, SendError> {
         let draft = Draft::parse(&command.event)?;
         self.shared.rates.send(command.sender)?;
+        self.shared.rates.group(command.sender)?;
         self.submit_draft(&command, draft).await
     }
 
@@ -220,7 +231,7 @@ impl Sender {
             None => (until, None),
         };
         let append = append(prepared, &draft, until, self.shared.void.of(&prepared.key), None);
-        let pending = match self.shared.log.append(append).await {
+        let pending = match self.log().append(append).await {
             Ok(pending) => pending,
             Err(error) => {
                 // Held until it lapses only when it may have been sent.
@@ -281,7 +292,7 @@ impl Sender {
         if reaction.op != Toggle::Add {
             return Ok(());
         }
-        let log = &self.shared.log;
+        let log = self.log();
         let question = ReactionsRequest {
             conversation: key.conversation,
             target: reaction.target,
@@ -317,7 +328,7 @@ impl Sender {
     /// Whether an acknowledgement that has just arrived proves that the event is not void.
     fn is_final(&self, until: LogTime) -> bool {
         let error = Duration::from_millis(limit::LOG_TIME_ERROR_MS);
-        self.shared.log.clock().now().is_ok_and(|now| now.plus(error) < until)
+        self.log().clock().now().is_ok_and(|now| now.plus(error) < until)
     }
 }
 

@@ -18,15 +18,15 @@ use crate::accounts::{Change, Directory, OpenDirectoryError};
 use crate::acks::Acks;
 use crate::admin::{self, Admin};
 use crate::admission::Admission;
-use crate::announce::Announcements;
 use crate::config::{Config, Limits};
 use crate::groups::Groups;
 use crate::inbox::Inbox;
+use crate::past::Past;
 use crate::rate::{FORGET_EVERY, RateLimits};
 use crate::removal::Removals;
 use crate::router::Router;
 use crate::send::Sender;
-use crate::{Gateway, Running, feed, http};
+use crate::{Gateway, Running, epoch, feed, http};
 
 /// How long NATS may take to be there.
 const CONNECT_WITHIN: Duration = Duration::from_secs(30);
@@ -148,19 +148,16 @@ async fn assemble(
         tracing::warn!("log time is not known yet");
     }
     background.spawn(clock.clone().keep(connection.clone(), background.stopped.clone()));
-    let log = Log::open(&connection, &deployment, clock.clone());
     let router = Arc::new(Router::new(deployment.partitions, deployment.epoch));
-    let announcements = Announcements::default();
-    let directory =
-        open_directory(&config, &connection, &deployment, &router, &announcements, background)
-            .await?;
-    let groups = Groups::new(log.clone());
+    let directory = open_directory(&config, &connection, &deployment, &router, background).await?;
+    let past = Past::new(Log::open(&connection, &deployment, clock.clone()));
+    let groups = Groups::new(past.clone());
     let removals = register(&connection, &groups, url, background)?;
     let acks = Arc::new(Acks::new(deployment.partitions));
     let rates = Arc::new(RateLimits::new(&config.rates, config.limits.trust_loopback));
     background.spawn(forget_the_idle(rates.clone()));
     let sender = Sender::new(
-        log,
+        past.clone(),
         groups.clone(),
         directory.clone(),
         removals,
@@ -181,10 +178,13 @@ async fn assemble(
         rates,
         router,
         inbox,
+        past,
+        pages: http::Pages::default(),
         sockets: TaskTracker::new(),
         stopping: CancellationToken::new(),
     });
-    background.spawn(announcements.run(gateway.clone()));
+    background.spawn(gateway.router.announcements.clone().run(gateway.clone()));
+    background.spawn(epoch::follow(gateway.clone()));
     background.spawn(feed::run(gateway.clone()));
     Ok(gateway)
 }
@@ -195,16 +195,17 @@ async fn open_directory(
     connection: &Connection,
     deployment: &Deployment,
     router: &Arc<Router>,
-    announcements: &Announcements,
     background: &Background,
 ) -> Result<Directory, StartError> {
     let log = AccountLog::open(connection);
     let (directory, follower) =
         Directory::open(log, config.clock.clone(), &deployment.salt, config.session_ttl).await?;
-    let (router, announcements) = (router.clone(), announcements.clone());
-    background.spawn(follower.run(move |change| match change {
-        Change::SessionRevoked(user, device) => router.close_device(user, device, REVOKED),
-        Change::SettingsChanged(..) | Change::ProfileChanged(_) => announcements.note(change),
+    let (router, announcements) = (router.clone(), router.announcements.clone());
+    background.spawn(follower.run(move |seq, change| {
+        if let Some(Change::SessionRevoked(user, device)) = change {
+            router.close_device(user, device, REVOKED);
+        }
+        announcements.note(seq, change);
     }));
     let caught_up = tokio::time::timeout(ACCOUNTS_WITHIN, async {
         while directory.catch_up().await.is_err() {

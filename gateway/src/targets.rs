@@ -3,35 +3,35 @@
 use hansard_model::check::Target;
 use hansard_model::event::EventClass;
 use hansard_model::{ConversationId, Envelope, Event, Seq};
-use hansard_nats::Log;
-use hansard_nats::log::ReadError;
 use quick_cache::sync::Cache;
+
+use crate::past::{Past, PastError};
 
 /// Targets remembered: about 100 bytes each. What is remembered of a message never changes.
 const TARGETS_MAX: usize = 100_000;
 
 /// Reads and remembers targets.
 pub(crate) struct Targets {
-    log: Log,
+    past: Past,
     known: Cache<(ConversationId, Seq), Target>,
 }
 
 impl Targets {
-    pub(crate) fn new(log: Log) -> Self {
-        Self { log, known: Cache::new(TARGETS_MAX) }
+    pub(crate) fn new(past: Past) -> Self {
+        Self { past, known: Cache::new(TARGETS_MAX) }
     }
 
     /// What an event refers to, as far as it exists: valid messages of the conversation at or
     /// after `view_from`.
     ///
     /// # Errors
-    /// [`ReadError`] when the log does not answer.
+    /// [`PastError`] when the log does not answer.
     pub(crate) async fn of(
         &self,
         conversation: ConversationId,
         event: &Event,
         view_from: Seq,
-    ) -> Result<Vec<Target>, ReadError> {
+    ) -> Result<Vec<Target>, PastError> {
         let mut targets = Vec::new();
         for seq in event.targets().filter(|seq| *seq >= view_from && *seq > Seq::ZERO) {
             targets.extend(self.read(conversation, seq).await?);
@@ -39,15 +39,21 @@ impl Targets {
         Ok(targets)
     }
 
+    /// The log is another than it was: nothing that was read is relied on.
+    pub(crate) fn forget(&self) {
+        self.known.clear();
+    }
+
     async fn read(
         &self,
         conversation: ConversationId,
         seq: Seq,
-    ) -> Result<Option<Target>, ReadError> {
+    ) -> Result<Option<Target>, PastError> {
         if let Some(target) = self.known.get(&(conversation, seq)) {
             return Ok(Some(target));
         }
-        let Some(record) = self.log.read(self.log.partition_of(conversation), seq).await? else {
+        let partition = self.past.log().partition_of(conversation);
+        let Some(record) = self.past.record(partition, seq).await? else {
             return Ok(None);
         };
         if record.conversation != conversation

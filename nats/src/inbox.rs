@@ -19,6 +19,12 @@ use crate::streams::{INBOX_BUCKET, bucket_stream, bucket_subject};
 
 /// Attempts of one compare-and-set.
 const PUT_ATTEMPTS: u32 = 8;
+/// Attempts of a read whose values are replaced while it is answered.
+const READ_ATTEMPTS: u32 = 5;
+/// Batches of heads that one read asks for at a time: each may be megabytes.
+const BATCHES_AT_ONCE: usize = 4;
+/// The keys of all positions.
+const POSITIONS: &str = "p.*";
 
 /// The inbox bucket; clones share it.
 #[derive(Clone)]
@@ -57,18 +63,23 @@ impl InboxBucket {
         Self { connection: connection.clone(), partitions }
     }
 
-    /// All memberships of a user and the positions of the partitions. The positions are read
-    /// before the records, so the records are at least as new.
+    /// All memberships of a user and the positions of the partitions. The server names the values
+    /// of one request in one step, and a position is written after what it covers: so the records
+    /// are at least as new as the positions.
     ///
     /// # Errors
     /// [`ReadError`] when the bucket does not answer.
     pub async fn memberships(&self, user: UserId) -> Result<Memberships, ReadError> {
-        let positions = self.positions().await?;
         let filter = bucket_subject(INBOX_BUCKET, &InboxKey::members_of(user));
-        let stored = match self.last_of(vec![filter.clone()]).await {
-            Ok(stored) => stored,
+        let both = vec![bucket_subject(INBOX_BUCKET, POSITIONS), filter.clone()];
+        let (positions, stored) = match self.last_of(both).await {
+            Ok(stored) => (self.positions_in(&stored), stored),
             // More than a batch: the server refuses the whole request (413).
-            Err(ReadError::Unexpected(_)) => self.list(filter).await?,
+            Err(ReadError::Unexpected(_)) => {
+                // The positions first, so that the records are at least as new.
+                let positions = self.positions().await?;
+                (positions, self.list(filter).await?)
+            }
             Err(error) => return Err(error),
         };
         let records = stored.iter().filter_map(|stored| match key_of(stored)? {
@@ -83,16 +94,20 @@ impl InboxBucket {
     /// # Errors
     /// [`ReadError`] when the bucket does not answer.
     pub async fn positions(&self) -> Result<Vec<Seq>, ReadError> {
+        Ok(self.positions_in(&self.last_of(vec![bucket_subject(INBOX_BUCKET, POSITIONS)]).await?))
+    }
+
+    fn positions_in(&self, stored: &[Stored]) -> Vec<Seq> {
         let mut positions = vec![Seq::ZERO; usize::from(self.partitions.get())];
-        for stored in self.last_of(vec![bucket_subject(INBOX_BUCKET, "p.*")]).await? {
-            if let (Some(InboxKey::Position(partition)), Some(Position { seq })) =
-                (key_of(&stored), value_of(&stored))
+        for stored in stored {
+            if let Some(InboxKey::Position(partition)) = key_of(stored)
+                && let Some(Position { seq }) = value_of(stored)
                 && let Some(position) = positions.get_mut(partition.index())
             {
                 *position = seq;
             }
         }
-        Ok(positions)
+        positions
     }
 
     /// The position of one partition.
@@ -112,16 +127,19 @@ impl InboxBucket {
         conversations: &[ConversationId],
     ) -> Result<HashMap<ConversationId, Head>, ReadError> {
         let mut heads = HashMap::with_capacity(conversations.len());
-        for chunk in conversations.chunks(BATCH_MAX) {
-            let subjects = chunk
-                .iter()
-                .map(|c| bucket_subject(INBOX_BUCKET, &InboxKey::Head(*c).to_string()))
-                .collect();
-            heads.extend(self.last_of(subjects).await?.iter().filter_map(|stored| {
-                match key_of(stored)? {
-                    InboxKey::Head(conversation) => Some((conversation, value_of(stored)?)),
-                    InboxKey::Member(..) | InboxKey::Position(_) => None,
-                }
+        let subject =
+            |c: &ConversationId| bucket_subject(INBOX_BUCKET, &InboxKey::Head(*c).to_string());
+        let batches: Vec<Vec<String>> = conversations
+            .chunks(BATCH_MAX)
+            .map(|chunk| chunk.iter().map(subject).collect())
+            .collect();
+        let mut batches = futures_util::stream::iter(batches)
+            .map(|subjects| self.last_of(subjects))
+            .buffer_unordered(BATCHES_AT_ONCE);
+        while let Some(batch) = batches.next().await {
+            heads.extend(batch?.iter().filter_map(|stored| match key_of(stored)? {
+                InboxKey::Head(conversation) => Some((conversation, value_of(stored)?)),
+                InboxKey::Member(..) | InboxKey::Position(_) => None,
             }));
         }
         Ok(heads)
@@ -134,8 +152,15 @@ impl InboxBucket {
         // `multi_last` answers 413 beyond a batch, and otherwise says what is left.
         let request =
             BatchRequest { multi_last: subjects, batch: BATCH_MAX, ..BatchRequest::default() };
-        let (stored, more) =
-            direct::batch(&self.connection, &bucket_stream(INBOX_BUCKET), &request).await?;
+        let stream = bucket_stream(INBOX_BUCKET);
+        let mut answer = direct::batch(&self.connection, &stream, &request).await;
+        for _ in 1..READ_ATTEMPTS {
+            if !matches!(answer, Err(ReadError::Replaced)) {
+                break;
+            }
+            answer = direct::batch(&self.connection, &stream, &request).await;
+        }
+        let (stored, more) = answer?;
         if more {
             return Err(ReadError::Unexpected("more than a batch".to_owned()));
         }

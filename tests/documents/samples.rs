@@ -9,9 +9,9 @@ use hansard_model::{ConversationId, DeviceId, LogTime, MessageId, Role, Seq, Use
 use hansard_protocol::client::{Hello, Presence, Receipt, Send};
 use hansard_protocol::error::{ErrorBody, ErrorCode, Retry, Stored};
 use hansard_protocol::http::{
-    Conversation, ConversationKind, CreateConversation, CreateUser, ErrorResponse, EventList, List,
-    Member, MessageList, OpenSession, OpenedSession, PatchConversation, PatchUser, SendMessage,
-    SentMessage, Session, SyncResponse, User,
+    Conversation, ConversationKind, CreateConversation, CreateUser, ErrorResponse, EventList,
+    Explanation, List, Member, MessageList, OpenSession, OpenedSession, PatchConversation,
+    PatchUser, SendMessage, SentMessage, Session, SyncResponse, User,
 };
 use hansard_protocol::server::{Ack, EventFrame, Limits, Synced, Welcome};
 use hansard_protocol::{ClientFrame, FrameRef, ServerFrame};
@@ -358,8 +358,28 @@ fn conversation_bodies() -> Vec<Sample> {
         ("SentMessage", value(SentMessage { seq: Seq(9), duplicate: false })),
         ("EventList", value(EventList { items: vec![frame()], more: true })),
         ("MessageList", value(messages)),
+        ("MentionList", value(list(vec![frame()]))),
+        ("Explanation", value(explanation())),
         ("SyncResponse", value(synced)),
     ]
+}
+
+fn explanation() -> Explanation {
+    Explanation {
+        conversation: conversation(),
+        read: Seq(7),
+        read_n: 3,
+        n: 5,
+        unread: 2,
+        unread_events: vec![Seq(8), Seq(9)],
+        mention_events: vec![Seq(9)],
+        joined: Seq(1),
+        view_from: Seq(1),
+        view_to: Some(Seq(9)),
+        last: Seq(9),
+        as_of: Seq(9),
+        inbox_as_of: Seq(9),
+    }
 }
 
 /// Reads a value as the code reads what the schema describes, and writes it again.
@@ -395,6 +415,8 @@ pub(crate) fn read_and_write(schema: &str, value: Value) -> Result<Value, serde_
         "SentMessage" => again::<SentMessage>(value),
         "EventList" => again::<EventList>(value),
         "MessageList" => again::<MessageList>(value),
+        "MentionList" => again::<List<EventFrame>>(value),
+        "Explanation" => again::<Explanation>(value),
         "SyncResponse" => again::<SyncResponse>(value),
         "ErrorResponse" => again::<ErrorResponse>(value),
         "MessageEvent" | "EditEvent" | "DeleteEvent" | "ReactionEvent" | "PinEvent"

@@ -258,6 +258,38 @@ pub struct MessageList {
     pub more_after: bool,
 }
 
+/// `GET /v1/conversations/{c}/explain`: the events behind the counts of a [`Conversation`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Explanation {
+    /// The conversation.
+    pub conversation: ConversationId,
+    /// The reader's read mark; their own last message counts.
+    pub read: Seq,
+    /// The ordinal of the last message read.
+    pub read_n: u64,
+    /// The ordinal of the last message.
+    pub n: u64,
+    /// `n` less `read_n`.
+    pub unread: u64,
+    /// The unread messages, ascending; the newest 100.
+    pub unread_events: Vec<Seq>,
+    /// The unread messages that mention the reader, ascending; the newest 100.
+    pub mention_events: Vec<Seq>,
+    /// The event that made the reader a member; 0 in a direct conversation.
+    pub joined: Seq,
+    /// The first event the reader sees.
+    pub view_from: Seq,
+    /// The last event the reader sees; absent while they are a member.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub view_to: Option<Seq>,
+    /// The last event of the conversation that the reader sees.
+    pub last: Seq,
+    /// All up to this event is in these figures.
+    pub as_of: Seq,
+    /// Up to this event the inbox was written; what came after it, a read of the inbox adds.
+    pub inbox_as_of: Seq,
+}
+
 /// `GET /v1/sync`
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct SyncResponse {

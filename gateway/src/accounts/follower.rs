@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use hansard_model::account::AccountSubject;
-use hansard_model::{AccountEvent, ConversationId, DeviceId, UserId};
+use hansard_model::{AccountEvent, ConversationId, DeviceId, Seq, UserId};
 use hansard_nats::accounts::{AccountLog, AccountRecord};
 
 use super::Shared;
@@ -31,15 +31,18 @@ impl Follower {
         Self { log, shared }
     }
 
-    /// Follows until dropped. `announce` is called after each change has been applied, in order;
-    /// it must not block.
-    pub(crate) async fn run(self, mut announce: impl FnMut(Change)) -> std::convert::Infallible {
+    /// Follows until dropped. `announce` is called after each event has been applied, in order, with
+    /// its position and what others must hear of it; it must not block.
+    pub(crate) async fn run(
+        self,
+        mut announce: impl FnMut(Seq, Option<Change>),
+    ) -> std::convert::Infallible {
         let applied = *self.shared.applied.borrow();
         let mut reader = self.log.follow(applied);
         loop {
-            if let Some(change) = self.apply(reader.next().await) {
-                announce(change);
-            }
+            let record = reader.next().await;
+            let seq = record.seq;
+            announce(seq, self.apply(record));
         }
     }
 

@@ -33,6 +33,19 @@ impl Directory {
         self.settings_at(user, conversation).1
     }
 
+    /// The conversations for which a user has changed settings after a position of the accounts,
+    /// in the order of the changes.
+    pub(crate) fn settings_after(&self, user: UserId, after: Seq) -> Vec<ConversationId> {
+        let accounts = self.shared.read();
+        let settings = accounts.user(user).into_iter().flat_map(|account| &account.settings);
+        let mut changed: Vec<(Seq, ConversationId)> = settings
+            .filter(|(_, (seq, _))| *seq > after)
+            .map(|(conversation, (seq, _))| (*seq, *conversation))
+            .collect();
+        changed.sort_unstable();
+        changed.into_iter().map(|(_, conversation)| conversation).collect()
+    }
+
     fn settings_at(
         &self,
         user: UserId,

@@ -14,6 +14,11 @@ use crate::outbox::{Closing, Outbox};
 
 /// How long all of it may take.
 const WITHIN: Duration = Duration::from_secs(2);
+/// How long it may take with a reader that is slow, who must first take what the system holds for
+/// them to learn that they are to resume.
+const SLOW_READER_WITHIN: Duration = Duration::from_secs(15);
+/// Close code of a slow reader.
+const SLOW_READER: u16 = 4008;
 
 /// Ends a connection. `answered`: the other side has said its close already.
 pub(super) async fn say(
@@ -34,7 +39,8 @@ pub(super) async fn say(
         let Some(wire) = Arc::into_inner(wire) else { return Ok(()) };
         wind_up(wire, answered).await
     };
-    match tokio::time::timeout(WITHIN, ending).await {
+    let within = if closing.code == SLOW_READER { SLOW_READER_WITHIN } else { WITHIN };
+    match tokio::time::timeout(within, ending).await {
         Ok(Ok(())) => {}
         Ok(Err(error)) => tracing::trace!(%error, "the socket ended before the close"),
         Err(_) => tracing::trace!("the socket did not take the close in time"),

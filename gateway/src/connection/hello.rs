@@ -56,7 +56,6 @@ pub(super) async fn welcome(
     let _ = tokio::time::timeout(READY_WITHIN, gateway.router.ready()).await;
     let frame = welcome_frame(&gateway, identity.user, identity.device)
         .ok_or_else(|| ended(unavailable("the time is not known yet"), 1011, "unavailable"))?;
-    let request = resume_request(&gateway, &hello);
     let attachment = gateway
         .router
         .attach(identity.user, identity.device, outbox, hello.background, Some(frame))
@@ -74,6 +73,8 @@ pub(super) async fn welcome(
         return Err(ended(body, 4003, "the session is over"));
     }
     pulse.identified(attachment.link());
+    // Behind the attachment: when the log becomes another from here on, the connection is ended.
+    let request = resume_request(&gateway, &hello);
     Ok(Box::new(Welcomed { attachment, request }))
 }
 

@@ -3,12 +3,16 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use hansard_model::{ConversationId, Envelope, Group, LogTime, Seq, limit};
-use hansard_nats::Log;
+use hansard_model::{ConversationId, Group, LogTime, Seq, limit};
 use tokio_util::task::TaskTracker;
 use tokio_util::task::task_tracker::TaskTrackerToken;
 
 use super::GroupsError;
+use super::fold::{Fold, Joined};
+use crate::past::Past;
+
+/// How often a fold is begun anew in one comparison, because the stream is trimmed meanwhile.
+const ROUNDS_MAX: usize = 4;
 
 /// See the module.
 #[derive(Default)]
@@ -22,7 +26,9 @@ pub(crate) struct Entry {
 
 #[derive(Default)]
 struct State {
-    group: Arc<Group>,
+    fold: Fold,
+    /// The last meta event that the leader showed, 0 for none: what an append is guarded by.
+    guard: Seq,
     compared: Option<Compared>,
     /// Meta events that are known to exist: an older state is not to be relied on.
     required: Seq,
@@ -42,6 +48,8 @@ struct Compared {
 /// A state to rely on.
 pub(super) struct Relied {
     pub(super) group: Arc<Group>,
+    /// The last meta event that the stream shows.
+    pub(super) guard: Seq,
     pub(super) token: TaskTrackerToken,
 }
 
@@ -54,7 +62,7 @@ impl Entry {
     /// until which it may be relied on.
     pub(super) async fn compared(
         &self,
-        log: &Log,
+        past: &Past,
         group: ConversationId,
         age_max: Duration,
     ) -> Result<(Relied, LogTime), GroupsError> {
@@ -67,7 +75,7 @@ impl Entry {
         if let Some(relied) = self.rely(called, age_max) {
             return Ok(relied);
         }
-        self.compare(log, group).await?;
+        self.compare(past, group).await?;
         self.rely(called, age_max).ok_or(GroupsError::Behind)
     }
 
@@ -75,40 +83,37 @@ impl Entry {
         let mut state = self.state();
         state.used = Some(called);
         let compared = state.compared?;
-        let fresh = compared.at + age_max >= called && state.group.last() >= state.required;
+        let fresh = compared.at + age_max >= called && state.fold.covered() >= state.required;
         let until = compared.log_time.plus(Duration::from_millis(limit::MEMBERSHIP_LEASE_MS));
         fresh.then(|| {
-            (Relied { group: Arc::clone(&state.group), token: state.current.token() }, until)
+            let (group, token) = (Arc::clone(&state.fold.group), state.current.token());
+            (Relied { group, guard: state.guard, token }, until)
         })
     }
 
-    /// Reads what the leader has beyond the fold, and folds it.
-    async fn compare(&self, log: &Log, group: ConversationId) -> Result<(), GroupsError> {
+    /// Reads what the log has beyond the fold, and folds it.
+    async fn compare(&self, past: &Past, group: ConversationId) -> Result<(), GroupsError> {
         // Both before the read: the state is as of a moment after them.
-        let (at, log_time) = (Instant::now(), log.clock().now()?);
-        let mut fold = Arc::clone(&self.state().group);
-        let to = log.last_meta_seq(group).await?;
-        while fold.last() < to {
-            let (records, reached) = log.meta_events(group, fold.last(), to).await?;
-            let folded = Arc::make_mut(&mut fold);
-            for record in records.iter().filter(|record| !record.is_void()) {
-                let envelope = Envelope::decode(&record.payload)
-                    .map_err(|_| GroupsError::Undecodable(record.seq))?;
-                folded.apply(record.seq, envelope.sender, &envelope.event);
-            }
-            folded.advance(reached);
-        }
+        let (at, log_time) = (Instant::now(), past.log().clock().now()?);
+        let known = self.state().fold.clone();
+        let to = past.log().last_meta_seq(group).await?;
+        let fold =
+            if known.is_whole(to) { known } else { catch_up(known, past, group, to).await? };
         let mut state = self.state();
-        if fold.last() > state.group.last() {
-            let before = std::mem::replace(&mut state.current, TaskTracker::new());
-            before.close();
-            let last = state.group.last();
-            state.earlier.retain(|(_, tracker)| !tracker.is_empty());
-            state.earlier.push((last, before));
-            state.group = fold;
+        if fold.group.last() != state.fold.group.last() {
+            state.supersede();
         }
+        state.fold = fold;
+        state.guard = to;
         state.compared = Some(Compared { at, log_time });
         Ok(())
+    }
+
+    /// The log is another than it was: nothing that was folded is relied on.
+    pub(super) fn forget(&self) {
+        let mut state = self.state();
+        state.supersede();
+        (state.fold, state.compared, state.required) = (Fold::default(), None, Seq::ZERO);
     }
 
     /// A meta event exists: states before it are not to be relied on.
@@ -136,11 +141,46 @@ impl Entry {
 
     /// Whether there is such a group, as far as the fold says.
     pub(super) fn exists(&self) -> bool {
-        self.state().group.created().is_some()
+        self.state().fold.group.created().is_some()
     }
 
     /// Whether it was not used for `idle`.
     pub(super) fn is_idle(&self, idle: Duration) -> bool {
         self.state().used.is_none_or(|used| used.elapsed() > idle)
     }
+}
+
+impl State {
+    /// What is in flight is against an earlier state from here on.
+    fn supersede(&mut self) {
+        let before = std::mem::replace(&mut self.current, TaskTracker::new());
+        before.close();
+        self.earlier.retain(|(_, tracker)| !tracker.is_empty());
+        self.earlier.push((self.fold.group.last(), before));
+    }
+}
+
+/// The fold with all that the log has of a group, of which the leader shows meta events up to `to`.
+async fn catch_up(
+    mut fold: Fold,
+    past: &Past,
+    group: ConversationId,
+    to: Seq,
+) -> Result<Fold, GroupsError> {
+    let log = past.log();
+    for _ in 0..ROUNDS_MAX {
+        let (mut tail, mut reached) = (Vec::new(), fold.covered());
+        while reached < to {
+            let (records, page_end) = log.meta_events(group, reached, to).await?;
+            tail.extend(records);
+            reached = page_end;
+        }
+        let extent = past.extent(log.partition_of(group)).await?;
+        fold = match fold.join(&tail, to, extent)? {
+            Joined::Whole(fold) => return Ok(fold),
+            Joined::Cut(min) => Fold::of_owner(past.group(group, min).await?),
+            Joined::Shrunk => Fold::default(),
+        };
+    }
+    Err(GroupsError::Behind)
 }

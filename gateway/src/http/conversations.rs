@@ -48,14 +48,19 @@ pub(super) async fn admit_reader(
 
 /// What a read of a conversation must include: what the request says, and what this device was
 /// told is stored.
-pub(super) fn min_seq(
+///
+/// # Errors
+/// [`Failure`]: the request asks for what is beyond the end of the log.
+pub(super) async fn min_seq(
     gateway: &Gateway,
     identity: &Identity,
     conversation: ConversationId,
     params: &Params,
 ) -> Result<Option<Seq>, Failure> {
-    let asked = params.min_seq()?;
-    let asked = asked.iter().filter(|(of, _)| *of == conversation).map(|(_, seq)| *seq);
+    let mut asked = params.min_seq()?;
+    asked.retain(|(of, _)| *of == conversation);
+    super::check_reachable(gateway, &asked).await?;
+    let asked = asked.iter().map(|(_, seq)| *seq);
     Ok(asked.chain(gateway.acks.required(identity.device, conversation)).max())
 }
 
@@ -68,19 +73,20 @@ pub(crate) async fn list(
     let limit = params.limit()?;
     let after = params.one("cursor")?.map(parse_cursor).transpose()?;
     let mut min = params.min_seq()?;
+    super::check_reachable(&gateway, &min).await?;
     min.extend(gateway.acks.all(identity.device));
-    let entries = gateway.inbox.entries(identity.user, &min).await.map_err(|e| e.body())?;
-    let mut entries: Vec<InboxEntry> = entries
-        .into_iter()
+    let entries = gateway.inbox.shared(identity.user, &min).await.map_err(|e| e.body())?;
+    let mut entries: Vec<&InboxEntry> = entries
+        .iter()
         .filter(|entry| entry.member.role.is_some() || !entry.conversation.is_group())
         .filter(|entry| after.is_none_or(|after| place(entry) > after))
         .collect();
-    entries.sort_unstable_by_key(place);
+    entries.sort_unstable_by_key(|entry| place(entry));
     let more = entries.len() > limit;
     entries.truncate(limit);
     let next = entries.last().filter(|_| more).map(|last| print_cursor(place(last)));
     let items: Vec<Conversation> =
-        entries.iter().map(|entry| gateway.inbox.view(identity.user, entry)).collect();
+        entries.into_iter().map(|entry| gateway.inbox.view(identity.user, entry)).collect();
     json(StatusCode::OK, &List { items, next })
 }
 
@@ -165,7 +171,7 @@ pub(crate) async fn show(
     params: Params,
 ) -> Result<Response, Failure> {
     admit_reader(&gateway, identity.user, conversation).await?;
-    let min = min_seq(&gateway, &identity, conversation, &params)?;
+    let min = min_seq(&gateway, &identity, conversation, &params).await?;
     json(StatusCode::OK, &seen(&gateway, &identity, conversation, min).await?)
 }
 

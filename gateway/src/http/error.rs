@@ -1,5 +1,6 @@
 //! Errors as responses: always `{"error": ..}` with the matching status, never plain text.
 
+use axum::body::Body;
 use axum::response::{IntoResponse, Response};
 use hansard_model::Rejection;
 use hansard_protocol::http::ErrorResponse;
@@ -101,8 +102,8 @@ pub(crate) fn json(status: StatusCode, body: &impl serde::Serialize) -> Result<R
 }
 
 /// An answer that is JSON text already.
-pub(crate) fn json_text(status: StatusCode, text: String) -> Response {
-    let mut response = (status, text).into_response();
+pub(crate) fn json_text(status: StatusCode, text: impl Into<Body>) -> Response {
+    let mut response = (status, text.into()).into_response();
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));

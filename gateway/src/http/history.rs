@@ -9,9 +9,10 @@ use std::time::Duration;
 
 use axum::extract::State;
 use axum::response::Response;
+use bytes::Bytes;
 use hansard_model::query::{Anchor, EventsRequest, Item, MessagesRequest, Page, QueryError};
 use hansard_model::subject::QueryVerb;
-use hansard_model::{ConversationId, LogTime};
+use hansard_model::{ConversationId, LogTime, Seq};
 use hansard_nats::query::{AskError, ask};
 use hansard_protocol::ErrorCode;
 use hansard_protocol::server::event_prefix;
@@ -22,27 +23,69 @@ use super::conversations::{admit_reader, min_seq};
 use super::error::{Failure, json_text};
 use super::extract::{Authorized, Params, PathId};
 use crate::Gateway;
+use crate::reads::Reads;
 
 /// How long an owner may take.
 const READ_WITHIN: Duration = Duration::from_secs(3);
 
-impl From<AskError> for Failure {
+/// Why an owner gave no answer, for each of those who wait for it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Unanswered {
+    NotAMember,
+    NotFound,
+    Late,
+}
+
+impl From<AskError> for Unanswered {
     fn from(error: AskError) -> Self {
         match error {
-            AskError::Query(QueryError::NotAMember) => {
-                Self::new(ErrorCode::NotAMember, "not a member of the conversation")
-            }
-            AskError::Query(QueryError::NotFound) => Self::not_found("position"),
+            AskError::Query(QueryError::NotAMember) => Self::NotAMember,
+            AskError::Query(QueryError::NotFound) => Self::NotFound,
             AskError::Query(
-                QueryError::Behind | QueryError::BadRequest | QueryError::TooFarBack,
+                QueryError::Behind
+                | QueryError::BadRequest
+                | QueryError::Busy
+                | QueryError::TooFarBack
+                | QueryError::Unavailable,
             )
             | AskError::Unavailable
             | AskError::Unreadable(_) => {
                 tracing::debug!(%error, "history not read");
-                Self::unavailable("the history does not answer in time")
+                Self::Late
             }
         }
     }
+}
+
+impl From<Unanswered> for Failure {
+    fn from(unanswered: Unanswered) -> Self {
+        match unanswered {
+            Unanswered::NotAMember => {
+                Self::new(ErrorCode::NotAMember, "not a member of the conversation")
+            }
+            Unanswered::NotFound => Self::not_found("position"),
+            Unanswered::Late => Self::unavailable("the history does not answer in time"),
+        }
+    }
+}
+
+impl From<AskError> for Failure {
+    fn from(error: AskError) -> Self {
+        Unanswered::from(error).into()
+    }
+}
+
+/// Pages that are being read.
+pub(crate) type Pages = Reads<Question, Result<Bytes, Unanswered>>;
+
+/// All that a page depends on.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub(crate) struct Question {
+    verb: QueryVerb,
+    /// Reader, conversation, range and `min_seq`, as the owner is asked.
+    request: Vec<u8>,
+    /// The feed's position: who has seen more than another asks a question of their own.
+    position: Option<Seq>,
 }
 
 /// `GET /v1/conversations/{c}/events`: the oldest after `after`, else the newest before `before`,
@@ -56,15 +99,23 @@ pub(crate) async fn events(
     let (after, before) = (params.seq("after")?, params.seq("before")?);
     let (reader, newest) = (identity.user, after.is_none());
     let limit = params.limit()?;
-    let min_seq = min_seq(&gateway, &identity, conversation, &params)?;
+    let min_seq = min_seq(&gateway, &identity, conversation, &params).await?;
     admit_reader(&gateway, reader, conversation).await?;
+    if let (Some(after), Some(before)) = (after, before)
+        && after.next() >= before
+    {
+        // Nothing is between them, whatever comes.
+        return Ok(json_text(StatusCode::OK, r#"{"items":[],"more":false}"#));
+    }
     let request = EventsRequest { conversation, reader, after, before, limit, newest, min_seq };
-    let page = read(&gateway, conversation, QueryVerb::Events, &request).await?;
-    let more = if newest { page.more_before } else { page.more_after };
-    let mut text = items(conversation, &page);
-    // Writing to a string does not fail.
-    let _ = write!(text, r#","more":{more}}}"#);
-    Ok(json_text(StatusCode::OK, text))
+    read(&gateway, conversation, QueryVerb::Events, &request, move |page| {
+        let more = if newest { page.more_before } else { page.more_after };
+        let mut text = items(conversation, &page);
+        // Writing to a string does not fail.
+        let _ = write!(text, r#","more":{more}}}"#);
+        text
+    })
+    .await
 }
 
 /// `GET /v1/conversations/{c}/messages`
@@ -76,16 +127,20 @@ pub(crate) async fn messages(
 ) -> Result<Response, Failure> {
     let (anchor, thread) = (anchor(&params)?, params.seq("thread")?);
     let limit = params.limit()?;
-    let min_seq = min_seq(&gateway, &identity, conversation, &params)?;
+    let min_seq = min_seq(&gateway, &identity, conversation, &params).await?;
     admit_reader(&gateway, identity.user, conversation).await?;
     let request =
         MessagesRequest { conversation, reader: identity.user, anchor, thread, limit, min_seq };
-    let page = read(&gateway, conversation, QueryVerb::Messages, &request).await?;
-    let mut text = items(conversation, &page);
-    let Page { as_of, more_before, more_after, .. } = page;
-    let _ =
-        write!(text, r#","as_of":{as_of},"more_before":{more_before},"more_after":{more_after}}}"#);
-    Ok(json_text(StatusCode::OK, text))
+    read(&gateway, conversation, QueryVerb::Messages, &request, move |page| {
+        let mut text = items(conversation, &page);
+        let Page { as_of, more_before, more_after, .. } = page;
+        let _ = write!(
+            text,
+            r#","as_of":{as_of},"more_before":{more_before},"more_after":{more_after}}}"#
+        );
+        text
+    })
+    .await
 }
 
 /// The one anchor of a request; without any, the newest.
@@ -110,10 +165,22 @@ async fn read(
     gateway: &Gateway,
     conversation: ConversationId,
     verb: QueryVerb,
-    request: &impl Serialize,
-) -> Result<Page, Failure> {
+    request: &(impl Serialize + Clone + Send + Sync + 'static),
+    write: impl FnOnce(Page) -> String + Send + 'static,
+) -> Result<Response, Failure> {
     let partition = conversation.partition(gateway.deployment.partitions);
-    Ok(ask(&gateway.connection, partition, verb, request, READ_WITHIN).await?)
+    let unwritable = |_| Failure::new(ErrorCode::Internal, "the question cannot be written");
+    let question = Question {
+        verb,
+        request: serde_json::to_vec(request).map_err(unwritable)?,
+        position: gateway.router.position(partition),
+    };
+    let (connection, request) = (gateway.connection.clone(), request.clone());
+    let read = || async move {
+        let page: Page = ask(&connection, partition, verb, &request, READ_WITHIN).await?;
+        Ok(Bytes::from(write(page)))
+    };
+    Ok(json_text(StatusCode::OK, gateway.pages.ask(question, read).await?))
 }
 
 /// `{"items":[..]`, the rest to be written by the caller.
@@ -132,7 +199,8 @@ fn items(conversation: ConversationId, page: &Page) -> String {
     text
 }
 
-fn push_frame(text: &mut String, conversation: ConversationId, item: &Item) {
+/// Writes an event frame around the stored body.
+pub(super) fn push_frame(text: &mut String, conversation: ConversationId, item: &Item) {
     text.push_str(&event_prefix(conversation, item.seq, item.prev, item.n, item.ts));
     text.push_str(item.body.get());
     if let Some(state) = &item.state
@@ -146,8 +214,8 @@ fn push_frame(text: &mut String, conversation: ConversationId, item: &Item) {
 
 #[cfg(test)]
 mod tests {
+    use hansard_model::GroupId;
     use hansard_model::query::MessageState;
-    use hansard_model::{GroupId, Seq};
     use hansard_protocol::ServerFrame;
     use hansard_protocol::http::MessageList;
     use serde_json::value::RawValue;

@@ -45,21 +45,22 @@ pub(crate) async fn sync(
     let timeout_s: Option<u64> = params.parsed("timeout_s")?;
     let timeout = Duration::from_secs(timeout_s.unwrap_or(TIMEOUT_S_DEFAULT).min(TIMEOUT_S_MAX));
     let request = ResumeRequest {
-        start: hello::start(&gateway, cursor.as_deref()),
+        // Decided once the connection is attached.
+        start: Start::Nothing,
         cursor,
         seen: std::collections::HashMap::new(),
         catch_up: catch_up.unwrap_or(limit::CATCH_UP_DEFAULT).min(limit::CATCH_UP_MAX),
         bytes_max: CATCH_UP_BYTES_MAX,
         fetch_within: Some(FETCH_WITHIN),
     };
-    let frames = poll(&gateway, identity, &request, timeout).await?;
+    let frames = poll(&gateway, identity, request, timeout).await?;
     Ok(([(CONTENT_TYPE, "application/json")], body(&frames)).into_response())
 }
 
 async fn poll(
     gateway: &Arc<Gateway>,
     identity: Identity,
-    request: &ResumeRequest,
+    mut request: ResumeRequest,
     timeout: Duration,
 ) -> Result<Vec<Frame>, Failure> {
     let outbox = Arc::new(Outbox::unread(ANSWER_BYTES_MAX));
@@ -67,7 +68,9 @@ async fn poll(
         .router
         .attach(identity.user, identity.device, outbox, true, None)
         .map_err(|error| refused(&error))?;
-    let caught_up = resume::catch_up(gateway, &mut attachment, request);
+    // Behind the attachment: when the log becomes another from here on, the connection is ended.
+    request.start = hello::start(gateway, request.cursor.as_deref());
+    let caught_up = resume::catch_up(gateway, &mut attachment, &request);
     let complete = tokio::time::timeout(CATCH_UP_WITHIN, caught_up).await.unwrap_or(false);
     let reset = request.start == Start::Reset;
     // Whoever begins anew is told so at once; whoever lacks something asks again at once.

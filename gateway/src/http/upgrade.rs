@@ -11,10 +11,10 @@ use http::header::{HOST, ORIGIN, SEC_WEBSOCKET_PROTOCOL, SEC_WEBSOCKET_VERSION};
 use http::{HeaderMap, HeaderValue, StatusCode};
 use hyper::upgrade::Parts;
 use hyper_util::rt::TokioIo;
-use tokio::net::TcpStream;
 
 use super::error::Failure;
 use crate::Gateway;
+use crate::accept::Patient;
 use crate::admission::Admitted;
 use crate::connection;
 
@@ -36,11 +36,11 @@ pub(crate) async fn upgrade(
     let sockets = gateway.sockets.clone();
     sockets.spawn(async move {
         let Ok(upgraded) = upgrading.await else { return };
-        let Ok(Parts { io, read_buf, .. }) = upgraded.downcast::<TokioIo<TcpStream>>() else {
+        let Ok(Parts { io, read_buf, .. }) = upgraded.downcast::<TokioIo<Patient>>() else {
             tracing::error!("an upgraded connection is not a TCP stream");
             return;
         };
-        connection::serve(io.into_inner(), read_buf, admitted, gateway).await;
+        connection::serve(io.into_inner().into_inner(), read_buf, admitted, gateway).await;
     });
     let mut response = response.map(Body::new);
     let spoken = HeaderValue::from_static(SUBPROTOCOL);

@@ -1,7 +1,7 @@
 //! What a catch-up fetches, and in which order.
 
 use std::cmp::Reverse;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use hansard_model::limit::FIRST_LOAD_CONVERSATIONS;
 use hansard_model::query::InboxEntry;
@@ -20,6 +20,8 @@ pub(crate) struct PlanRequest<'a> {
     pub(crate) start: &'a Start,
     /// Where it is in single conversations, if further.
     pub(crate) seen: &'a HashMap<ConversationId, Seq>,
+    /// Conversations for which the user has changed settings since.
+    pub(crate) settings: &'a [ConversationId],
     /// How many partitions the log has.
     pub(crate) partitions: PartitionCount,
 }
@@ -44,6 +46,8 @@ pub(crate) struct Turn {
     pub(crate) min: Seq,
     /// Fetch nothing: state that everything up to this event is left out (if no more came by).
     pub(crate) only_gap_to: Option<Seq>,
+    /// The user's settings for it changed: the conversation is told whatever the budget.
+    pub(crate) is_set: bool,
 }
 
 impl PlanRequest<'_> {
@@ -52,7 +56,7 @@ impl PlanRequest<'_> {
         let seen = match self.start {
             // What it has seen is of another log as well.
             Start::Reset => None,
-            Start::Nothing | Start::From(_) => self.seen.get(&conversation).copied(),
+            Start::Nothing | Start::From { .. } => self.seen.get(&conversation).copied(),
         };
         self.start.after(conversation, self.partitions).max(seen.unwrap_or(Seq::ZERO))
     }
@@ -60,8 +64,8 @@ impl PlanRequest<'_> {
     fn is_changed(&self, entry: &InboxEntry) -> bool {
         let after = self.after(entry.conversation);
         match (self.start, entry.member.role) {
-            (Start::From(_), Some(_)) => entry.head.seq > after || entry.member.joined > after,
-            (Start::From(_), None) => entry.member.view_to.is_some_and(|ended| ended > after),
+            (Start::From { .. }, Some(_)) => entry.head.seq > after || entry.member.joined > after,
+            (Start::From { .. }, None) => entry.member.view_to.is_some_and(|ended| ended > after),
             (Start::Nothing | Start::Reset, role) => role.is_some(),
         }
     }
@@ -78,16 +82,25 @@ impl Plan {
         let mut changed: Vec<&InboxEntry> =
             entries.iter().filter(|entry| request.is_changed(entry)).collect();
         changed.sort_unstable_by_key(|entry| Reverse(entry.head.ts));
-        if !matches!(request.start, Start::From(_)) {
+        if !matches!(request.start, Start::From { .. }) {
             changed.truncate(FIRST_LOAD_CONVERSATIONS);
         }
         let listed: HashMap<ConversationId, &InboxEntry> =
             entries.iter().map(|entry| (entry.conversation, entry)).collect();
-        let planned: std::collections::HashSet<ConversationId> =
+        let planned: HashSet<ConversationId> =
             changed.iter().map(|entry| entry.conversation).collect();
         // Something came by for these since the connection was attached: they are the newest.
         let noted: Vec<ConversationId> =
             merge.noted().filter(|conversation| !planned.contains(conversation)).collect();
+
+        let set: HashSet<ConversationId> = request.settings.iter().copied().collect();
+        // Those of which nothing else changed come last: they cost no read.
+        let only_set: Vec<ConversationId> = request
+            .settings
+            .iter()
+            .copied()
+            .filter(|conversation| !planned.contains(conversation) && !noted.contains(conversation))
+            .collect();
 
         let turn = |conversation: ConversationId, entry: Option<&InboxEntry>| Turn {
             conversation,
@@ -95,12 +108,18 @@ impl Plan {
             after: request.after(conversation),
             min: entry.map_or(Seq::ZERO, as_of).max(position(conversation)),
             only_gap_to: None,
+            is_set: set.contains(&conversation),
         };
         let mut turns: Vec<Turn> = noted
             .into_iter()
             .map(|conversation| turn(conversation, listed.get(&conversation).copied()))
             .chain(changed.into_iter().map(|entry| turn(entry.conversation, Some(entry))))
             .collect();
+        turns.extend(only_set.into_iter().filter_map(|conversation| {
+            let entry = listed.get(&conversation).filter(|entry| entry.member.role.is_some())?;
+            let told = turn(conversation, Some(entry));
+            Some(Turn { only_gap_to: Some(last_visible(entry)), ..told })
+        }));
         for (place, turn) in turns.iter_mut().enumerate() {
             match &turn.entry {
                 Some(entry) if place >= FETCHES_MAX => {
@@ -167,18 +186,56 @@ mod tests {
         }
     }
 
-    fn planned(start: &Start, seen: &[(u8, u64)], entries: &[InboxEntry]) -> Vec<(u8, u64)> {
+    fn from(position: u64) -> Start {
+        Start::From { positions: vec![Seq(position)], accounts: Seq(3) }
+    }
+
+    fn plan(
+        start: &Start,
+        seen: &[(u8, u64)],
+        settings: &[u8],
+        entries: &[InboxEntry],
+    ) -> Vec<Turn> {
         let seen = seen.iter().map(|(byte, seq)| (group(*byte), Seq(*seq))).collect();
-        let request =
-            PlanRequest { start, seen: &seen, partitions: PartitionCount::new(1).expect("one") };
-        let plan = Plan::make(&mut Merge::new(), entries, &request, |_| Seq(5));
-        let byte = |id: ConversationId| (0..99).find(|byte| group(*byte) == id).expect("known");
-        plan.turns.iter().map(|turn| (byte(turn.conversation), turn.after.0)).collect()
+        let settings: Vec<ConversationId> = settings.iter().map(|byte| group(*byte)).collect();
+        let request = PlanRequest {
+            start,
+            seen: &seen,
+            settings: &settings,
+            partitions: PartitionCount::new(1).expect("one"),
+        };
+        Plan::make(&mut Merge::new(), entries, &request, |_| Seq(5)).turns
+    }
+
+    fn byte(id: ConversationId) -> u8 {
+        (0..99).find(|byte| group(*byte) == id).expect("known")
+    }
+
+    fn planned(start: &Start, seen: &[(u8, u64)], entries: &[InboxEntry]) -> Vec<(u8, u64)> {
+        let turns = plan(start, seen, &[], entries);
+        turns.iter().map(|turn| (byte(turn.conversation), turn.after.0)).collect()
+    }
+
+    #[test]
+    fn what_was_set_is_told_and_costs_a_read_only_when_something_was_said() {
+        let entries =
+            [entry(1, 11, None), entry(2, 9, None), entry(3, 8, Some(7)), entry(4, 3, None)];
+        let turns = plan(&from(10), &[], &[2, 1, 3], &entries);
+        let told: Vec<_> = turns
+            .iter()
+            .map(|turn| (byte(turn.conversation), turn.is_set, turn.only_gap_to))
+            .collect();
+        assert_eq!(
+            told,
+            [(1, true, None), (2, true, Some(Seq(9)))],
+            "3 is none of theirs any more"
+        );
+        assert!(turns[1].after >= Seq(9), "nothing is left out");
     }
 
     #[test]
     fn what_changed_is_fetched_newest_first() {
-        let start = Start::From(vec![Seq(10)]);
+        let start = from(10);
         let entries = [entry(1, 11, None), entry(2, 9, None), entry(3, 20, None)];
         assert_eq!(planned(&start, &[], &entries), [(3, 10), (1, 10)]);
         assert_eq!(planned(&start, &[(3, 20), (1, 5)], &entries), [(1, 10)]);
@@ -187,8 +244,8 @@ mod tests {
     #[test]
     fn a_removal_is_told_once() {
         let removed = [entry(1, 30, Some(12))];
-        assert_eq!(planned(&Start::From(vec![Seq(10)]), &[], &removed), [(1, 10)]);
-        assert_eq!(planned(&Start::From(vec![Seq(12)]), &[], &removed), []);
+        assert_eq!(planned(&from(10), &[], &removed), [(1, 10)]);
+        assert_eq!(planned(&from(12), &[], &removed), []);
         assert_eq!(planned(&Start::Nothing, &[], &removed), []);
     }
 
@@ -203,11 +260,12 @@ mod tests {
 
     #[test]
     fn what_came_by_meanwhile_is_fetched_whatever_the_inbox_says() {
-        let start = Start::From(vec![Seq(10)]);
+        let start = from(10);
         let seen = HashMap::new();
         let request = PlanRequest {
             start: &start,
             seen: &seen,
+            settings: &[],
             partitions: PartitionCount::new(1).expect("one"),
         };
         let mut merge = Merge::new();

@@ -59,7 +59,8 @@ impl Router {
     }
 
     fn cursor_of(&self, state: &State) -> String {
-        Cursor { epoch: self.epoch, positions: state.known_positions() }.to_text()
+        let accounts = self.announcements.told();
+        Cursor { epoch: self.epoch(), positions: state.known_positions(), accounts }.to_text()
     }
 
     /// Pushes a `cursor` frame; none before `synced`.

@@ -6,14 +6,14 @@ use std::time::Duration;
 use hansard_protocol::ServerFrame;
 
 use crate::frame::Frame;
-use crate::router::{Link, Router};
+use crate::router::{Link, Router, State};
 
 /// Steps of a drain.
 const STEPS: u32 = 20;
 /// What remains of the period, in steps, for those asked last to leave by themselves.
 const GRACE_STEPS: u32 = 5;
 /// Close code: come back elsewhere.
-const RESTARTING: u16 = 1012;
+pub(super) const RESTARTING: u16 = 1012;
 
 impl Router {
     /// Asks every connection to leave, spread over `period`, and ends each a little later, after
@@ -54,7 +54,13 @@ impl Router {
     /// Ends all connections, to resume elsewhere or here: something is missing that cannot be
     /// repaired in place.
     pub(crate) fn close_all(&self, code: u16, reason: &'static str) {
-        for user in self.lock().users.values() {
+        self.lock().close_all(code, reason);
+    }
+}
+
+impl State {
+    pub(super) fn close_all(&self, code: u16, reason: &'static str) {
+        for user in self.users.values() {
             user.links.iter().for_each(|link| link.outbox.close(code, reason));
         }
     }

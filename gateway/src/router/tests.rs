@@ -39,6 +39,10 @@ fn router() -> Arc<Router> {
     router
 }
 
+fn from(position: u64) -> Start {
+    Start::From { positions: vec![Seq(position)], accounts: Seq::ZERO }
+}
+
 fn attach(router: &Arc<Router>, who: u8) -> Attachment {
     let outbox = Arc::new(Outbox::new(1 << 20));
     router.attach(user(who), device(who), outbox, false, None).expect("a place")
@@ -47,8 +51,9 @@ fn attach(router: &Arc<Router>, who: u8) -> Attachment {
 /// An attachment whose catch-up found `entries` and nothing to fetch.
 fn settled(router: &Arc<Router>, who: u8, entries: &[InboxEntry]) -> Attachment {
     let mut attachment = attach(router, who);
-    let start = Start::From(vec![Seq(u64::MAX)]);
-    let request = PlanRequest { start: &start, seen: &HashMap::new(), partitions: one() };
+    let start = from(u64::MAX);
+    let request =
+        PlanRequest { start: &start, seen: &HashMap::new(), settings: &[], partitions: one() };
     let plan = router.plan(&mut attachment, entries, &request).expect("in time");
     assert!(plan.turns.is_empty());
     attachment
@@ -145,8 +150,9 @@ fn an_old_read_of_the_inbox_does_not_undo_a_removal() {
     router.advance(PartitionId(0), Seq(1));
     // Removed between the read and its arrival.
     take(&router, &member(2, "remove", 1));
-    let start = Start::From(vec![Seq(1)]);
-    let request = PlanRequest { start: &start, seen: &HashMap::new(), partitions: one() };
+    let start = from(1);
+    let request =
+        PlanRequest { start: &start, seen: &HashMap::new(), settings: &[], partitions: one() };
     router.plan(&mut ana, &stale, &request).expect("in time");
     take(&router, &message(3));
     assert!(!router.is_member(user(1), group()));
@@ -394,9 +400,10 @@ impl World {
         let link = self.attachment.link().clone();
         self.stage = match std::mem::replace(&mut self.stage, Stage::Done) {
             Stage::Reading(Some(entries)) => {
-                let start = Start::From(vec![Seq(self.cursor)]);
+                let start = from(self.cursor);
                 let seen = HashMap::new();
-                let request = PlanRequest { start: &start, seen: &seen, partitions: one() };
+                let request =
+                    PlanRequest { start: &start, seen: &seen, settings: &[], partitions: one() };
                 let plan = self.router.plan(&mut self.attachment, &entries, &request);
                 match plan.expect("in time").turns.first() {
                     Some(turn) => {

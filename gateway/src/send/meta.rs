@@ -82,15 +82,10 @@ impl Sender {
             return self.refuse(prepared, rejection.into()).await.map(Attempt::Known);
         }
         let until = until.min(vouch.until);
-        let append = append(
-            prepared,
-            &prepared.draft,
-            until,
-            self.shared.void.of(key),
-            Some(vouch.group.last()),
-        );
+        let append =
+            append(prepared, &prepared.draft, until, self.shared.void.of(key), Some(vouch.guard));
         vouch.in_flight.sending();
-        match self.shared.log.append(append).await {
+        match self.log().append(append).await {
             Ok(pending) => {
                 Ok(Attempt::Sent(Sent { pending, until, in_flight: Some(vouch.in_flight) }))
             }

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use hansard_model::query::{LookupReply, LookupRequest};
+use hansard_model::query::{LookupReply, LookupRequest, QueryError};
 use hansard_model::subject::QueryVerb;
 use hansard_model::{Envelope, LogTime, Seq, limit};
 use hansard_nats::query;
@@ -26,7 +26,7 @@ pub(super) enum Once {
 
 impl Sender {
     pub(super) async fn once(&self, prepared: &Prepared) -> Result<Once, SendError> {
-        let now = self.shared.log.clock().now()?;
+        let now = self.log().clock().now()?;
         let minted = LogTime::from_millis(prepared.key.id.millis());
         if minted > now.plus(TOLERANCE) {
             return Err(SendError::ClockAhead(now));
@@ -47,7 +47,7 @@ impl Sender {
 
     /// Where the event is stored: in the index, and in the log beyond it.
     pub(super) async fn look_up(&self, prepared: &Prepared) -> Result<Option<Seq>, SendError> {
-        let log = &self.shared.log;
+        let log = self.log();
         let key = prepared.key;
         let question =
             LookupRequest { conversation: key.conversation, sender: key.sender, id: key.id };
@@ -61,6 +61,12 @@ impl Sender {
             None => {
                 let class = prepared.draft.event().class();
                 let found = log.find_after(key, class, answer.as_of).await?;
+                // What left the stream before the index had it would be missed; afterwards, so
+                // that nothing leaves unnoticed during the scan.
+                let first = self.shared.past.extent(partition).await?.first;
+                if found.seq.is_none() && first > answer.as_of.next() {
+                    return Err(SendError::Ask(QueryError::Behind.into()));
+                }
                 void.extend(found.void);
                 found.seq
             }
@@ -91,9 +97,9 @@ impl Sender {
         seq: Seq,
         duplicate: bool,
     ) -> Result<Settled, SendError> {
-        let log = &self.shared.log;
-        let partition = log.partition_of(prepared.key.conversation);
-        let record = log.read(partition, seq).await?.ok_or(SendError::Gone(seq))?;
+        let past = &self.shared.past;
+        let partition = past.log().partition_of(prepared.key.conversation);
+        let record = past.record(partition, seq).await?.ok_or(SendError::Gone(seq))?;
         if record.is_void() {
             self.shared.void.note(prepared.key, seq);
             return Ok(Settled::Void);

@@ -7,6 +7,7 @@ use hansard_protocol::{ErrorBody, ErrorCode};
 
 use crate::accounts::Unconfirmed;
 use crate::groups::GroupsError;
+use crate::past::PastError;
 use crate::rate::TooFast;
 
 /// Pause before a sender tries again when the log does not answer.
@@ -59,6 +60,9 @@ pub(crate) enum SendError {
     /// The log does not answer.
     #[error(transparent)]
     Read(#[from] ReadError),
+    /// Neither the log nor the owner says what there was.
+    #[error(transparent)]
+    Past(#[from] PastError),
     /// A view does not answer.
     #[error(transparent)]
     Ask(#[from] AskError),
@@ -91,6 +95,7 @@ impl SendError {
             | Self::Groups(_)
             | Self::Directory(_)
             | Self::Read(_)
+            | Self::Past(_)
             | Self::Ask(_)
             | Self::Append(
                 AppendError::Conflict | AppendError::Disconnected | AppendError::Unknown,

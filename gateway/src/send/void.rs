@@ -26,6 +26,11 @@ impl VoidAttempts {
         self.events.get(key).unwrap_or_default()
     }
 
+    /// The log is another than it was.
+    pub(super) fn forget(&self) {
+        self.events.clear();
+    }
+
     /// One more is known.
     pub(super) fn note(&self, key: EventKey, seq: Seq) {
         let mut known = self.of(&key);

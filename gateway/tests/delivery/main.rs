@@ -4,6 +4,7 @@
 #[expect(dead_code, reason = "shared with the HTTP tests, which use more of it")]
 #[path = "../http/client.rs"]
 mod client;
+mod epoch;
 mod hostile;
 mod resume;
 #[expect(dead_code, reason = "shared with the HTTP tests, which use more of it")]

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::rig::Rig;
+use crate::rig::{Rig, eventually};
 use crate::wire::{Wire, cursor, of_type, send, seqs};
 
 #[tokio::test]
@@ -142,5 +142,47 @@ async fn a_client_that_resumes_under_load_misses_nothing_and_sees_nothing_twice(
     writing.await.expect("all acknowledged");
     assert!(connections > 5, "{connections} connections are no test");
     assert_eq!(count, 1_500);
+    rig.stop().await;
+}
+
+#[tokio::test]
+async fn settings_changed_while_away_come_with_the_catch_up() {
+    let rig = Rig::start().await;
+    let (ana, ben) = (rig.person("ana").await, rig.person("ben").await);
+    let (group, talk) = (ana.found("tea", &[&ben]).await, ana.with(&ben));
+    ana.say(&group, "hi").await;
+    let (wire, frames) = Wire::hello(&ana, json!({})).await;
+    drop(wire);
+    let before = cursor(&frames);
+    // Nothing is said in either; in the direct one nothing ever was.
+    let path = |conversation: &str| format!("/v1/conversations/{conversation}/me");
+    ana.client.patch(&path(&group), &json!({"pinned": true})).await.expecting(200);
+    ana.client.patch(&path(&talk), &json!({"archived": true})).await.expecting(200);
+    let (_, frames) = Wire::hello(&ana, json!({"cursor": before})).await;
+    assert!(seqs(&frames).is_empty() && of_type(&frames, "gap").is_empty(), "{frames:?}");
+    let told = of_type(&frames, "conversation");
+    assert_eq!(
+        (&told[0]["conversation"], &told[0]["pinned"]),
+        (&json!(group), &json!(true)),
+        "{frames:?}"
+    );
+    assert_eq!((&told[1]["conversation"], &told[1]["archived"]), (&json!(talk), &json!(true)));
+    assert_eq!(told.len(), 2);
+    // The cursor covers what was told, once nothing else is on its way.
+    let mut at = cursor(&frames);
+    eventually("a cursor behind what was told", async || {
+        let (_, frames) = Wire::hello(&ana, json!({"cursor": at})).await;
+        at = cursor(&frames);
+        frames.len() == 1
+    })
+    .await;
+    // Together with what was said, and by long poll.
+    ana.client.patch(&path(&group), &json!({"pinned": false})).await.expecting(200);
+    let said = ana.say(&group, "ho").await;
+    let path = format!("/v1/sync?cursor={at}&timeout_s=0");
+    let answer = ana.client.get(&path).await.expecting(200);
+    let frames = answer["frames"].as_array().expect("frames").clone();
+    assert_eq!(seqs(&frames), [said]);
+    assert_eq!(of_type(&frames, "conversation")[0]["pinned"], json!(false));
     rig.stop().await;
 }

@@ -1,5 +1,7 @@
 //! `/v1/conversations`.
 
+use std::time::{Duration, Instant};
+
 use serde_json::json;
 
 use crate::rig::{Rig, new_id};
@@ -56,7 +58,19 @@ async fn pages_have_one_anchor_and_say_what_is_beyond() {
     page("at=yesterday").await.refused(400, "bad_frame");
     page("limit=0").await.refused(400, "bad_frame");
     page("min_seq=7").await.refused(400, "bad_frame");
+    // At once: waiting would not bring it.
+    let asked = Instant::now();
     page(&format!("min_seq={talk}:999999")).await.refused(503, "unavailable");
+    let inbox = format!("/v1/conversations?min_seq={talk}:999999");
+    ana.client.get(&inbox).await.refused(503, "unavailable");
+    assert!(asked.elapsed() < Duration::from_secs(1), "{:?}", asked.elapsed());
+    let path = format!("/v1/conversations/{talk}/events");
+    let events =
+        async |query: &str| ana.client.get(&format!("{path}?{query}")).await.expecting(200);
+    let nothing = events(&format!("after={}&before={}", seqs[3], seqs[1])).await;
+    assert_eq!(nothing, json!({"items": [], "more": false}));
+    let between = events(&format!("after={}&before={}", seqs[1], seqs[3])).await;
+    assert_eq!(between["items"][0]["seq"], seqs[2]);
     rig.stop().await;
 }
 

@@ -110,6 +110,10 @@ impl Rig {
         Person { user: created["user"].as_str().expect("an id").to_owned(), client }
     }
 
+    pub(crate) fn endpoint(&self) -> &Endpoint {
+        &self.endpoint
+    }
+
     pub(crate) fn first_gateway(&mut self) -> Running {
         self.gateways.remove(0)
     }
