@@ -1,12 +1,13 @@
 //! A deployment: what was fixed when it was created, and the streams that must match it.
 
 mod agreed;
+pub mod restore;
 
 use std::time::Duration;
 
 use async_nats::jetstream::kv;
 use async_nats::jetstream::stream::Config;
-use hansard_model::{DeviceId, PartitionCount};
+use hansard_model::{DeviceId, PartitionCount, Seq};
 use serde::{Deserialize, Serialize};
 
 pub use agreed::{
@@ -15,7 +16,8 @@ pub use agreed::{
 };
 
 use crate::connection::Connection;
-use crate::streams;
+use crate::direct::{self, ReadError};
+use crate::streams::{self, StreamName};
 
 const KEY: &str = "deployment";
 /// How long a role waits for the operator's process to have provisioned.
@@ -61,6 +63,22 @@ pub enum ProvisionError {
     /// Nobody has provisioned it.
     #[error("no deployment there: start `hansard serve` on it first")]
     Absent,
+    /// The stream lost events that are in the archive: what is appended now would take their place.
+    #[error(
+        "{stream} ends at {last}, and the archive has events up to {archived}: \
+         run `hansard restore` first, which makes it go on from there"
+    )]
+    Behind {
+        /// Which.
+        stream: StreamName,
+        /// The last event in the archive.
+        archived: Seq,
+        /// The last event of the stream; 0 when there is no such stream.
+        last: Seq,
+    },
+    /// The archive's head cannot be read.
+    #[error("the head of an archive cannot be read")]
+    Archive(#[from] ReadError),
     /// NATS refused or did not answer.
     #[error("JetStream refused {what}")]
     JetStream {
@@ -86,6 +104,9 @@ pub async fn provision(
     options: ProvisionOptions,
 ) -> Result<(Deployment, Vec<String>), ProvisionError> {
     let record = record(connection, options).await?;
+    for partition in record.partitions.partitions() {
+        check_not_behind(connection, StreamName::Events(partition)).await?;
+    }
     let mut drift = Vec::new();
     for wanted in streams::table(record.partitions, options.replicas) {
         for difference in create_or_compare(connection, &wanted).await? {
@@ -94,6 +115,19 @@ pub async fn provision(
         }
     }
     Ok((record, drift))
+}
+
+async fn check_not_behind(
+    connection: &Connection,
+    stream: StreamName,
+) -> Result<(), ProvisionError> {
+    let Some(head) = archive_head(connection, stream).await?.value else { return Ok(()) };
+    let state = direct::stream_state(connection, &stream.name()).await?;
+    let (archived, last) = (head.last, state.map_or(Seq::ZERO, |state| state.last));
+    if last < archived {
+        return Err(ProvisionError::Behind { stream, archived, last });
+    }
+    Ok(())
 }
 
 /// Reads the record, or writes the first one: create-if-absent, so that of two processes that

@@ -215,17 +215,31 @@ fn parse_headers(raw: &[u8]) -> HeaderMap {
     headers
 }
 
+/// The server's code for "stream not found".
+const STREAM_NOT_FOUND: u64 = 10_059;
+
 /// The stream's last sequence and the server's clock, both from the leader.
 pub(crate) async fn leader_info(
     connection: &Connection,
     stream: &str,
 ) -> Result<StreamState, ReadError> {
+    stream_state(connection, stream).await?.ok_or_else(|| unavailable("no such stream"))
+}
+
+/// As [`leader_info`]; `None` when there is no such stream.
+pub(crate) async fn stream_state(
+    connection: &Connection,
+    stream: &str,
+) -> Result<Option<StreamState>, ReadError> {
     let info = info(connection, stream, Bytes::new()).await?;
+    if info.error.is_some_and(|error| error.err_code == STREAM_NOT_FOUND) {
+        return Ok(None);
+    }
     let state = info.state.ok_or_else(|| unavailable("no stream state"))?;
     let ts = info.ts.and_then(|ts| LogTime::parse(&ts).ok());
     // A stream that never held anything says 0.
     let first = Seq(state.first_seq.max(1));
-    Ok(StreamState { first, last: Seq(state.last_seq), bytes: state.bytes, ts })
+    Ok(Some(StreamState { first, last: Seq(state.last_seq), bytes: state.bytes, ts }))
 }
 
 /// The subjects of a stream that match a filter, as the leader has them; bounded by the server to
@@ -286,6 +300,7 @@ pub(crate) struct StreamState {
 
 #[derive(serde::Deserialize)]
 struct Info {
+    error: Option<ApiError>,
     state: Option<InfoState>,
     ts: Option<String>,
 }

@@ -1,6 +1,7 @@
 //! The archive against a real nats-server.
 
 mod faulty;
+mod restores;
 mod rig;
 mod s3;
 

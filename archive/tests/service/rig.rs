@@ -1,5 +1,6 @@
 //! A deployment for one test: a real nats-server, a hand that appends, and an object store.
 
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -31,15 +32,15 @@ pub(crate) struct Rig {
     pub(crate) log: Log,
     /// With the rights of a projector.
     pub(crate) archiving: Log,
-    pub(crate) endpoint: Endpoint,
-    server: Server,
-    _data: TempDir,
+    server: Option<Server>,
+    data: TempDir,
     minted: AtomicU64,
 }
 
 impl Rig {
     pub(crate) async fn start() -> Self {
-        let (server, endpoint, data) = server().await;
+        let data = tempfile::tempdir().expect("a directory");
+        let (server, endpoint) = serve(data.path(), 0).await;
         let connect = async |role| Connection::connect(&endpoint, role).await.expect("connected");
         let operator = connect(ServiceRole::Operator).await;
         let options = ProvisionOptions { partitions: PartitionCount::new(1), replicas: 1 };
@@ -48,15 +49,50 @@ impl Rig {
         let projector = connect(ServiceRole::Projector).await;
         let archiving = Log::open(&projector, &deployment, LogClock::new());
         let minted = AtomicU64::new(0);
-        Self { operator, deployment, log, archiving, endpoint, server, _data: data, minted }
+        let server = Some(server);
+        Self { operator, deployment, log, archiving, server, data, minted }
     }
 
-    pub(crate) async fn stop(self) {
-        self.server.stop().await;
+    pub(crate) async fn stop(mut self) {
+        self.server.take().expect("running").stop().await;
+    }
+
+    /// Does something to the server's files while it does not run.
+    pub(crate) async fn while_stopped(&mut self, work: impl FnOnce(&Path)) {
+        let server = self.server.take().expect("running");
+        let port = server.address().port();
+        server.stop().await;
+        work(self.data.path());
+        self.server = Some(serve(self.data.path(), port).await.0);
+        for log in [&self.log, &self.archiving] {
+            within("the log", async || log.last_seq(PARTITION).await.ok()).await;
+        }
+    }
+
+    /// Appends `kept` events and then `lost` more, which the stream alone loses again after
+    /// `between`.
+    pub(crate) async fn append_and_lose(
+        &mut self,
+        (kept, lost): (u64, u64),
+        between: impl AsyncFnOnce(&Self),
+    ) {
+        let copy = tempfile::tempdir().expect("a directory");
+        let copied = copy.path().join("stream");
+        self.append(kept).await;
+        self.while_stopped(|data| copy_directory(&directory_of_stream(data), &copied)).await;
+        self.append(lost).await;
+        between(self).await;
+        self.while_stopped(|data| {
+            let stream = directory_of_stream(data);
+            std::fs::remove_dir_all(&stream).expect("removed");
+            copy_directory(&copied, &stream);
+        })
+        .await;
     }
 
     pub(crate) fn kill_server(&self) {
-        let pid = self.server.pid().expect("running").to_string();
+        let server = self.server.as_ref().expect("running");
+        let pid = server.pid().expect("running").to_string();
         let killed = std::process::Command::new("kill").args(["-9", &pid]).status();
         assert!(killed.is_ok_and(|status| status.success()));
     }
@@ -123,17 +159,16 @@ impl Rig {
     }
 }
 
-pub(crate) async fn server() -> (Server, Endpoint, TempDir) {
-    let data = tempfile::tempdir().expect("a directory");
+pub(crate) async fn serve(data_dir: &Path, port: u16) -> (Server, Endpoint) {
     let user = |role: ServiceRole| ServerUser {
         name: role.as_str().to_owned(),
         password: "test".to_owned(),
         publish_deny: role.publish_deny(),
     };
     let options = ServerOptions {
-        data_dir: data.path().to_owned(),
+        data_dir: data_dir.to_owned(),
         durability: Durability::Os,
-        port: 0,
+        port,
         users: ServiceRole::ALL.map(user).to_vec(),
         monitor: None,
         cluster: None,
@@ -142,7 +177,27 @@ pub(crate) async fn server() -> (Server, Endpoint, TempDir) {
     let users =
         ServiceRole::ALL.map(|role| (role, role.as_str().to_owned(), "test".to_owned())).to_vec();
     let endpoint = Endpoint::with_users(vec![server.address().to_string()], users);
-    (server, endpoint, data)
+    (server, endpoint)
+}
+
+fn directory_of_stream(data: &Path) -> PathBuf {
+    let mut directories = vec![data.to_owned()];
+    while let Some(directory) = directories.pop() {
+        for entry in std::fs::read_dir(&directory).expect("a directory").flatten() {
+            if entry.file_name() == "EVENTS_0" {
+                return entry.path();
+            }
+            if entry.path().is_dir() {
+                directories.push(entry.path());
+            }
+        }
+    }
+    panic!("no stream in {}", data.display());
+}
+
+fn copy_directory(from: &Path, to: &Path) {
+    let copied = std::process::Command::new("cp").arg("-a").args([from, to]).status();
+    assert!(copied.is_ok_and(|status| status.success()));
 }
 
 /// Small segments, and nothing is kept in the stream.

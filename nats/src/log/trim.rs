@@ -4,7 +4,7 @@ use hansard_model::{LogTime, Seq};
 
 use super::stored::{self, StoredEvent};
 use super::{Log, ReadError};
-use crate::direct::{self, LeaderRequest};
+use crate::direct::{self, LeaderRequest, StreamState};
 use crate::streams::StreamName;
 
 /// What a stream holds now, by its leader.
@@ -18,6 +18,13 @@ pub struct Extent {
     pub bytes: u64,
     /// The server's clock.
     pub now: Option<LogTime>,
+}
+
+impl From<StreamState> for Extent {
+    fn from(state: StreamState) -> Self {
+        let StreamState { first, last, bytes, ts } = state;
+        Self { first, last, bytes, now: ts }
+    }
 }
 
 /// Why a stream was not trimmed.
@@ -44,8 +51,16 @@ impl Log {
     /// # Errors
     /// [`ReadError`] when the leader does not answer.
     pub async fn extent(&self, stream: StreamName) -> Result<Extent, ReadError> {
-        let state = direct::leader_info(&self.connection, &stream.name()).await?;
-        Ok(Extent { first: state.first, last: state.last, bytes: state.bytes, now: state.ts })
+        Ok(direct::leader_info(&self.connection, &stream.name()).await?.into())
+    }
+
+    /// As [`Log::extent`]; `None` when there is no such stream.
+    ///
+    /// # Errors
+    /// [`ReadError`] when the leader does not answer.
+    pub async fn find_extent(&self, stream: StreamName) -> Result<Option<Extent>, ReadError> {
+        let state = direct::stream_state(&self.connection, &stream.name()).await?;
+        Ok(state.map(Extent::from))
     }
 
     /// What a stream stored at `seq`, whole, from the leader; `None` when there is nothing.
