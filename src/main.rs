@@ -14,6 +14,7 @@ mod roles;
 mod serve;
 mod settings;
 mod telemetry;
+mod views;
 
 use std::process::ExitCode;
 
@@ -46,6 +47,8 @@ enum Command {
     Import(import::Args),
     /// Print a conversation straight from the log.
     Replay(replay::Args),
+    /// The projector's views: how they stand, whether they are right, building them anew.
+    Views(views::Args),
     /// Measure.
     Bench(bench::Args),
 }
@@ -83,6 +86,7 @@ async fn run(command: Command) -> anyhow::Result<()> {
         Command::Chat(args) => Box::pin(chat::run(args)).await,
         Command::Import(args) => Box::pin(import::run(args)).await,
         Command::Replay(args) => replay::run(args).await,
+        Command::Views(args) => views::run(args).await,
         Command::Bench(args) => Box::pin(bench::run(args)).await,
     }
 }

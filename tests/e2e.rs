@@ -6,6 +6,7 @@
 #![expect(clippy::unwrap_used, reason = "a failed step is a failed test")]
 #![expect(clippy::print_stdout, reason = "the runner shows what a failed test says of itself")]
 
+mod archive;
 mod conversation;
 mod faults;
 mod groups;
@@ -18,3 +19,4 @@ mod removal;
 mod restarts;
 mod resume;
 mod sessions;
+mod views;

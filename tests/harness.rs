@@ -18,9 +18,9 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-pub(crate) use deployment::{DataDir, Replayed, Roles, Serve};
+pub(crate) use deployment::{DataDir, Plan, Replayed, Roles, Serve};
 pub(crate) use dice::{Dice, mint, mint_at, now_ms, setting};
-pub(crate) use http::Http;
+pub(crate) use http::{Http, Response};
 pub(crate) use people::{Session, couple, sign_up};
 pub(crate) use process::{Process, Signal, is_running, memory_bytes, run, signal};
 pub(crate) use raw::Raw;

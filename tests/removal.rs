@@ -71,7 +71,7 @@ async fn round(
     });
     tokio::time::sleep(dice.up_to(HEAD_START)).await;
     let paused = (dice.below(6) == 0).then(|| {
-        let pids = [roles.gateways[1].process.pid(), roles.projectors[0].pid()];
+        let pids = [roles.gateways[1].process.pid(), roles.projectors[0].process.pid()];
         pids[usize::try_from(dice.below(2)).unwrap()]
     });
     let resuming = paused.map(|pid| {

@@ -85,7 +85,7 @@ async fn what_was_acknowledged_survives_the_death_of_every_process() {
     roles.gateways[0].process.kill().await;
     goes_on(&cem, &gateways, &prober).await;
     roles.restart_gateway(0).await;
-    roles.projectors.remove(0).kill().await;
+    roles.projectors.remove(0).process.kill().await;
     roles.start_projector().await;
     goes_on(&cem, &gateways, &prober).await;
     roles.gateways[1].process.kill().await;
@@ -123,7 +123,7 @@ async fn a_takeover_brings_every_event_to_open_sockets_once() {
             said.entry(group.clone()).or_default().push(seq_of(&ack));
         }
         if round < 2 {
-            roles.projectors[round].kill().await;
+            roles.projectors[round].process.kill().await;
             roles.start_projector().await;
         }
     }

@@ -35,7 +35,7 @@ const MAY_USE: [(&str, &[&str]); 8] = [
 ];
 
 /// Where the types of a library stop.
-const STOPS_AT: [(&str, &[&str]); 8] = [
+const STOPS_AT: [(&str, &[&str]); 9] = [
     ("async-nats", &["nats"]),
     ("axum", &["gateway", "."]),
     ("fastwebsockets", &["gateway"]),
@@ -44,6 +44,7 @@ const STOPS_AT: [(&str, &[&str]); 8] = [
     ("object_store", &["archive", "projector", "media"]),
     ("slatedb", &["projector", "media"]),
     ("tantivy", &["search"]),
+    ("zstd", &["archive"]),
 ];
 
 /// Pure crates do no I/O, know no clock and have no runtime.

@@ -2,15 +2,19 @@
 
 use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
+use std::process::Output;
 use std::time::{Duration, Instant};
 
 use hansard_model::ConversationId;
+use hansard_model::event::EventClass;
+use hansard_model::record::EventKey;
+use hansard_nats::log::Append;
 use hansard_nats::{Connection, Endpoint, Log, LogClock, ServiceRole, deployment, embedded};
 use serde::Deserialize;
 use serde_json::Value;
 use tempfile::TempDir;
 
-use super::{Process, eventually, is_running, run};
+use super::{Dice, Http, Process, eventually, is_running, mint, run};
 
 /// Few, so that a start is quick; several, so that what must not depend on one does not.
 const PARTITIONS: &str = "4";
@@ -41,12 +45,47 @@ pub(crate) struct Roles {
     /// The gateways.
     pub(crate) gateways: Vec<Gateway>,
     /// The projectors.
-    pub(crate) projectors: Vec<Process>,
+    pub(crate) projectors: Vec<Projector>,
     /// `hansard nats`, which watches nats-server.
     pub(crate) nats: Process,
     /// Their data.
     pub(crate) data: DataDir,
     of_gateways: Vec<String>,
+    of_projectors: Vec<String>,
+}
+
+/// What is started of each role, and how.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Plan<'a> {
+    /// How many gateways.
+    pub(crate) gateways: usize,
+    /// How many projectors.
+    pub(crate) projectors: usize,
+    /// More arguments for the gateways.
+    pub(crate) to_gateways: &'a [&'a str],
+    /// More arguments for the projectors.
+    pub(crate) to_projectors: &'a [&'a str],
+}
+
+/// `hansard projector`
+pub(crate) struct Projector {
+    /// The process.
+    pub(crate) process: Process,
+    /// Where health and metrics are.
+    pub(crate) admin: SocketAddr,
+}
+
+impl Projector {
+    /// A counter or gauge, summed over its labels; 0 while it has none of that name.
+    pub(crate) async fn metric(&self, name: &str) -> f64 {
+        let text = Http::anonymous(self.admin).ask("GET", "/metrics", None).await.text;
+        let lines = text.lines().filter(|line| !line.starts_with('#'));
+        let values = lines.filter_map(|line| {
+            let (series, value) = line.rsplit_once(' ')?;
+            (series.split('{').next() == Some(name)).then(|| value.parse::<f64>().unwrap())
+        });
+        values.sum()
+    }
 }
 
 /// `hansard gateway`
@@ -62,6 +101,8 @@ pub(crate) struct Gateway {
 pub(crate) struct Replayed {
     /// Where it is.
     pub(crate) seq: u64,
+    /// When it was stored.
+    pub(crate) ts: String,
     /// It was stored too late.
     pub(crate) void: bool,
     /// The stored payload; null when it is no JSON.
@@ -119,27 +160,68 @@ impl Roles {
 
     /// The same, with more arguments for the gateways.
     pub(crate) async fn with(gateways: usize, projectors: usize, more: &[&str]) -> Self {
+        Self::of(Plan { gateways, projectors, to_gateways: more, ..Plan::default() }).await
+    }
+
+    /// Starts what the plan says.
+    pub(crate) async fn of(plan: Plan<'_>) -> Self {
         let data = DataDir::new();
         let nats = start_nats(&data).await;
-        let mut of_gateways = vec!["gateway".to_owned(), "--data".to_owned(), data.path()];
-        of_gateways.extend(more.iter().map(|text| (*text).to_owned()));
-        let mut roles =
-            Self { gateways: Vec::new(), projectors: Vec::new(), nats, data, of_gateways };
-        for _ in 0..projectors {
+        let role = |name: &str, more: &[&str]| {
+            let more = more.iter().map(|text| (*text).to_owned());
+            let mut arguments = vec![name.to_owned(), "--data".to_owned(), data.path()];
+            arguments.extend(more);
+            arguments
+        };
+        let of_gateways = role("gateway", plan.to_gateways);
+        let of_projectors = role("projector", plan.to_projectors);
+        let (gateways, projectors) = (Vec::new(), Vec::new());
+        let mut roles = Self { gateways, projectors, nats, data, of_gateways, of_projectors };
+        for _ in 0..plan.projectors {
             roles.start_projector().await;
         }
-        for _ in 0..gateways {
+        for _ in 0..plan.gateways {
             roles.start_gateway().await;
         }
         roles
     }
 
+    /// Where the gateways are.
+    pub(crate) fn addresses(&self) -> Vec<SocketAddr> {
+        self.gateways.iter().map(|gateway| gateway.address).collect()
+    }
+
     /// Starts one more projector.
     pub(crate) async fn start_projector(&mut self) {
-        let arguments = ["projector".to_owned(), "--data".to_owned(), self.data.path()];
+        let admin = free_port();
+        let mut arguments = self.of_projectors.clone();
+        arguments.extend(["--admin-listen".to_owned(), admin.to_string()]);
         let (process, _) =
             Process::start("projector", &arguments, self.data.dir.path(), "projecting").await;
-        self.projectors.push(process);
+        self.projectors.push(Projector { process, admin });
+    }
+
+    /// Takes one of the projectors that own something out of the list, to do it harm.
+    pub(crate) async fn take_owner(&mut self, dice: &mut Dice) -> Projector {
+        let mut owners = Vec::new();
+        eventually("an owner", async || {
+            owners.clear();
+            for (index, projector) in self.projectors.iter().enumerate() {
+                if projector.metric("hansard_projector_partitions_owned").await > 0.0 {
+                    owners.push(index);
+                }
+            }
+            !owners.is_empty()
+        })
+        .await;
+        self.projectors.remove(*dice.one_of(&owners))
+    }
+
+    /// Ends every projector in order.
+    pub(crate) async fn stop_projectors(&mut self) {
+        for mut projector in self.projectors.drain(..) {
+            projector.process.terminate().await;
+        }
     }
 
     /// Starts one more gateway.
@@ -194,6 +276,49 @@ impl DataDir {
         (connection, log)
     }
 
+    /// JetStream itself, for what no role may do.
+    pub(crate) async fn jetstream(&self) -> async_nats::jetstream::Context {
+        let (endpoint, role) = (self.endpoint(), ServiceRole::Operator);
+        let password = endpoint.password(role).unwrap().to_owned();
+        let options =
+            async_nats::ConnectOptions::new().user_and_password(role.as_str().to_owned(), password);
+        let urls: Vec<String> =
+            endpoint.servers().iter().map(|server| format!("nats://{server}")).collect();
+        async_nats::jetstream::new(options.connect(urls).await.unwrap())
+    }
+
+    /// Stores bytes as a message of a conversation, valid, past every gateway; the seq.
+    pub(crate) async fn store_straight(
+        &self,
+        conversation: &str,
+        sender: &str,
+        payload: &str,
+    ) -> u64 {
+        let (_connection, log) = self.operator().await;
+        let key = EventKey {
+            conversation: conversation.parse().unwrap(),
+            sender: sender.parse().unwrap(),
+            id: mint().parse().unwrap(),
+        };
+        let append = Append {
+            key,
+            void: Vec::new(),
+            class: EventClass::Msg,
+            kind: "message",
+            vouch_until: log.clock().now().unwrap().plus(Duration::from_secs(60)),
+            expected: None,
+            payload: payload.to_owned().into(),
+        };
+        let seq = log.append(append).await.unwrap().await.unwrap().seq.0;
+        super::people::told(conversation, seq);
+        seq
+    }
+
+    /// Where history and archive are.
+    pub(crate) fn objects(&self) -> PathBuf {
+        self.dir.path().join("objects")
+    }
+
     /// The nats-server that runs now.
     pub(crate) fn nats_pid(&self) -> Option<u32> {
         let text = std::fs::read_to_string(self.pid_file()).ok()?;
@@ -202,6 +327,23 @@ impl DataDir {
 
     fn pid_file(&self) -> PathBuf {
         self.dir.path().join("nats/server.pid")
+    }
+
+    /// Runs a subcommand on this deployment.
+    pub(crate) async fn hansard(&self, arguments: &[&str]) -> Output {
+        let data = self.path();
+        run(&[arguments, &["--data", &data]].concat(), REPLAY_WITHIN).await
+    }
+
+    /// The same, which must succeed; its standard output.
+    pub(crate) async fn hansard_done(&self, arguments: &[&str]) -> String {
+        let output = self.hansard(arguments).await;
+        let (said, errors) = (
+            String::from_utf8_lossy(&output.stdout).into_owned(),
+            String::from_utf8_lossy(&output.stderr),
+        );
+        assert!(output.status.success(), "{arguments:?}: {said}{errors}");
+        said
     }
 
     /// A conversation as the log holds it, void events included, by `hansard replay`.

@@ -19,6 +19,16 @@ impl Dice {
         Self { state: seed }
     }
 
+    /// Another one, whose chances follow from this one's.
+    pub(crate) fn another(&mut self) -> Self {
+        Self { state: self.below(u64::MAX - 1) + 1 }
+    }
+
+    /// One of some.
+    pub(crate) fn one_of<'a, T>(&mut self, of: &'a [T]) -> &'a T {
+        &of[usize::try_from(self.below(of.len() as u64)).unwrap()]
+    }
+
     /// 0 to `below`, exclusive.
     pub(crate) fn below(&mut self, below: u64) -> u64 {
         self.state ^= self.state >> 12;

@@ -27,6 +27,8 @@ pub(crate) struct Person {
 /// A person logged in on a device.
 #[derive(Clone, Debug)]
 pub(crate) struct Session {
+    /// The person's handle.
+    pub(crate) handle: String,
     /// Whose.
     pub(crate) user: String,
     /// On which device.
@@ -78,7 +80,8 @@ impl Person {
         assert_eq!(field("user"), self.user);
         let token = field("token");
         let http = Http { address, token: Some(token.clone()) };
-        Session { user: field("user"), device: field("device"), token, http }
+        let handle = self.handle.clone();
+        Session { handle, user: field("user"), device: field("device"), token, http }
     }
 }
 
@@ -86,6 +89,12 @@ impl Session {
     /// The same session at another gateway.
     pub(crate) fn at(&self, address: SocketAddr) -> Self {
         Self { http: Http { address, ..self.http.clone() }, ..self.clone() }
+    }
+
+    /// The same person on another device.
+    pub(crate) async fn again(&self) -> Self {
+        let person = Person { handle: self.handle.clone(), user: self.user.clone() };
+        person.log_in(self.http.address).await
     }
 
     /// A socket that has nothing, once it is caught up.
@@ -135,6 +144,18 @@ impl Session {
         id: &str,
         event: &Value,
     ) -> u64 {
+        let stored = self.try_to_store_at_last(gateways, conversation, id, event).await;
+        stored.unwrap_or_else(|code| panic!("{event} is refused: {code}"))
+    }
+
+    /// The same; the code, when it is refused for good.
+    pub(crate) async fn try_to_store_at_last(
+        &self,
+        gateways: &[SocketAddr],
+        conversation: &str,
+        id: &str,
+        event: &Value,
+    ) -> Result<u64, String> {
         let path = format!("/v1/conversations/{conversation}/messages");
         let body = json!({"id": id, "event": event});
         let deadline = Instant::now() + OUTAGE;
@@ -143,9 +164,11 @@ impl Session {
             if let Ok(answer) = answer {
                 if let Some(seq) = answer.body["seq"].as_u64() {
                     told(conversation, seq);
-                    return seq;
+                    return Ok(seq);
                 }
-                assert_eq!(answer.body["error"]["retry"], "same_id", "{}", answer.text);
+                if answer.body["error"]["retry"] != "same_id" {
+                    return Err(answer.code().to_owned());
+                }
             }
             assert!(Instant::now() < deadline, "no ack within {OUTAGE:?}");
             tokio::time::sleep(POLL).await;
@@ -183,6 +206,12 @@ impl Session {
         let page =
             self.http.get(&format!("/v1/conversations/{conversation}/messages?{acks}")).await;
         page["items"].as_array().unwrap().clone()
+    }
+
+    /// A page of messages, with all that was acknowledged.
+    pub(crate) async fn messages_page(&self, conversation: &str, query: &str) -> Value {
+        let acks = including_acks(conversation);
+        self.http.get(&format!("/v1/conversations/{conversation}/messages?{query}&{acks}")).await
     }
 
     /// The conversation in this person's inbox.
