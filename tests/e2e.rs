@@ -8,6 +8,7 @@
 
 mod archive;
 mod conversation;
+mod epoch;
 mod faults;
 mod groups;
 mod harness;

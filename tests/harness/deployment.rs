@@ -217,6 +217,15 @@ impl Roles {
         self.projectors.remove(*dice.one_of(&owners))
     }
 
+    /// Ends everything in order.
+    pub(crate) async fn stop(&mut self) {
+        for gateway in &mut self.gateways {
+            gateway.process.terminate().await;
+        }
+        self.stop_projectors().await;
+        self.nats.terminate().await;
+    }
+
     /// Ends every projector in order.
     pub(crate) async fn stop_projectors(&mut self) {
         for mut projector in self.projectors.drain(..) {
@@ -312,6 +321,11 @@ impl DataDir {
         let seq = log.append(append).await.unwrap().await.unwrap().seq.0;
         super::people::told(conversation, seq);
         seq
+    }
+
+    /// Where nats-server keeps its streams.
+    pub(crate) fn streams(&self) -> PathBuf {
+        self.dir.path().join("nats/jetstream")
     }
 
     /// Where history and archive are.

@@ -50,6 +50,11 @@ pub(super) fn told(conversation: &str, seq: u64) {
     *last = seq.max(*last);
 }
 
+/// Forgets what was acknowledged in a conversation: the log was set back.
+pub(crate) fn forget_acks(conversation: &str) {
+    TOLD.lock().unwrap().remove(conversation);
+}
+
 /// The parameter by which a read includes all that was acknowledged.
 fn including_acks(conversation: &str) -> String {
     let told = TOLD.lock().unwrap();
