@@ -13,7 +13,7 @@ use hansard_model::query::{
 use hansard_model::subject::QueryVerb;
 use hansard_model::{ConversationId, PartitionCount, PartitionId, Role, Seq, UserId};
 use hansard_nats::Connection;
-use hansard_nats::inbox::InboxBucket;
+use hansard_nats::inbox::{InboxBucket, Memberships};
 use hansard_nats::log::ReadError;
 use hansard_nats::query::{AskError, ask};
 use hansard_protocol::http::{Conversation, ConversationKind};
@@ -112,16 +112,18 @@ impl Inbox {
 
     async fn as_of(&self, user: UserId, required: &[Seq]) -> Result<Vec<InboxEntry>, InboxError> {
         let read = async {
-            let mut view = BucketView::read(&self.bucket, user, self.partitions).await?;
-            let behind = view.behind(required);
-            metrics::inbox_owners_asked(behind.len());
-            let asked = behind.into_iter().map(|(partition, after)| {
-                let min_seq = required[partition.index()];
-                self.changed(user, partition, after, min_seq)
-            });
-            for entry in try_join_all(asked).await?.into_iter().flatten() {
-                view.replace(entry);
-            }
+            let memberships = self.bucket.memberships(user).await?;
+            let mut view = BucketView::new(self.partitions, memberships);
+            // Who is known to be behind is asked while the heads are read: what a head tells that
+            // its owner had not applied when it answered, is asked for below.
+            let conversations = view.conversations();
+            let heads = async { Ok(self.bucket.heads(&conversations).await?) };
+            let (heads, answers) =
+                tokio::try_join!(heads, self.ask_owners(user, view.behind(required), required))?;
+            view.heads = heads;
+            view.take(answers);
+            let answers = self.ask_owners(user, view.inconsistent(), required).await?;
+            view.take(answers);
             Ok(view.into_entries())
         };
         tokio::time::timeout(READ_WITHIN, read).await.unwrap_or(Err(InboxError::Late))
@@ -151,13 +153,27 @@ impl Inbox {
         required
     }
 
+    async fn ask_owners(
+        &self,
+        user: UserId,
+        partitions: Vec<(PartitionId, Seq)>,
+        required: &[Seq],
+    ) -> Result<Vec<Changed>, InboxError> {
+        metrics::inbox_owners_asked(partitions.len());
+        let asked = partitions.into_iter().map(|(partition, after)| {
+            let min_seq = required[partition.index()];
+            self.changed(user, partition, after, min_seq)
+        });
+        try_join_all(asked).await
+    }
+
     async fn changed(
         &self,
         user: UserId,
         partition: PartitionId,
         mut after: Seq,
         min_seq: Seq,
-    ) -> Result<Vec<InboxEntry>, InboxError> {
+    ) -> Result<Changed, InboxError> {
         let mut entries = Vec::new();
         for _ in 0..CHANGED_PAGES_MAX {
             let request = ChangedRequest { user, after, min_seq: Some(min_seq) };
@@ -166,7 +182,7 @@ impl Inbox {
                 ask(&self.connection, partition, verb, &request, READ_WITHIN).await?;
             entries.extend(reply.items);
             if !reply.more {
-                return Ok(entries);
+                return Ok(Changed { partition, entries, as_of: reply.as_of });
             }
             after = reply.as_of;
         }
@@ -279,36 +295,55 @@ fn kind_of(conversation: ConversationId) -> ConversationKind {
     if conversation.is_group() { ConversationKind::Group } else { ConversationKind::Direct }
 }
 
+/// What an owner says of one user.
+struct Changed {
+    partition: PartitionId,
+    /// Everything that changed after the bucket's position.
+    entries: Vec<InboxEntry>,
+    /// Complete up to here.
+    as_of: Seq,
+}
+
 /// What the bucket says of one user; heads may be missing or newer than the positions.
 struct BucketView {
     partitions: PartitionCount,
+    /// The bucket's.
     positions: Vec<Seq>,
+    /// Up to where each partition is known: by the bucket, or by its owner.
+    covered: Vec<Seq>,
     members: HashMap<ConversationId, MemberRecord>,
     heads: HashMap<ConversationId, Head>,
 }
 
 impl BucketView {
-    async fn read(
-        bucket: &InboxBucket,
-        user: UserId,
-        partitions: PartitionCount,
-    ) -> Result<Self, InboxError> {
-        let memberships = bucket.memberships(user).await?;
-        let members: HashMap<_, _> = memberships.records.into_iter().collect();
-        let conversations: Vec<ConversationId> = members.keys().copied().collect();
-        let heads = bucket.heads(&conversations).await?;
-        Ok(Self { partitions, positions: memberships.positions, members, heads })
+    fn new(partitions: PartitionCount, memberships: Memberships) -> Self {
+        let Memberships { records, positions } = memberships;
+        let members = records.into_iter().collect();
+        Self { partitions, covered: positions.clone(), positions, members, heads: HashMap::new() }
     }
 
-    /// The partitions whose owners must be asked, and after which position: those that have not
-    /// written all that is required, and those of which a value is newer than the position. Such a
-    /// value was read while its owner was writing, so its companion may be older.
+    fn conversations(&self) -> Vec<ConversationId> {
+        self.members.keys().copied().collect()
+    }
+
+    /// The partitions of which not all that is required has been written, and after which position
+    /// their owners are to be asked.
     fn behind(&self, required: &[Seq]) -> Vec<(PartitionId, Seq)> {
-        let mut needed: Vec<bool> =
-            required.iter().zip(&self.positions).map(|(needed, have)| have < needed).collect();
+        let is_behind = |partition: &PartitionId| {
+            let index = partition.index();
+            required.get(index).is_some_and(|required| self.positions[index] < *required)
+        };
+        let behind = self.partitions.partitions().filter(is_behind);
+        behind.map(|partition| (partition, self.positions[partition.index()])).collect()
+    }
+
+    /// The partitions of which a value is newer than what is covered, or missing. Such a value was
+    /// read while its owner was writing, so its companion may be older.
+    fn inconsistent(&self) -> Vec<(PartitionId, Seq)> {
+        let mut needed = vec![false; self.positions.len()];
         for (conversation, member) in &self.members {
             let index = conversation.partition(self.partitions).index();
-            let covered = self.positions[index];
+            let covered = self.covered[index];
             let is_consistent = self
                 .heads
                 .get(conversation)
@@ -322,9 +357,15 @@ impl BucketView {
             .collect()
     }
 
-    fn replace(&mut self, entry: InboxEntry) {
-        self.members.insert(entry.conversation, entry.member);
-        self.heads.insert(entry.conversation, entry.head);
+    fn take(&mut self, answers: Vec<Changed>) {
+        for Changed { partition, entries, as_of } in answers {
+            for InboxEntry { conversation, head, member } in entries {
+                self.members.insert(conversation, member);
+                self.heads.insert(conversation, head);
+            }
+            let covered = &mut self.covered[partition.index()];
+            *covered = as_of.max(*covered);
+        }
     }
 
     fn into_entries(mut self) -> Vec<InboxEntry> {

@@ -91,10 +91,13 @@ impl Past {
         partition: PartitionId,
         seq: Seq,
     ) -> Result<Option<Record<Bytes>>, PastError> {
+        if seq == Seq::ZERO {
+            return Ok(None);
+        }
         if let Some(record) = self.log.read(partition, seq).await? {
             return Ok(Some(record));
         }
-        if seq == Seq::ZERO || seq >= self.extent(partition).await?.first {
+        if seq >= self.extent(partition).await?.first {
             return Ok(None);
         }
         metrics::past_asked(metrics::Past::Record);

@@ -40,6 +40,17 @@ fn head(seq: u64) -> Head {
     }
 }
 
+/// What the bucket says that covers `position`.
+fn view(position: u64, head_seq: Option<u64>, as_of: u64) -> BucketView {
+    let conversation = group(1);
+    let mut positions = vec![Seq(1_000); 16];
+    positions[conversation.partition(PARTITIONS).index()] = Seq(position);
+    let records = vec![(conversation, member(as_of))];
+    let mut view = BucketView::new(PARTITIONS, Memberships { records, positions });
+    view.heads = head_seq.map(|seq| (conversation, head(seq))).into_iter().collect();
+    view
+}
+
 /// The partitions to ask about, when the bucket covers `position` and the feed has `required`.
 fn behind(
     position: u64,
@@ -47,18 +58,30 @@ fn behind(
     head_seq: Option<u64>,
     as_of: u64,
 ) -> Vec<(PartitionId, Seq)> {
-    let conversation = group(1);
-    let index = conversation.partition(PARTITIONS).index();
-    let mut view = BucketView {
-        partitions: PARTITIONS,
-        positions: vec![Seq(1_000); 16],
-        members: HashMap::from([(conversation, member(as_of))]),
-        heads: head_seq.map(|seq| (conversation, head(seq))).into_iter().collect(),
-    };
-    view.positions[index] = Seq(position);
+    let view = view(position, head_seq, as_of);
     let mut needed = vec![Seq::ZERO; 16];
-    needed[index] = Seq(required);
-    view.behind(&needed)
+    needed[group(1).partition(PARTITIONS).index()] = Seq(required);
+    let behind = view.behind(&needed);
+    if behind.is_empty() { view.inconsistent() } else { behind }
+}
+
+#[test]
+fn a_head_that_is_newer_than_its_owners_answer_is_asked_for_again() {
+    let partition = group(1).partition(PARTITIONS);
+    let answer = |entries| Changed { partition, entries, as_of: Seq(30) };
+    // Written while the owner answered: whether the member read it is not known.
+    let mut newer = view(20, Some(31), 10);
+    newer.take(vec![answer(Vec::new())]);
+    assert_eq!(newer.inconsistent(), [(partition, Seq(20))]);
+    // Of the answer's time: head and member are of one state.
+    let mut answered = view(20, Some(31), 10);
+    let entry = InboxEntry { conversation: group(1), head: head(29), member: member(29) };
+    answered.take(vec![answer(vec![entry])]);
+    assert_eq!(answered.inconsistent(), []);
+    assert_eq!(answered.into_entries()[0].head.seq, Seq(29));
+    let mut quiet = view(20, Some(20), 10);
+    quiet.take(vec![answer(Vec::new())]);
+    assert_eq!(quiet.inconsistent(), []);
 }
 
 #[test]

@@ -7,3 +7,4 @@ mod edge;
 mod rig;
 mod socket;
 mod sockets;
+mod trimmed;

@@ -110,8 +110,15 @@ impl Rig {
         Person { user: created["user"].as_str().expect("an id").to_owned(), client }
     }
 
+    /// Where NATS is.
     pub(crate) fn endpoint(&self) -> &Endpoint {
         &self.endpoint
+    }
+
+    /// Ends the projector, for a test that answers in its place.
+    pub(crate) async fn end_projector(&self) {
+        self.stop_projector.cancel();
+        eventually("the projector ends", async || self.projector.is_finished()).await;
     }
 
     pub(crate) fn first_gateway(&mut self) -> Running {
@@ -160,11 +167,17 @@ impl Person {
 
 /// A new id, of now.
 pub(crate) fn new_id() -> String {
+    minted_ago(Duration::ZERO)
+}
+
+/// A new id, of a while ago.
+pub(crate) fn minted_ago(age: Duration) -> String {
     static COUNT: std::sync::atomic::AtomicU16 = std::sync::atomic::AtomicU16::new(0);
     let count = COUNT.fetch_add(1, std::sync::atomic::Ordering::Relaxed).to_be_bytes();
     #[expect(clippy::disallowed_methods, reason = "a client has a clock of its own")]
     let now = std::time::SystemTime::now();
-    let millis = now.duration_since(std::time::UNIX_EPOCH).expect("after 1970").as_millis();
+    let since = now.duration_since(std::time::UNIX_EPOCH).expect("after 1970");
+    let millis = since.saturating_sub(age).as_millis();
     let mut random = [7; 10];
     random[..2].copy_from_slice(&count);
     MessageId::new(u64::try_from(millis).expect("a time"), random).to_string()
