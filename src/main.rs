@@ -3,6 +3,7 @@
 //! One file per subcommand. This one parses the command line, sets up telemetry, and hands over.
 
 mod admin;
+mod archive;
 mod bench;
 mod chat;
 mod check;
@@ -10,6 +11,7 @@ mod cluster;
 mod environment;
 mod import;
 mod replay;
+mod restore;
 mod roles;
 mod serve;
 mod settings;
@@ -47,6 +49,10 @@ enum Command {
     Import(import::Args),
     /// Print a conversation straight from the log.
     Replay(replay::Args),
+    /// Look at the archive, and for damage in it.
+    Archive(archive::Args),
+    /// Bring the log back from the archive, after NATS lost it or its end.
+    Restore(restore::Args),
     /// The projector's views: how they stand, whether they are right, building them anew.
     Views(views::Args),
     /// Measure.
@@ -85,7 +91,9 @@ async fn run(command: Command) -> anyhow::Result<()> {
         Command::Check(args) => check::run(args).await,
         Command::Chat(args) => Box::pin(chat::run(args)).await,
         Command::Import(args) => Box::pin(import::run(args)).await,
-        Command::Replay(args) => replay::run(args).await,
+        Command::Replay(args) => Box::pin(replay::run(args)).await,
+        Command::Archive(args) => Box::pin(archive::run(args)).await,
+        Command::Restore(args) => Box::pin(restore::run(args)).await,
         Command::Views(args) => views::run(args).await,
         Command::Bench(args) => Box::pin(bench::run(args)).await,
     }

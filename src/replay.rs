@@ -1,7 +1,7 @@
-//! `hansard replay`: a conversation as the log holds it, straight from JetStream, void events
-//! included; no view and no gateway in between.
+//! `hansard replay`: a conversation as the log holds it, straight from the archive's segments and
+//! JetStream, void events included; no view and no gateway in between.
 //!
-//! The stock `nats` CLI reads the same. The conversation `<a>.<b>` is in the stream `EVENTS_<p>` on
+//! The stock `nats` CLI reads what JetStream holds; `zstdcat` and `jq` read segments. The conversation `<a>.<b>` is in the stream `EVENTS_<p>` on
 //! `ev.<p>.<a>.<b>.msg` and `.meta`, where p is its partition, which `hansard replay --where` prints
 //! together with the command:
 //!
@@ -18,6 +18,7 @@ use std::io::{ErrorKind, Write as _};
 
 use anyhow::Context;
 use bytes::Bytes;
+use hansard_archive::Archive;
 use hansard_model::event::EventClass;
 use hansard_model::subject::event_filter;
 use hansard_model::{ConversationId, Record, Seq};
@@ -25,12 +26,14 @@ use hansard_nats::{Log, LogClock, deployment, streams};
 use serde::Serialize;
 use serde_json::value::RawValue;
 
-use crate::settings::NatsArgs;
+use crate::settings::{NatsArgs, ObjectStoreArgs};
 
 #[derive(clap::Args, Debug)]
 pub(crate) struct Args {
     #[command(flatten)]
     nats: NatsArgs,
+    #[command(flatten)]
+    objects: ObjectStoreArgs,
     /// The conversation's id: `<user>.<user>` or `g.<group>`.
     conversation: ConversationId,
     /// First sequence to print.
@@ -64,7 +67,9 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
     }
     let after = Seq(args.from.saturating_sub(1));
     let mut any = false;
-    let mut records = log.replay(args.conversation, after, args.follow).await?;
+    let objects = args.objects.open(&args.nats.data)?;
+    let archive = Archive::open(objects, &connection, &deployment);
+    let mut records = archive.replay(&log, args.conversation, after, args.follow).await?;
     let mut out = std::io::BufWriter::with_capacity(1 << 16, std::io::stdout());
     loop {
         // Whoever follows wants to see what is there, a pipe wants whole blocks.
@@ -78,6 +83,9 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
             }
         };
         let Some(record) = record else { break };
+        let record = record.context(
+            "the log cannot be read further; name the --object-store if it is not in --data",
+        )?;
         any = true;
         if args.to.is_some_and(|to| record.seq.0 > to) {
             break;

@@ -1,10 +1,11 @@
 //! Settings that several subcommands share. Each is a flag and an environment variable, read once.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, bail};
+use hansard_archive::{Objects, ObjectsUrl};
 use hansard_model::PartitionCount;
 use hansard_nats::{Connection, Durability, Endpoint, ServiceRole, durability, embedded};
 use tokio_util::sync::CancellationToken;
@@ -54,6 +55,35 @@ impl NatsArgs {
     /// A connection for a tool.
     pub(crate) async fn connect_operator(&self) -> anyhow::Result<Connection> {
         Ok(Connection::connect(&self.endpoint()?, ServiceRole::Operator).await?)
+    }
+}
+
+/// Where objects are.
+#[derive(clap::Args, Clone, Debug)]
+pub(crate) struct ObjectStoreArgs {
+    /// Where the archive and the stores of views are: a directory, or `s3://bucket/prefix` with the
+    /// usual `AWS_*` variables. Default: `objects` in the data directory.
+    #[arg(long, env = "HANSARD_OBJECT_STORE")]
+    pub(crate) object_store: Option<ObjectsUrl>,
+}
+
+impl ObjectStoreArgs {
+    /// As named, or in the data directory.
+    pub(crate) fn url(&self, data: &Path) -> ObjectsUrl {
+        let default = || ObjectsUrl::Directory(data.join("objects"));
+        self.object_store.clone().unwrap_or_else(default)
+    }
+
+    /// For a tool, which makes no directory: the store; if it was not named and there is none, one
+    /// that holds nothing.
+    pub(crate) fn open(&self, data: &Path) -> anyhow::Result<Objects> {
+        match self.url(data) {
+            ObjectsUrl::Directory(path) if !path.is_dir() => {
+                anyhow::ensure!(self.object_store.is_none(), "no directory {}", path.display());
+                Ok(Objects::none())
+            }
+            url => Ok(Objects::open(&url)?),
+        }
     }
 }
 
@@ -111,7 +141,7 @@ pub(crate) struct DeploymentArgs {
     pub(crate) replicas: usize,
 }
 
-fn replicas(text: &str) -> Result<usize, String> {
+pub(crate) fn replicas(text: &str) -> Result<usize, String> {
     match text {
         "1" => Ok(1),
         "3" => Ok(3),

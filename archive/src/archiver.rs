@@ -23,7 +23,7 @@ use hansard_nats::streams::StreamName;
 use tokio_util::sync::CancellationToken;
 
 use self::tenure::Tenure;
-use crate::{Archive, ReadError, SegmentError, metrics};
+use crate::{Archive, BindError, ReadError, SegmentError, metrics};
 
 /// The largest segment: decoded in a fraction of a second.
 const SEGMENT_EVENTS_MAX: u64 = 32_768;
@@ -85,6 +85,8 @@ pub(crate) enum ArchiveError {
     Encode(#[from] std::io::Error),
     #[error("the object store does not answer")]
     Store(#[source] object_store::Error),
+    #[error(transparent)]
+    Bind(#[from] BindError),
     #[error("the stream does not give its events in time")]
     Slow,
     #[error(transparent)]
@@ -112,7 +114,7 @@ impl ArchiveError {
             Self::Behind { .. } | Self::Diverged { .. } => "diverged",
             Self::ReadBack { .. } | Self::Segment(_) => "damaged",
             Self::Read(error) if !error.is_transient() => "damaged",
-            Self::Store(_) | Self::Read(ReadError::Store(_)) => "store",
+            Self::Store(_) | Self::Bind(_) | Self::Read(ReadError::Store(_)) => "store",
             Self::Encode(_) => "encode",
             Self::Slow | Self::Follow(_) | Self::Read(_) | Self::Head(_) | Self::Trim(_) => {
                 "stream"

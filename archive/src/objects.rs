@@ -99,6 +99,9 @@ pub enum OpenObjectsError {
 /// Why an object store is not used.
 #[derive(Debug, thiserror::Error)]
 pub enum BindError {
+    /// It holds no objects of any deployment.
+    #[error("the object store has no {MARKER}: is it the right one, and mounted?")]
+    Nobody,
     /// It holds the objects of another deployment.
     #[error(
         "the object store belongs to another deployment: it was made with salt {found} and this \
@@ -186,6 +189,11 @@ impl Objects {
         Self { store, prefix: Path::default() }
     }
 
+    /// A store that holds nothing: for whoever was not told of one.
+    pub fn none() -> Self {
+        Self::of(Arc::new(object_store::memory::InMemory::new()))
+    }
+
     /// The full name of an object: the prefix, then the parts of `name` between slashes.
     pub fn path(&self, name: &str) -> Path {
         name.split('/').fold(self.prefix.clone(), |path, part| path.join(part))
@@ -211,6 +219,19 @@ impl Objects {
                 Err(BindError::Other { found: found.salt, expected: marker.salt })
             }
             Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Whether the store is this deployment's. One that is nobody's may be a directory that is not
+    /// mounted: nothing must be written there.
+    ///
+    /// # Errors
+    /// [`BindError::Nobody`], [`BindError::Other`], or that it cannot be read.
+    pub async fn check(&self, salt: &str) -> Result<(), BindError> {
+        match self.marker().await? {
+            None => Err(BindError::Nobody),
+            Some(marker) if marker.salt == salt => Ok(()),
+            Some(marker) => Err(BindError::Other { found: marker.salt, expected: salt.to_owned() }),
         }
     }
 

@@ -81,6 +81,11 @@ impl Archive {
         log: Option<&Log>,
         stream: StreamName,
     ) -> Result<Verification, ReadError> {
+        // Before the head: what an archiver trims meanwhile is in segments of a later one.
+        let log = match log {
+            Some(log) => Some((log, log.extent(stream).await?.first)),
+            None => None,
+        };
         let head = self.head_of(stream).await?.map(|head| name_of(stream, &head));
         walk(&self.segments, log, stream, head).await
     }
@@ -107,7 +112,7 @@ pub async fn verify_offline(
 
 async fn walk(
     segments: &Segments,
-    log: Option<&Log>,
+    log: Option<(&Log, Seq)>,
     stream: StreamName,
     head: Option<SegmentName>,
 ) -> Result<Verification, ReadError> {
@@ -129,10 +134,6 @@ async fn walk(
     verification.bytes = sizes.map(|listed| listed.bytes).sum();
     verification.segments = chain.len() as u64;
     verification.unreachable = (listed.len() - chain.len().min(listed.len())) as u64;
-    let first_in_stream = match log {
-        Some(log) => Some(log.extent(stream).await?.first),
-        None => None,
-    };
     let mut before: Option<SegmentName> = None;
     for name in chain {
         let previous = before.replace(name.clone());
@@ -144,13 +145,13 @@ async fn walk(
                 continue;
             }
         }
-        if let Some(log) = log
-            && first_in_stream.is_some_and(|first| first <= name.last)
+        if let Some((log, first)) = log
+            && first <= name.last
         {
             compare(segments, log, &name, &mut verification).await?;
         }
     }
-    if let (Some(log), Some(first)) = (log, first_in_stream) {
+    if let Some((log, first)) = log {
         let archived = head.as_ref().map_or(Seq::ZERO, |head| head.last);
         let last = log.extent(stream).await?.last;
         if first > archived.next() {

@@ -48,6 +48,7 @@ pub(super) async fn cut(
 
 /// Writes a segment and reads it back.
 pub(super) async fn write(task: &Task<'_>, segment: &Segment) -> Result<(), ArchiveError> {
+    task.archive.objects().check(&task.archive.deployment).await?;
     put(task, segment, PutMode::Create).await?;
     match read_back(task, segment).await {
         Ok(()) => Ok(()),

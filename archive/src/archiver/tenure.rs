@@ -33,6 +33,7 @@ pub(super) struct Tenure {
 impl Tenure {
     /// Supersedes whoever was at it, and removes what they left.
     pub(super) async fn begin(task: &Task<'_>) -> Result<Self, ArchiveError> {
+        task.archive.objects().check(&task.archive.deployment).await?;
         let connection = task.log.connection();
         let Versioned { value: head, revision } =
             deployment::archive_head(connection, task.stream).await?;

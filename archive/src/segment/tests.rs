@@ -77,7 +77,7 @@ proptest! {
     #[test]
     fn every_event_comes_back_byte_for_byte(events in events()) {
         let segment = encoded(&events);
-        prop_assert_eq!(decoded(&segment.name, &segment.file).expect("decoded"), events.clone());
+        prop_assert_eq!(&decoded(&segment.name, &segment.file).expect("decoded"), &events);
         let mut content = Content::default();
         events.iter().for_each(|event| content.add(event));
         prop_assert_eq!(content.finish(), segment.content);

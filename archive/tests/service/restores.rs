@@ -30,8 +30,7 @@ fn account(number: u64) -> (Subject, AccountEvent) {
 
 /// Archives all that there is, accounts included.
 async fn archive_all(rig: &Rig, store: &Arc<dyn ObjectStore>, last: Seq, accounts: Seq) {
-    let archive = rig.archive(store);
-    archive.objects().bind(&rig.deployment).await.expect("its own");
+    let archive = rig.archive(store).await;
     let archiver = Archiver::new(&archive, &rig.archiving, PARTITION, eager(), || true);
     let done = within("both archives", async || {
         let has_accounts = archive.head_of(StreamName::Accounts).await.ok()??.last == accounts;
@@ -114,8 +113,7 @@ async fn a_stream_that_lost_its_end_goes_on_behind_its_archive() {
     let store = memory();
     let (subject, event) = account(1);
     AccountLog::open(&rig.operator).append(&subject, &event, None).await.expect("stored");
-    let archive = rig.archive(&store);
-    archive.objects().bind(&rig.deployment).await.expect("its own");
+    let archive = rig.archive(&store).await;
     let mut expected = Vec::new();
     rig.append_and_lose((180, 70), async |rig| {
         expected = rig.stored().await;
@@ -148,12 +146,11 @@ async fn what_differs_or_is_damaged_or_anothers_is_refused_before_anything_is_ch
     let objects = Objects::of(Arc::clone(&store));
     let refused = restore(&rig.operator, &objects, 1).await;
     assert!(matches!(refused, Err(RestoreError::NoArchive)), "{refused:?}");
-    let archive = rig.archive(&store);
+    let archive = rig.archive(&store).await;
     rig.append_and_lose((180, 70), async |rig| {
         rig.archive_until(&archive, keeping(), (Seq(250), Seq(1))).await;
     })
     .await;
-    objects.bind(&rig.deployment).await.expect("its own");
     // Another deployment's NATS.
     let other = Rig::start().await;
     let refused = restore(&other.operator, &objects, 1).await;

@@ -97,8 +97,9 @@ impl Rig {
         assert!(killed.is_ok_and(|status| status.success()));
     }
 
-    pub(crate) fn archive(&self, store: &Arc<dyn ObjectStore>) -> Archive {
+    pub(crate) async fn archive(&self, store: &Arc<dyn ObjectStore>) -> Archive {
         let objects = Objects::of(Arc::clone(store));
+        within("a store", async || objects.bind(&self.deployment).await.ok()).await;
         Archive::open(objects, self.archiving.connection(), &self.deployment)
     }
 
