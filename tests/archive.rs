@@ -5,11 +5,12 @@ use std::fs;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::harness::{
-    Dice, Plan, Roles, Session, eventually, message, mint, mint_at, now_ms, seq_of, setting,
-    sign_up, text_of,
+    DataDir, Dice, Http, Plan, Roles, Session, eventually, message, mint, mint_at, now_ms, seq_of,
+    setting, sign_up, text_of,
 };
 use crate::views::fold::assert_views_equal_the_log;
 use crate::views::load::{Acked, Company};
@@ -52,21 +53,51 @@ async fn is_trimmed(roles: &Roles, speaker: &Session, conversation: &str, seq: u
     .await;
 }
 
-/// The segments, by path from the object store.
-fn segments(roles: &Roles) -> Vec<PathBuf> {
-    let mut found = Vec::new();
-    let mut open = vec![roles.data.objects().join("archive")];
-    while let Some(directory) = open.pop() {
-        for entry in fs::read_dir(&directory).into_iter().flatten().map(Result::unwrap) {
-            if entry.metadata().unwrap().is_dir() {
-                open.push(entry.path());
-            } else if entry.file_name().to_string_lossy().ends_with(".jsonl.zst") {
-                found.push(entry.path());
+/// A segment, as `hansard archive list --json` tells of it.
+#[derive(Clone, Debug, Deserialize)]
+struct Segment {
+    stream: String,
+    object: String,
+    last: u64,
+}
+
+impl Segment {
+    fn path(&self, data: &DataDir) -> PathBuf {
+        data.objects().join(&self.object)
+    }
+
+    /// The last part of its name, which is its hash too.
+    fn name(&self) -> &str {
+        self.object.rsplit('/').next().unwrap()
+    }
+}
+
+/// The segments that make up the archive.
+async fn segments(roles: &Roles) -> Vec<Segment> {
+    let listed = roles.data.hansard_done(&["archive", "list", "--json"]).await;
+    listed.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+/// Waits until everything that is in the log is in segments, the accounts too.
+async fn is_archived(roles: &Roles) {
+    let nats = roles.data.jetstream().await;
+    let (_connection, log) = roles.data.operator().await;
+    let partitions = log.partitions().partitions();
+    let mut streams: Vec<String> = partitions.map(|one| format!("EVENTS_{one}")).collect();
+    streams.push("ACCOUNTS".to_owned());
+    eventually("everything to be archived", async || {
+        let segments = segments(roles).await;
+        for name in &streams {
+            let of_this = segments.iter().filter(|segment| segment.stream == *name);
+            let archived = of_this.map(|segment| segment.last).max().unwrap_or(0);
+            let mut stream = nats.get_stream(name).await.unwrap();
+            if archived < stream.info().await.unwrap().state.last_sequence {
+                return false;
             }
         }
-    }
-    found.sort();
-    found
+        true
+    })
+    .await;
 }
 
 /// That the log, read through segments and streams, holds what was acknowledged and nothing else.
@@ -117,7 +148,7 @@ async fn segments_and_stream_are_one_log_whatever_is_killed_on_the_way() {
         .await;
     }
     let acked = load.end().await;
-    assert!(!segments(&roles).is_empty(), "there are no segments");
+    assert!(!segments(&roles).await.is_empty(), "there are no segments");
     assert_log_holds(&roles, &company, &acked).await;
     assert_views_equal_the_log(&roles.data, &company.people, &company.conversations).await;
     roles.data.hansard_done(&["archive", "verify"]).await;
@@ -137,33 +168,72 @@ async fn one_flipped_byte_of_the_archive_is_found_and_named() {
     let company = Company::gather(&roles.addresses(), 1).await;
     let mut dice = Dice::new();
     let load = company.talk(&mut dice);
-    eventually("a few segments", async || segments(&roles).len() > 4).await;
+    eventually("a few segments", async || segments(&roles).await.len() > 4).await;
     load.end().await;
     roles.stop_projectors().await;
     let clean = roles.data.hansard_done(&["archive", "verify"]).await;
     assert!(clean.lines().count() > 0, "nothing is said of what was looked at");
-    let segments = segments(&roles);
+    let segments = segments(&roles).await;
+    let fails_and_says = async |what: &str, segment: &Segment| {
+        for more in [&[][..], &["--offline"][..]] {
+            let output = roles.data.hansard(&[&["archive", "verify"], more].concat()).await;
+            let said = [output.stdout, output.stderr].concat();
+            let said = String::from_utf8_lossy(&said);
+            assert!(!output.status.success(), "{what} of {segment:?} {more:?}: {said}");
+            assert!(said.contains(segment.name()), "{what} of {segment:?} {more:?}: {said}");
+        }
+    };
     for _ in 0..setting("FLIPS", 4) {
         let segment = dice.one_of(&segments);
-        let good = fs::read(segment).unwrap();
+        let path = segment.path(&roles.data);
+        let good = fs::read(&path).unwrap();
         let mut bad = good.clone();
         let at = usize::try_from(dice.below(good.len() as u64)).unwrap();
         bad[at] ^= 1 << dice.below(8);
-        fs::write(segment, &bad).unwrap();
-        let found = roles.data.hansard(&["archive", "verify"]).await;
-        let said = [found.stdout, found.stderr].concat();
-        let said = String::from_utf8_lossy(&said);
-        assert!(!found.status.success(), "byte {at} of {}: {said}", segment.display());
-        let name = segment.file_name().unwrap().to_string_lossy();
-        assert!(said.contains(&*name), "{name} is not named: {said}");
-        fs::write(segment, &good).unwrap();
+        fs::write(&path, &bad).unwrap();
+        fails_and_says(&format!("byte {at}"), segment).await;
+        fs::write(&path, &good).unwrap();
     }
     let lost = dice.one_of(&segments);
-    let good = fs::read(lost).unwrap();
-    fs::remove_file(lost).unwrap();
-    assert!(!roles.data.hansard(&["archive", "verify"]).await.status.success(), "one is missing");
-    fs::write(lost, good).unwrap();
+    let good = fs::read(lost.path(&roles.data)).unwrap();
+    fs::remove_file(lost.path(&roles.data)).unwrap();
+    let found = roles.data.hansard(&["archive", "verify"]).await;
+    assert!(!found.status.success(), "{lost:?} is missing: {found:?}");
+    fs::write(lost.path(&roles.data), good).unwrap();
     roles.data.hansard_done(&["archive", "verify"]).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_deployment_without_its_streams_is_restored_from_its_archive() {
+    let mut roles = forgetful(1, 1).await;
+    let company = Company::gather(&roles.addresses(), 1).await;
+    let mut dice = Dice::new();
+    let load = company.talk(&mut dice);
+    eventually("a few segments", async || segments(&roles).await.len() > 4).await;
+    let acked = load.end().await;
+    let ana = &company.people[0];
+    let cursor = ana.connect().await.cursor().await;
+    is_archived(&roles).await;
+    roles.stop().await;
+    fs::remove_dir_all(roles.data.streams()).unwrap();
+
+    let said = roles.data.hansard_done(&["restore", "--no-wait"]).await;
+    println!("{said}");
+    roles.restart_nats().await;
+    roles.start_projector().await;
+    roles.restart_gateway(0).await;
+    let admin = Http::anonymous(roles.projectors[0].admin);
+    eventually("readiness", async || admin.ask("GET", "/readyz", None).await.status == 200).await;
+    assert_log_holds(&roles, &company, &acked).await;
+    assert_views_equal_the_log(&roles.data, &company.people, &company.conversations).await;
+    let back = ana.resume(&cursor).await;
+    assert_eq!(back.of_type("synced")[0]["reset"], true, "cursors begin anew");
+    let seq = ana.store(&company.conversations[0], &message("and on")).await;
+    let last = acked.keys().rfind(|(of, _)| *of == company.conversations[0]).unwrap().1;
+    assert!(seq > last, "{seq} is not behind {last}");
+    assert_views_equal_the_log(&roles.data, &company.people, &company.conversations).await;
+    roles.data.hansard_done(&["archive", "verify"]).await;
+    roles.data.hansard_done(&["views", "verify"]).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -255,7 +325,7 @@ async fn an_object_store_that_is_away_costs_time_and_nothing_else() {
     let company = Company::gather(&roles.addresses(), 1).await;
     let mut dice = Dice::new();
     let load = company.talk(&mut dice);
-    eventually("a few segments", async || segments(&roles).len() > 2).await;
+    eventually("a few segments", async || segments(&roles).await.len() > 2).await;
     let (archive, away) = (roles.data.objects().join("archive"), roles.data.objects().join("away"));
     for _ in 0..setting("OUTAGES", 2) {
         fs::rename(&archive, &away).unwrap();
