@@ -372,7 +372,7 @@ fn explanation() -> Explanation {
         n: 5,
         unread: 2,
         unread_events: vec![Seq(8), Seq(9)],
-        mention_events: vec![Seq(9)],
+        mentions: vec![Seq(9)],
         joined: Seq(1),
         view_from: Seq(1),
         view_to: Some(Seq(9)),

@@ -274,7 +274,7 @@ pub struct Explanation {
     /// The unread messages, ascending; the newest 100.
     pub unread_events: Vec<Seq>,
     /// The unread messages that mention the reader, ascending; the newest 100.
-    pub mention_events: Vec<Seq>,
+    pub mentions: Vec<Seq>,
     /// The event that made the reader a member; 0 in a direct conversation.
     pub joined: Seq,
     /// The first event the reader sees.

@@ -55,7 +55,7 @@ pub(crate) async fn explain(
         n,
         unread,
         unread_events,
-        mention_events: mentions,
+        mentions,
         joined,
         view_from,
         view_to,
