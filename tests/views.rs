@@ -3,6 +3,7 @@
 pub(crate) mod fold;
 mod freshness;
 pub(crate) mod load;
+mod pages;
 
 use std::fs;
 use std::path::PathBuf;

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value, json};
 
+use super::pages::assert_pages;
 use crate::harness::{DataDir, Replayed, Roles, Session, eventually, seq_of};
 
 /// A conversation as one member must see it.
@@ -266,6 +267,7 @@ pub(crate) async fn assert_views_equal_the_log(
             assert_same("events", &member.events(conversation).await, &expected.events);
             let listed = all_messages(member, conversation).await;
             assert_same("messages", &listed, &expected.messages);
+            assert_pages(member, conversation, &expected.messages).await;
             assert_entry(member, conversation, &expected.entry).await;
         }
     }
