@@ -3,7 +3,7 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use async_trait::async_trait;
 use futures_util::stream::BoxStream;
@@ -12,6 +12,7 @@ use object_store::{
     CopyOptions, Error, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta,
     ObjectStore, PutMultipartOptions, PutOptions, PutPayload, PutResult, Result,
 };
+use tokio::sync::Notify;
 
 #[derive(Debug)]
 pub(crate) struct Faulty {
@@ -21,6 +22,12 @@ pub(crate) struct Faulty {
     calls: AtomicU64,
     pub(crate) puts: AtomicU64,
     pub(crate) faults: AtomicU64,
+    /// Whether the next segment that is read is held back, once the store has given it.
+    pub(crate) hold: AtomicBool,
+    /// One is held back.
+    pub(crate) held: Notify,
+    /// It may go on.
+    pub(crate) release: Notify,
 }
 
 enum Fault {
@@ -32,7 +39,16 @@ enum Fault {
 impl Faulty {
     pub(crate) fn new(inner: Arc<dyn ObjectStore>, rate: u64, seed: u64) -> Self {
         let calls = AtomicU64::new(seed);
-        Self { inner, rate, calls, puts: AtomicU64::new(0), faults: AtomicU64::new(0) }
+        Self {
+            inner,
+            rate,
+            calls,
+            puts: AtomicU64::new(0),
+            faults: AtomicU64::new(0),
+            hold: AtomicBool::new(false),
+            held: Notify::new(),
+            release: Notify::new(),
+        }
     }
 
     fn fault(&self) -> Option<Fault> {
@@ -97,7 +113,12 @@ impl ObjectStore for Faulty {
         if self.fault().is_some() {
             return Err(failed());
         }
-        self.inner.get_opts(location, options).await
+        let found = self.inner.get_opts(location, options).await;
+        if location.as_ref().ends_with(".zst") && self.hold.swap(false, Ordering::Relaxed) {
+            self.held.notify_one();
+            self.release.notified().await;
+        }
+        found
     }
 
     fn delete_stream(

@@ -210,7 +210,8 @@ async fn what_is_left_by_archivers_that_fail_and_die_is_the_whole_log() {
             let archiver = Archiver::new(&archive, &rig.archiving, PARTITION, settings, || true);
             let work = archiver.run(CancellationToken::new());
             // A life that only waits for the store is over too.
-            let _ = tokio::time::timeout(Duration::from_secs(1), cut_off_after(polls, work)).await;
+            let _ =
+                tokio::time::timeout(Duration::from_millis(300), cut_off_after(polls, work)).await;
             if lives == 30 && seed == 2 {
                 rig.kill_server();
                 within("the log", async || rig.log.last_seq(PARTITION).await.ok()).await;
@@ -317,6 +318,44 @@ async fn of_two_archivers_the_later_one_goes_on() {
     assert_eq!(rig.whole_log(&archive).await, expected);
     let verified = archive.verify(Some(&rig.log), PARTITION).await.expect("verified");
     assert_eq!(verified.findings, Vec::new());
+    rig.stop().await;
+}
+
+#[tokio::test]
+async fn an_archiver_that_was_paused_names_nothing_that_its_successor_removed() {
+    let rig = Rig::start().await;
+    let store = memory();
+    let slow = Arc::new(Faulty::new(Arc::clone(&store), 0, 0));
+    let of_paused = rig.archive(&(Arc::<Faulty>::clone(&slow) as Arc<dyn ObjectStore>)).await;
+    rig.append(100).await;
+    slow.hold.store(true, Ordering::Relaxed);
+    let paused = Archiver::new(&of_paused, &rig.archiving, PARTITION, keeping(), || true);
+    let mut paused = Box::pin(paused.run(CancellationToken::new()));
+    tokio::select! {
+        () = &mut paused => panic!("the archiver ended"),
+        () = soon(slow.held.notified()) => {}
+    }
+    assert_eq!(objects(&store).await.len(), 1);
+    // It believes that it holds the lease all the time. Its successor finds nothing to archive, but what nothing reaches.
+    let archive = rig.archive(&store).await;
+    let idle = ArchiverSettings {
+        look_every: Duration::from_millis(10),
+        ..ArchiverSettings::keeping(DEADLINE * 60)
+    };
+    let successor = Archiver::new(&archive, &rig.archiving, PARTITION, idle, || true);
+    let removed = within("the removal", async || objects(&store).await.is_empty().then_some(()));
+    tokio::select! {
+        () = successor.run(CancellationToken::new()) => panic!("the archiver ended"),
+        () = removed => {}
+    }
+    slow.release.notify_one();
+    tokio::select! {
+        () = &mut paused => panic!("the archiver ended"),
+        () = within("an archive", async || archive.head(PARTITION).await.ok()?.map(|_| ())) => {}
+    }
+    drop(paused);
+    let verified = archive.verify(Some(&rig.log), PARTITION).await.expect("verified");
+    assert_eq!((verified.findings, verified.events), (Vec::new(), 100));
     rig.stop().await;
 }
 
