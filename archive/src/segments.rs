@@ -138,9 +138,11 @@ impl Segments {
     ) -> Result<Option<(ArchiveHead, Vec<SegmentName>)>, ReadError> {
         let listed = self.list(stream).await?;
         let names: Vec<SegmentName> = listed.into_iter().map(|listed| listed.name).collect();
-        let headers: Vec<Option<Header>> = futures_util::stream::iter(&names)
-            .map(|name| async move {
-                match self.header(name).await {
+        // By index: of a closure over borrowed names the compiler cannot say that it may be spawned.
+        let named = &names;
+        let headers: Vec<Option<Header>> = futures_util::stream::iter(0..names.len())
+            .map(|index| async move {
+                match self.header(&named[index]).await {
                     Ok(header) => Ok(Some(header)),
                     Err(error) if error.is_transient() => Err(error),
                     // Damaged: no part of a chain.
