@@ -79,6 +79,19 @@ pub(crate) async fn batch(
     stream: &str,
     request: &BatchRequest,
 ) -> Result<(Vec<Stored>, bool), ReadError> {
+    let mut stored = Vec::new();
+    let more = batch_each(connection, stream, request, |message| stored.push(message)).await?;
+    Ok((stored, more))
+}
+
+/// As [`batch`], with each message as it comes: what is done with one costs no time, because the
+/// server prepares the next meanwhile. After an error some may have come.
+pub(crate) async fn batch_each(
+    connection: &Connection,
+    stream: &str,
+    request: &BatchRequest,
+    mut each: impl FnMut(Stored),
+) -> Result<bool, ReadError> {
     let client = &connection.client;
     let inbox = client.new_inbox();
     let mut answers = client.subscribe(inbox.clone()).await.map_err(unavailable)?;
@@ -88,14 +101,13 @@ pub(crate) async fn batch(
         .publish_with_reply(format!("$JS.API.DIRECT.GET.{stream}"), inbox, payload.into())
         .await
         .map_err(unavailable)?;
-    let mut stored = Vec::new();
     loop {
         let answer = tokio::time::timeout(REQUEST_TIMEOUT, answers.next())
             .await
             .map_err(unavailable)?
             .ok_or_else(|| ReadError::Unexpected("nothing: the connection closed".to_owned()))?;
         match answer.status {
-            None => stored.push(parse(answer)?),
+            None => each(parse(answer)?),
             Some(StatusCode::NO_RESPONDERS) => return Err(unavailable("no responders")),
             Some(StatusCode::NOT_FOUND)
                 if !request.multi_last.is_empty()
@@ -103,10 +115,10 @@ pub(crate) async fn batch(
             {
                 return Err(ReadError::Replaced);
             }
-            Some(StatusCode::NOT_FOUND) => return Ok((stored, false)),
+            Some(StatusCode::NOT_FOUND) => return Ok(false),
             Some(status) if status.as_u16() == 204 => {
                 let pending = header(&answer, "Nats-Num-Pending").unwrap_or(0);
-                return Ok((stored, pending > 0));
+                return Ok(pending > 0);
             }
             Some(status) => {
                 let description = answer.description.unwrap_or_default();

@@ -72,21 +72,17 @@ impl InboxBucket {
     pub async fn memberships(&self, user: UserId) -> Result<Memberships, ReadError> {
         let filter = bucket_subject(INBOX_BUCKET, &InboxKey::members_of(user));
         let both = vec![bucket_subject(INBOX_BUCKET, POSITIONS), filter.clone()];
-        let (positions, stored) = match self.last_of(both).await {
-            Ok(stored) => (self.positions_in(&stored), stored),
+        match self.last_of(both, value).await {
+            Ok(values) => Ok(self.memberships_in(values)),
             // More than a batch: the server refuses the whole request (413).
             Err(ReadError::Unexpected(_)) => {
                 // The positions first, so that the records are at least as new.
                 let positions = self.positions().await?;
-                (positions, self.list(filter).await?)
+                let values = self.list(filter).await?.iter().filter_map(value).collect();
+                Ok(Memberships { positions, ..self.memberships_in(values) })
             }
-            Err(error) => return Err(error),
-        };
-        let records = stored.iter().filter_map(|stored| match key_of(stored)? {
-            InboxKey::Member(_, conversation) => Some((conversation, value_of(stored)?)),
-            InboxKey::Head(_) | InboxKey::Position(_) => None,
-        });
-        Ok(Memberships { records: records.collect(), positions })
+            Err(error) => Err(error),
+        }
     }
 
     /// Up to where the bucket covers each partition; index = partition.
@@ -94,20 +90,24 @@ impl InboxBucket {
     /// # Errors
     /// [`ReadError`] when the bucket does not answer.
     pub async fn positions(&self) -> Result<Vec<Seq>, ReadError> {
-        Ok(self.positions_in(&self.last_of(vec![bucket_subject(INBOX_BUCKET, POSITIONS)]).await?))
+        let values = self.last_of(vec![bucket_subject(INBOX_BUCKET, POSITIONS)], value).await?;
+        Ok(self.memberships_in(values).positions)
     }
 
-    fn positions_in(&self, stored: &[Stored]) -> Vec<Seq> {
+    fn memberships_in(&self, values: Vec<Value>) -> Memberships {
         let mut positions = vec![Seq::ZERO; usize::from(self.partitions.get())];
-        for stored in stored {
-            if let Some(InboxKey::Position(partition)) = key_of(stored)
-                && let Some(Position { seq }) = value_of(stored)
-                && let Some(position) = positions.get_mut(partition.index())
-            {
-                *position = seq;
+        let mut records = Vec::with_capacity(values.len());
+        for value in values {
+            match value {
+                Value::Member(conversation, record) => records.push((conversation, record)),
+                Value::Position(partition, seq) => {
+                    if let Some(position) = positions.get_mut(partition.index()) {
+                        *position = seq;
+                    }
+                }
             }
         }
-        positions
+        Memberships { records, positions }
     }
 
     /// The position of one partition.
@@ -134,18 +134,20 @@ impl InboxBucket {
             .map(|chunk| chunk.iter().map(subject).collect())
             .collect();
         let mut batches = futures_util::stream::iter(batches)
-            .map(|subjects| self.last_of(subjects))
+            .map(|subjects| self.last_of(subjects, head))
             .buffer_unordered(BATCHES_AT_ONCE);
         while let Some(batch) = batches.next().await {
-            heads.extend(batch?.iter().filter_map(|stored| match key_of(stored)? {
-                InboxKey::Head(conversation) => Some((conversation, value_of(stored)?)),
-                InboxKey::Member(..) | InboxKey::Position(_) => None,
-            }));
+            heads.extend(batch?);
         }
         Ok(heads)
     }
 
-    async fn last_of(&self, subjects: Vec<String>) -> Result<Vec<Stored>, ReadError> {
+    /// The last values of these subjects, each read as it comes.
+    async fn last_of<T>(
+        &self,
+        subjects: Vec<String>,
+        read: fn(&Stored) -> Option<T>,
+    ) -> Result<Vec<T>, ReadError> {
         if subjects.is_empty() {
             return Ok(Vec::new());
         }
@@ -153,18 +155,17 @@ impl InboxBucket {
         let request =
             BatchRequest { multi_last: subjects, batch: BATCH_MAX, ..BatchRequest::default() };
         let stream = bucket_stream(INBOX_BUCKET);
-        let mut answer = direct::batch(&self.connection, &stream, &request).await;
-        for _ in 1..READ_ATTEMPTS {
-            if !matches!(answer, Err(ReadError::Replaced)) {
-                break;
+        for _ in 0..READ_ATTEMPTS {
+            let mut values = Vec::new();
+            let each = |stored| values.extend(read(&stored));
+            match direct::batch_each(&self.connection, &stream, &request, each).await {
+                Ok(false) => return Ok(values),
+                Ok(true) => return Err(ReadError::Unexpected("more than a batch".to_owned())),
+                Err(ReadError::Replaced) => {}
+                Err(error) => return Err(error),
             }
-            answer = direct::batch(&self.connection, &stream, &request).await;
         }
-        let (stored, more) = answer?;
-        if more {
-            return Err(ReadError::Unexpected("more than a batch".to_owned()));
-        }
-        Ok(stored)
+        Err(ReadError::Replaced)
     }
 
     /// The slow way for many keys: a consumer over the last message of each.
@@ -253,6 +254,30 @@ async fn compare_and_set(
     headers.insert(NATS_EXPECTED_LAST_SUBJECT_SEQUENCE, revision.to_string());
     let message = OutboundMessage::new(subject.to_owned().into(), value, Some(headers));
     Ok(connection.jetstream.publish_message(message).await?.await?.sequence)
+}
+
+/// A value that is read for a user.
+enum Value {
+    Member(ConversationId, MemberRecord),
+    Position(PartitionId, Seq),
+}
+
+fn value(stored: &Stored) -> Option<Value> {
+    match key_of(stored)? {
+        InboxKey::Member(_, conversation) => Some(Value::Member(conversation, value_of(stored)?)),
+        InboxKey::Position(partition) => {
+            let Position { seq } = value_of(stored)?;
+            Some(Value::Position(partition, seq))
+        }
+        InboxKey::Head(_) => None,
+    }
+}
+
+fn head(stored: &Stored) -> Option<(ConversationId, Head)> {
+    match key_of(stored)? {
+        InboxKey::Head(conversation) => Some((conversation, value_of(stored)?)),
+        InboxKey::Member(..) | InboxKey::Position(_) => None,
+    }
 }
 
 fn key_of(stored: &Stored) -> Option<InboxKey> {
