@@ -15,7 +15,7 @@
 //! - Invariant: an event leaves the stream after the segment that holds it was read and compared
 //!   with its hash once more. What the stream holds, the stream answers.
 //! - Invariant: an archiver can die at any moment. What it leaves is an object that nothing
-//!   reaches, which the next one removes.
+//!   reaches, which the next one removes if the log has all of it.
 //! - Invariant: bytes of the store are used only after their hash was checked.
 //! - Deliberately absent: `max_age` and any other way by which a stream forgets by itself.
 
@@ -29,9 +29,11 @@ mod segment;
 mod segments;
 mod verify;
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use futures_util::{StreamExt as _, TryStreamExt as _};
 use hansard_model::{ConversationId, LogTime, PartitionId, Record, Seq};
 use hansard_nats::deployment::{self, ArchiveHead};
 use hansard_nats::streams::StreamName;
@@ -44,10 +46,13 @@ pub use reader::{FollowError, LogReader};
 pub use segment::SegmentError;
 pub use verify::{Finding, Verification, verify_offline};
 
+use self::segment::SegmentName;
 use self::segments::Segments;
 
 /// Segments that the archivers of one process make at a time: each holds one in memory.
 const CUTTING_MAX: usize = 2;
+/// Headers of segments that are read at a time.
+const HEADERS_AT_ONCE: usize = 8;
 
 /// Why a read gave nothing.
 #[derive(Debug, thiserror::Error)]
@@ -168,21 +173,24 @@ impl Archive {
         let Some(head) = self.head_of(stream).await? else { return Ok(Vec::new()) };
         let listed = self.segments.list(stream).await?;
         let chain = self.segments.chain(stream, &head).await?;
-        let mut entries = Vec::with_capacity(chain.len());
-        for name in chain.iter() {
-            let header = self.segments.header(name).await?;
-            let size = listed.iter().find(|listed| listed.name == *name).map(|listed| listed.bytes);
-            entries.push(SegmentEntry {
-                object: self.segments.path(name).to_string(),
-                first: name.first,
-                last: name.last,
-                count: header.count,
-                from: header.from,
-                to: header.to,
-                bytes: size.unwrap_or_default(),
-            });
-        }
-        Ok(entries)
+        let sizes: HashMap<&SegmentName, u64> =
+            listed.iter().map(|listed| (&listed.name, listed.bytes)).collect();
+        futures_util::stream::iter(chain.iter())
+            .map(|name| async {
+                let header = self.segments.header(name).await?;
+                Ok(SegmentEntry {
+                    object: self.segments.path(name).to_string(),
+                    first: name.first,
+                    last: name.last,
+                    count: header.count,
+                    from: header.from,
+                    to: header.to,
+                    bytes: sizes.get(name).copied().unwrap_or_default(),
+                })
+            })
+            .buffered(HEADERS_AT_ONCE)
+            .try_collect()
+            .await
     }
 
     /// Follows a partition from just after `after`: every sequence, in order, from segments as far

@@ -14,12 +14,10 @@ use object_store::path::Path;
 use object_store::{GetOptions, GetRange, ObjectStore as _, ObjectStoreExt as _};
 
 use crate::segment::{self, Decoder, HEADER_BYTES_MAX, Header, SegmentName, folder};
-use crate::{Objects, ReadError};
+use crate::{HEADERS_AT_ONCE, Objects, ReadError};
 
 /// Files kept for those who look for one event after another: a few megabytes each.
 const FILES_KEPT_MAX: usize = 4;
-/// Headers that are read at a time.
-const HEADERS_AT_ONCE: usize = 8;
 
 /// The segments of a deployment; clones share them.
 #[derive(Clone)]

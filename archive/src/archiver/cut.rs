@@ -12,7 +12,7 @@ use crate::segment::{Content, Decoder, Encoder, Segment, SegmentError};
 use crate::segments::decoding;
 
 /// A stream that has an event gives it within this, or is asked anew.
-const EVENT_WITHIN: Duration = Duration::from_secs(30);
+pub(super) const EVENT_WITHIN: Duration = Duration::from_secs(30);
 
 /// A segment, and its last event.
 pub(super) struct Cut {

@@ -10,13 +10,11 @@ use hansard_nats::log::{Extent, StoredEvent};
 use hansard_nats::streams::StreamName;
 use object_store::ObjectStoreExt as _;
 
+use super::cut::EVENT_WITHIN;
 use super::{ArchiveError, ArchiverSettings, Task, cut};
-use crate::metrics;
-use crate::segment::SegmentName;
-use crate::segments::{head_of, name_of};
-
-/// Headers that are read at a time.
-const HEADERS_AT_ONCE: usize = 8;
+use crate::segment::{Decoder, SegmentName};
+use crate::segments::{decoding, head_of, name_of};
+use crate::{FollowError, HEADERS_AT_ONCE, ReadError, metrics};
 
 /// A tenure of an archiver.
 pub(super) struct Tenure {
@@ -79,7 +77,7 @@ impl Tenure {
     /// a bucket that lost its last writes. The segments themselves say how they go on.
     async fn adopt(&mut self, task: &Task<'_>, extent: Extent) -> Result<(), ArchiveError> {
         let (stream, archived) = (task.stream, self.archived());
-        let gap = crate::ReadError::Gap { stream, archived, first: extent.first };
+        let gap = ReadError::Gap { stream, archived, first: extent.first };
         let Some((_, chain)) = task.archive.segments.longest(stream).await? else {
             return Err(gap.into());
         };
@@ -132,7 +130,7 @@ impl Tenure {
             return Err(ArchiveError::Behind { stream, archived, last: extent.last });
         }
         if extent.first > archived.next() {
-            return Err(crate::ReadError::Gap { stream, archived, first: extent.first }.into());
+            return Err(ReadError::Gap { stream, archived, first: extent.first }.into());
         }
         let Some(tip) = self.tip.as_ref().filter(|tip| tip.seq >= extent.first) else {
             return Ok(());
@@ -223,22 +221,26 @@ fn superseded(error: ReplaceError) -> ArchiveError {
     }
 }
 
-/// Removes segments that nothing reaches, left by archivers that died: but none whose events would
-/// be nowhere else.
+/// Removes segments that nothing reaches, left by archivers that died. One whose events are not
+/// what the log has stays, for people: a stream may have been set back, and this be the only copy
+/// of what was said.
 async fn remove_unreachable(
     task: &Task<'_>,
     chain: &[SegmentName],
     extent: Extent,
 ) -> Result<(), ArchiveError> {
     let reachable: HashSet<&SegmentName> = chain.iter().collect();
-    let archived = chain.last().map_or(Seq::ZERO, |name| name.last);
     for listed in task.archive.segments.list(task.stream).await? {
         let name = listed.name;
-        if reachable.contains(&name) || (name.last > archived && name.first < extent.first) {
+        if reachable.contains(&name) {
+            continue;
+        }
+        let path = task.archive.segments.path(&name);
+        if name.last > extent.last || !is_of_the_log(task, &name).await? {
+            tracing::warn!(object = %path, "a segment that nothing reaches differs from the log");
             continue;
         }
         task.check_held()?;
-        let path = task.archive.segments.path(&name);
         match task.archive.objects().store.delete(&path).await {
             Ok(()) => tracing::info!(object = %path, "removed a segment that nothing reaches"),
             Err(object_store::Error::NotFound { .. }) => {}
@@ -246,4 +248,29 @@ async fn remove_unreachable(
         }
     }
     Ok(())
+}
+
+/// Whether the log has every event of a segment; also if the segment was not written to its end.
+async fn is_of_the_log(task: &Task<'_>, name: &SegmentName) -> Result<bool, ArchiveError> {
+    let file = match task.archive.segments.fetch(name).await {
+        Ok(file) => file,
+        Err(ReadError::Segment { .. } | ReadError::Missing { .. }) => return Ok(true),
+        Err(error) => return Err(error.into()),
+    };
+    let of = name.clone();
+    let decoder = decoding(move || Decoder::new(&of, file)).await?;
+    let after = Seq(name.first.0.saturating_sub(1));
+    let mut reader = task.archive.follow_stream(task.log, task.stream, after);
+    for archived in decoder {
+        let next = tokio::time::timeout(EVENT_WITHIN, reader.next_stored()).await;
+        let event = match next.map_err(|_| ArchiveError::Slow)? {
+            Ok(event) => event,
+            Err(FollowError::Stream(error)) => return Err(error.into()),
+            Err(FollowError::Archive(error)) => return Err(error.into()),
+        };
+        if event != archived? {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }

@@ -36,6 +36,12 @@ async fn objects(store: &Arc<dyn ObjectStore>) -> Vec<ObjectMeta> {
     store.list(Some(&Path::from("archive"))).try_collect().await.expect("a list")
 }
 
+async fn paths(store: &Arc<dyn ObjectStore>) -> Vec<Path> {
+    let mut paths: Vec<Path> = objects(store).await.into_iter().map(|o| o.location).collect();
+    paths.sort();
+    paths
+}
+
 #[tokio::test]
 async fn segments_and_stream_are_one_log() {
     let rig = Rig::start().await;
@@ -232,32 +238,42 @@ async fn what_is_left_by_archivers_that_fail_and_die_is_the_whole_log() {
 }
 
 #[tokio::test]
-async fn what_nothing_reaches_is_removed_by_the_next_archiver_unless_it_is_the_only_copy() {
+async fn what_nothing_reaches_is_removed_by_the_next_archiver_if_the_log_has_it() {
     let rig = Rig::start().await;
     let store = memory();
     let archive = rig.archive(&store).await;
     rig.append(300).await;
     rig.archive_until(&archive, keeping(), (Seq(300), Seq(1))).await;
-    let listed = objects(&store).await;
-    let last = &listed.iter().max_by_key(|object| object.location.clone()).expect("one").location;
-    let file = store.get(last).await.expect("there").bytes().await.expect("bytes");
-    let folder = last.as_ref().rsplit_once('/').expect("a folder").0;
-    let name = |first: u64, last: u64| {
-        let sha256 = "ab".repeat(32);
-        Path::from(format!("{folder}/{first:020}-{last:020}-{sha256}.jsonl.zst"))
-    };
-    // A rival of what counts, a rival of what is in the stream only, and the only copy of what the
-    // stream does not hold, as far as its name says.
-    for (first, last) in [(101, 200), (301, 350), (0, 400)] {
-        store.put(&name(first, last), file.clone().into()).await.expect("put");
+    let of_the_log: Vec<Path> = paths(&store).await;
+    // The head is forgotten; these are of another log, with the same sequences and others.
+    let head = deployment::archive_head(&rig.operator, STREAM).await.expect("an answer");
+    let forgotten =
+        deployment::replace_archive_head(&rig.operator, STREAM, None, head.revision).await;
+    forgotten.expect("replaced");
+    let other = Rig::start().await;
+    let elsewhere = memory();
+    other.append(500).await;
+    let archive_elsewhere = other.archive(&elsewhere).await;
+    other.archive_until(&archive_elsewhere, keeping(), (Seq(500), Seq(1))).await;
+    other.stop().await;
+    let foreign = paths(&elsewhere).await;
+    for path in &foreign {
+        let file = elsewhere.get(path).await.expect("there").bytes().await.expect("bytes");
+        store.put(path, file.into()).await.expect("put");
     }
-    rig.append(60).await;
-    rig.archive_until(&archive, keeping(), (Seq(360), Seq(1))).await;
-    let left = objects(&store).await;
-    let has = |path: &Path| left.iter().any(|object| object.location == *path);
-    assert!(!has(&name(101, 200)) && !has(&name(301, 350)) && has(&name(0, 400)));
+    let half = Path::from(of_the_log[0].as_ref().replace("0001-", "0002-"));
+    store.put(&half, "half".into()).await.expect("put");
+    let larger = ArchiverSettings { segment_events: 150, ..keeping() };
+    rig.archive_until(&archive, larger, (Seq(300), Seq(1))).await;
+    let left = paths(&store).await;
+    assert!(of_the_log.iter().chain([&half]).all(|path| !left.contains(path)), "{left:?}");
+    assert!(foreign.iter().all(|path| left.contains(path)), "{left:?}");
+    assert_eq!(left.len(), 2 + foreign.len());
     let verified = archive.verify(Some(&rig.log), PARTITION).await.expect("verified");
-    assert_eq!((verified.findings, verified.compared), (Vec::new(), 360));
+    assert_eq!((verified.findings, verified.compared), (Vec::new(), 300));
+    assert_eq!(verified.unreachable, foreign.len() as u64);
+    // Readers see what the head reaches.
+    assert!(rig.whole_log(&archive).await == rig.stored().await);
     rig.stop().await;
 }
 
