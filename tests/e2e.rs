@@ -18,6 +18,7 @@ mod import;
 mod once;
 mod removal;
 mod restarts;
+mod restore;
 mod resume;
 mod sessions;
 mod views;

@@ -16,8 +16,8 @@ use hansard_nats::{Connection, Deployment, Log, LogClock};
 
 use crate::objects::BindError;
 use crate::segment::{Decoder, SegmentName};
-use crate::segments::{Segments, decoding};
-use crate::verify::{Finding, verify_offline};
+use crate::segments::{Segments, decoding, is_same, name_of};
+use crate::verify::{Finding, walk};
 use crate::{Objects, ReadError};
 
 /// Within this of its time, a client may send an event again and rely on the stream to know it,
@@ -148,9 +148,9 @@ pub async fn restore(
     replicas: usize,
 ) -> Result<Restored, RestoreError> {
     let marker = objects.marker().await?.ok_or(RestoreError::NoArchive)?;
-    if let Some(recorded) = recorded(connection).await?
-        && recorded.salt != marker.salt
-    {
+    let recorded = recorded(connection).await?;
+    let has_record = recorded.is_some();
+    if let Some(recorded) = recorded.filter(|recorded| recorded.salt != marker.salt) {
         return Err(RestoreError::Other { archive: marker.salt, nats: recorded.salt });
     }
     let wanted = Deployment { partitions: marker.partitions, epoch: 0, salt: marker.salt };
@@ -158,7 +158,7 @@ pub async fn restore(
     let segments = Segments::of(objects);
     let mut found = Vec::new();
     for stream in streams(wanted.partitions) {
-        found.push(examine(&segments, objects, &log, stream).await?);
+        found.push(examine(&segments, &log, stream, has_record).await?);
     }
     let next = |stream| {
         let found = found.iter().find(|found| found.stream == stream)?;
@@ -191,15 +191,29 @@ fn streams(partitions: PartitionCount) -> impl Iterator<Item = StreamName> {
 /// Reads all of a stream's archive, and compares it with what the stream holds.
 async fn examine(
     segments: &Segments,
-    objects: &Objects,
     log: &Log,
     stream: StreamName,
+    has_record: bool,
 ) -> Result<Found, RestoreError> {
-    let verified = verify_offline(objects, stream).await?;
+    // What the objects tell of may go on behind the head, which NATS may have lost; but not beside.
+    let mut archived = segments.longest(stream).await?;
+    let head = if has_record {
+        deployment::archive_head(log.connection(), stream).await?.value
+    } else {
+        None
+    };
+    if let Some(head) = head {
+        let name = name_of(stream, &head);
+        if archived.as_ref().is_none_or(|(_, chain)| !chain.contains(&name)) {
+            let chain = segments.link(&segments.list(stream).await?, name).await?;
+            archived = Some((head, chain));
+        }
+    }
+    let name = archived.as_ref().map(|(head, _)| name_of(stream, head));
+    let verified = walk(segments, None, stream, name).await?;
     if let Some(first) = verified.findings.into_iter().next() {
         return Err(RestoreError::Damaged { stream, first });
     }
-    let archived = segments.longest(stream).await?;
     let extent = log.find_extent(stream).await?;
     if let (Some((_, chain)), Some(extent)) = (&archived, extent) {
         let overlap = chain.iter().filter(|name| name.last >= extent.first);
@@ -234,14 +248,7 @@ async fn first_difference(
         let stored = tokio::time::timeout(EVENT_WITHIN, reader.next_stored()).await;
         let Ok(stored) = stored else { return Ok(Some(archived.seq)) };
         let stored = stored?;
-        // Accounts that were restored before have the time of the restore.
-        let is_same = match name.stream {
-            StreamName::Events(_) => stored == archived,
-            StreamName::Accounts => {
-                (&stored.subject, &stored.payload) == (&archived.subject, &archived.payload)
-            }
-        };
-        if !is_same {
+        if !is_same(name.stream, &archived, &stored) {
             return Ok(Some(archived.seq));
         }
     }

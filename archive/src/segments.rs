@@ -230,6 +230,19 @@ pub(crate) async fn decoding<T: Send + 'static>(work: impl FnOnce() -> T + Send 
     }
 }
 
+/// Whether a stream holds an event as its archive does. Accounts that a restore has stored again
+/// have its time, and not the conditions of the first time.
+pub(crate) fn is_same(stream: StreamName, archived: &StoredEvent, stored: &StoredEvent) -> bool {
+    match stream {
+        StreamName::Events(_) => archived == stored,
+        StreamName::Accounts => {
+            let of =
+                |event: &StoredEvent| (event.seq, event.subject.clone(), event.payload.clone());
+            of(archived) == of(stored)
+        }
+    }
+}
+
 pub(crate) fn name_of(stream: StreamName, head: &ArchiveHead) -> SegmentName {
     let ArchiveHead { first, last, sha256, .. } = head;
     SegmentName { stream, first: *first, last: *last, sha256: sha256.clone() }

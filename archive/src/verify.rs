@@ -8,7 +8,7 @@ use hansard_nats::Log;
 use hansard_nats::streams::StreamName;
 
 use crate::segment::{Decoder, SegmentName};
-use crate::segments::{Segments, decoding, name_of};
+use crate::segments::{Segments, decoding, is_same, name_of};
 use crate::{Archive, Objects, ReadError};
 
 /// Findings that are told; the rest is counted.
@@ -110,7 +110,7 @@ pub async fn verify_offline(
     walk(&segments, None, stream, head).await
 }
 
-async fn walk(
+pub(crate) async fn walk(
     segments: &Segments,
     log: Option<(&Log, Seq)>,
     stream: StreamName,
@@ -218,7 +218,7 @@ async fn compare(
             }
         };
         verification.compared += 1;
-        if stored != archived {
+        if !is_same(name.stream, &archived, &stored) {
             let problem = format!("{} is not the same event in the stream", archived.seq);
             verification.find(&segments.path(name), problem);
             if stored.seq != archived.seq {

@@ -13,7 +13,7 @@ use object_store::ObjectStoreExt as _;
 use super::cut::EVENT_WITHIN;
 use super::{ArchiveError, ArchiverSettings, Task, cut};
 use crate::segment::{Decoder, SegmentName};
-use crate::segments::{decoding, head_of, name_of};
+use crate::segments::{decoding, head_of, is_same, name_of};
 use crate::{FollowError, HEADERS_AT_ONCE, ReadError, metrics};
 
 /// A tenure of an archiver.
@@ -136,7 +136,7 @@ impl Tenure {
             return Ok(());
         };
         match task.log.stored(stream, tip.seq).await? {
-            Some(stored) if stored == *tip => Ok(()),
+            Some(stored) if is_same(stream, tip, &stored) => Ok(()),
             Some(_) | None => Err(ArchiveError::Diverged { stream, seq: tip.seq }),
         }
     }
@@ -268,7 +268,7 @@ async fn is_of_the_log(task: &Task<'_>, name: &SegmentName) -> Result<bool, Arch
             Err(FollowError::Stream(error)) => return Err(error.into()),
             Err(FollowError::Archive(error)) => return Err(error.into()),
         };
-        if event != archived? {
+        if !is_same(task.stream, &archived?, &event) {
             return Ok(false);
         }
     }

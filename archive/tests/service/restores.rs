@@ -90,8 +90,12 @@ async fn a_deployment_comes_back_in_a_fresh_nats_server() {
     assert_eq!(next, Seq(331));
     assert_eq!(soon(reader.next()).await.expect("a record").seq, Seq(331));
     let archiver = Archiver::new(&archive, &log, PARTITION, keeping(), || true);
-    let done = within("an archive", async || {
-        (archive.head(PARTITION).await.ok()??.last == Seq(331)).then_some(())
+    let (subject, event) = account(3);
+    AccountLog::open(&operator).append(&subject, &event, None).await.expect("stored");
+    let done = within("both archives", async || {
+        let accounts = archive.head_of(StreamName::Accounts).await.ok()??.last;
+        let events = archive.head(PARTITION).await.ok()??.last;
+        ((events, accounts) == (Seq(331), Seq(3))).then_some(())
     });
     tokio::select! {
         () = archiver.run(CancellationToken::new()) => panic!("the archiver ended"),
@@ -99,10 +103,13 @@ async fn a_deployment_comes_back_in_a_fresh_nats_server() {
     }
     let verified = archive.verify(Some(&log), PARTITION).await.expect("verified");
     assert_eq!((verified.findings, verified.events), (Vec::new(), 331));
+    let verified = archive.verify_stream(Some(&log), StreamName::Accounts).await;
+    let verified = verified.expect("verified");
+    assert_eq!((verified.findings, verified.compared), (Vec::new(), 3));
     // Again: nothing to do, but the epoch.
     let again = restore(&operator, &objects, 1).await.expect("restored");
     assert_eq!(again.streams[0], (STREAM, Outcome::Whole { last: Seq(331) }));
-    assert_eq!(again.streams[1], (StreamName::Accounts, Outcome::Whole { last: Seq(2) }));
+    assert_eq!(again.streams[1], (StreamName::Accounts, Outcome::Whole { last: Seq(3) }));
     assert_eq!(again.epoch, restored.epoch + 1);
     server.stop().await;
 }
