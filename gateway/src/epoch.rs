@@ -17,6 +17,7 @@ pub(crate) async fn follow(gateway: Arc<Gateway>) -> std::convert::Infallible {
         gateway.groups.forget();
         gateway.sender.forget();
         gateway.acks.forget();
+        gateway.inbox.forget();
         gateway.router.begin_epoch(epoch);
     }
 }

@@ -3,7 +3,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures_util::future::try_join_all;
 use hansard_model::inbox::{Head, MemberRecord};
@@ -19,6 +19,8 @@ use hansard_nats::query::{AskError, ask};
 use hansard_protocol::http::{Conversation, ConversationKind};
 use hansard_protocol::server::EventFrame;
 use hansard_protocol::{ErrorBody, ErrorCode};
+use quick_cache::Weighter;
+use quick_cache::sync::Cache;
 
 use crate::accounts::Directory;
 use crate::http::UNAVAILABLE_RETRY_MS;
@@ -28,6 +30,10 @@ use crate::router::Router;
 
 /// How long the bucket or an owner may take.
 const READ_WITHIN: Duration = Duration::from_secs(3);
+/// Conversations in the inboxes that are remembered: about a kilobyte each.
+const REMEMBERED_MAX: u64 = 65_536;
+/// How long an inbox is remembered: then it is read anew, whatever an operator has repaired.
+const REMEMBERED_FOR: Duration = Duration::from_secs(300);
 /// Answers of `changed` that one owner may give for one read: what is cut is asked for again.
 const CHANGED_PAGES_MAX: usize = 64;
 
@@ -69,6 +75,7 @@ pub(crate) struct Inbox {
     router: Arc<Router>,
     directory: Directory,
     reads: Arc<Reads<(UserId, Vec<Seq>), Shared>>,
+    known: Arc<Known>,
 }
 
 /// An inbox that several wait for.
@@ -89,6 +96,7 @@ impl Inbox {
             router,
             directory,
             reads: Arc::default(),
+            known: Arc::new(Known::new()),
         }
     }
 
@@ -107,29 +115,67 @@ impl Inbox {
         user: UserId,
         min: &[(ConversationId, Seq)],
     ) -> Result<Vec<InboxEntry>, InboxError> {
-        self.as_of(user, &self.required(min)).await
+        let required = self.required(min);
+        let read = async { Ok(self.read(user, &required).await?.into_entries()) };
+        tokio::time::timeout(READ_WITHIN, read).await.unwrap_or(Err(InboxError::Late))
     }
 
+    /// From what is remembered, where something is.
     async fn as_of(&self, user: UserId, required: &[Seq]) -> Result<Vec<InboxEntry>, InboxError> {
+        let epoch = self.router.epoch();
         let read = async {
-            let memberships = self.bucket.memberships(user).await?;
-            let mut view = BucketView::new(self.partitions, memberships);
-            // Who is known to be behind is asked while the heads are read: what a head tells that
-            // its owner had not applied when it answered, is asked for below.
-            let conversations = view.conversations();
-            let heads = async { Ok(self.bucket.heads(&conversations).await?) };
-            let (heads, answers) =
-                tokio::try_join!(heads, self.ask_owners(user, view.behind(required), required))?;
-            view.heads = heads;
-            view.take(answers);
-            let answers = self.ask_owners(user, view.inconsistent(), required).await?;
-            view.take(answers);
+            let view = match self.known.of(user, epoch) {
+                Some(view) => {
+                    metrics::inbox_remembered();
+                    self.catch_up(user, view, required).await?
+                }
+                None => self.read(user, required).await?,
+            };
+            if view.is_whole() {
+                self.known.note(user, epoch, &view);
+            }
             Ok(view.into_entries())
         };
         tokio::time::timeout(READ_WITHIN, read).await.unwrap_or(Err(InboxError::Late))
     }
 
-    /// As [`Inbox::entries`]; identical reads at the same time are one.
+    /// From the bucket, and from the owners of the partitions where it is behind.
+    async fn read(&self, user: UserId, required: &[Seq]) -> Result<BucketView, InboxError> {
+        let memberships = self.bucket.memberships(user).await?;
+        let mut view = BucketView::new(self.partitions, memberships);
+        // Who is known to be behind is asked while the heads are read: what a head tells that its
+        // owner had not applied when it answered, is asked for below.
+        let conversations = view.conversations();
+        let heads = async { Ok(self.bucket.heads(&conversations).await?) };
+        let (heads, answers) =
+            tokio::try_join!(heads, self.ask_owners(user, view.behind(required), required))?;
+        view.heads = heads;
+        view.take(answers);
+        let answers = self.ask_owners(user, view.inconsistent(), required).await?;
+        view.take(answers);
+        Ok(view)
+    }
+
+    /// From what was known a moment ago, and from the owners of the partitions that have moved on.
+    async fn catch_up(
+        &self,
+        user: UserId,
+        mut view: BucketView,
+        required: &[Seq],
+    ) -> Result<BucketView, InboxError> {
+        view.positions.clone_from(&view.covered);
+        let answers = self.ask_owners(user, view.behind(required), required).await?;
+        view.take(answers);
+        Ok(view)
+    }
+
+    /// The log is another than it was: what was read of it is forgotten.
+    pub(crate) fn forget(&self) {
+        self.known.inboxes.clear();
+    }
+
+    /// As [`Inbox::entries`], for who reads page after page: identical reads at the same time are
+    /// one, and the next goes on from it.
     ///
     /// # Errors
     /// [`InboxError`]
@@ -304,7 +350,54 @@ struct Changed {
     as_of: Seq,
 }
 
+/// Inboxes as they were read last: each is exact up to a position of every partition, so that the
+/// next read asks only for what came after it.
+struct Known {
+    inboxes: Cache<UserId, Arc<Remembered>, Conversations>,
+}
+
+struct Remembered {
+    view: BucketView,
+    epoch: u64,
+    at: Instant,
+}
+
+/// Weighs an inbox by its conversations.
+#[derive(Clone)]
+struct Conversations;
+
+impl Weighter<UserId, Arc<Remembered>> for Conversations {
+    fn weight(&self, _: &UserId, remembered: &Arc<Remembered>) -> u64 {
+        remembered.view.members.len() as u64 + 1
+    }
+}
+
+impl Known {
+    fn new() -> Self {
+        let users = usize::try_from(REMEMBERED_MAX / 64).unwrap_or(usize::MAX);
+        Self { inboxes: Cache::with_weighter(users, REMEMBERED_MAX, Conversations) }
+    }
+
+    fn of(&self, user: UserId, epoch: u64) -> Option<BucketView> {
+        let known = self.inboxes.get(&user)?;
+        let fresh = known.epoch == epoch && known.at.elapsed() < REMEMBERED_FOR;
+        fresh.then(|| known.view.clone())
+    }
+
+    /// Remembers an inbox. One that only caught up keeps its age: it is of an older reading.
+    fn note(&self, user: UserId, epoch: u64, view: &BucketView) {
+        let before = self
+            .inboxes
+            .get(&user)
+            .filter(|known| known.epoch == epoch && known.at.elapsed() < REMEMBERED_FOR);
+        let at = before.map_or_else(Instant::now, |known| known.at);
+        let view = view.clone();
+        self.inboxes.insert(user, Arc::new(Remembered { view, epoch, at }));
+    }
+}
+
 /// What the bucket says of one user; heads may be missing or newer than the positions.
+#[derive(Clone)]
 struct BucketView {
     partitions: PartitionCount,
     /// The bucket's.
@@ -355,6 +448,11 @@ impl BucketView {
             .filter(|partition| needed[partition.index()])
             .map(|partition| (partition, self.positions[partition.index()]))
             .collect()
+    }
+
+    /// Whether nothing of it is missing.
+    fn is_whole(&self) -> bool {
+        self.inconsistent().is_empty()
     }
 
     fn take(&mut self, answers: Vec<Changed>) {

@@ -28,6 +28,8 @@ pub const ACCOUNTS_BARRIERS_TOTAL: &str = "hansard_gateway_accounts_barriers_tot
 pub const PASSWORDS_HASHED_TOTAL: &str = "hansard_gateway_passwords_hashed_total";
 /// Inbox reads that had to ask owners because the bucket was behind.
 pub const INBOX_OWNERS_ASKED_TOTAL: &str = "hansard_gateway_inbox_owners_asked_total";
+/// Inbox reads that went on from an earlier one.
+pub const INBOX_REMEMBERED_TOTAL: &str = "hansard_gateway_inbox_remembered_total";
 /// Announcements to a user's own devices that were left to the next resume.
 pub const ANNOUNCEMENTS_SKIPPED_TOTAL: &str = "hansard_gateway_announcements_skipped_total";
 /// Reads that waited for the answer to an identical one under way.
@@ -51,6 +53,7 @@ pub fn describe() {
     describe_counter!(ACCOUNTS_BARRIERS_TOTAL, "Waits for the accounts fold, by outcome");
     describe_counter!(PASSWORDS_HASHED_TOTAL, "Passwords hashed or verified");
     describe_counter!(INBOX_OWNERS_ASKED_TOTAL, "Partition owners asked by inbox reads");
+    describe_counter!(INBOX_REMEMBERED_TOTAL, "Inbox reads that went on from an earlier one");
     describe_counter!(ANNOUNCEMENTS_SKIPPED_TOTAL, "Announcements left to the next resume");
     describe_counter!(READS_COALESCED_TOTAL, "Reads that shared an identical one's answer");
     describe_counter!(EPOCHS_TOTAL, "Times that the log became another");
@@ -200,6 +203,11 @@ pub(crate) fn password_hashed() {
 /// An inbox read asked the owners of so many partitions.
 pub(crate) fn inbox_owners_asked(partitions: usize) {
     counter!(INBOX_OWNERS_ASKED_TOTAL).increment(partitions as u64);
+}
+
+/// An inbox read went on from an earlier one.
+pub(crate) fn inbox_remembered() {
+    counter!(INBOX_REMEMBERED_TOTAL).increment(1);
 }
 
 /// An announcement was left to the next resume.

@@ -117,3 +117,20 @@ fn a_new_member_does_not_see_the_last_message_from_before_joining() {
     assert!(seen_by(&joined_later, head(12)).last.is_none());
     assert!(seen_by(&member(6), head(12)).last.is_some());
 }
+
+#[test]
+fn an_inbox_is_remembered_up_to_what_it_covers_and_not_for_another_log() {
+    let user = UserId::from_entropy([1; 20]);
+    let partition = group(1).partition(PARTITIONS);
+    let mut read = view(20, Some(20), 10);
+    read.take(vec![Changed { partition, entries: Vec::new(), as_of: Seq(30) }]);
+    assert!(read.is_whole());
+    let known = Known::new();
+    known.note(user, 1, &read);
+    assert!(known.of(user, 2).is_none());
+    let remembered = known.of(user, 1).expect("remembered");
+    assert_eq!(remembered.covered[partition.index()], Seq(30));
+    assert_eq!(remembered.into_entries().len(), 1);
+    // A value whose companion may be older is not carried on.
+    assert!(!view(20, Some(21), 10).is_whole());
+}

@@ -179,9 +179,15 @@ async fn settings_changed_while_away_come_with_the_catch_up() {
     // Together with what was said, and by long poll.
     ana.client.patch(&path(&group), &json!({"pinned": false})).await.expecting(200);
     let said = ana.say(&group, "ho").await;
-    let path = format!("/v1/sync?cursor={at}&timeout_s=0");
-    let answer = ana.client.get(&path).await.expecting(200);
-    let frames = answer["frames"].as_array().expect("frames").clone();
+    // The event may still be on its way to the gateway.
+    let mut frames = Vec::new();
+    eventually("what was said", async || {
+        let path = format!("/v1/sync?cursor={at}&timeout_s=0");
+        let answer = ana.client.get(&path).await.expecting(200);
+        frames = answer["frames"].as_array().expect("frames").clone();
+        !seqs(&frames).is_empty()
+    })
+    .await;
     assert_eq!(seqs(&frames), [said]);
     assert_eq!(of_type(&frames, "conversation")[0]["pinned"], json!(false));
     rig.stop().await;
