@@ -1,5 +1,7 @@
 //! The log beyond its streams: archived, trimmed, and still one log for everybody who reads it.
 
+mod witness;
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::PathBuf;
@@ -8,6 +10,7 @@ use std::time::Duration;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use self::witness::Witness;
 use crate::harness::{
     DataDir, Dice, Http, Plan, Roles, Session, eventually, message, mint, mint_at, now_ms, seq_of,
     setting, sign_up, text_of,
@@ -20,7 +23,7 @@ const KILLS: u64 = 3;
 /// How long an owner lives before it is killed, at most: long enough for several segments.
 const LIFE: Duration = Duration::from_millis(2_500);
 /// Small segments and a short memory of the stream, so that a test sees much of both.
-const SMALL: [&str; 5] = ["--hot-window", "1s", "--segment-events", "50", "--unsafe-windows"];
+const SMALL: [&str; 5] = ["--hot-window", "2s", "--segment-events", "50", "--unsafe-windows"];
 
 /// A deployment that archives and trims all the time.
 async fn forgetful(gateways: usize, projectors: usize) -> Roles {
@@ -135,6 +138,7 @@ async fn assert_log_holds(roles: &Roles, company: &Company, acked: &Acked) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn segments_and_stream_are_one_log_whatever_is_killed_on_the_way() {
     let mut roles = forgetful(2, 2).await;
+    let witness = Witness::watch(&roles.data).await;
     let company = Company::gather(&roles.addresses(), 1).await;
     let mut dice = Dice::new();
     let load = company.talk(&mut dice);
@@ -152,6 +156,8 @@ async fn segments_and_stream_are_one_log_whatever_is_killed_on_the_way() {
     assert_log_holds(&roles, &company, &acked).await;
     assert_views_equal_the_log(&roles.data, &company.people, &company.conversations).await;
     roles.data.hansard_done(&["archive", "verify"]).await;
+    let events = witness.assert_nothing_changed(&roles.data).await;
+    println!("{events} events in {} segments and the streams", segments(&roles).await.len());
 
     // What is only in segments is what the views are built from, too.
     roles.stop_projectors().await;
@@ -321,7 +327,8 @@ async fn a_gateway_that_starts_after_the_trim_knows_who_is_in_a_group() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_object_store_that_is_away_costs_time_and_nothing_else() {
-    let roles = forgetful(1, 2).await;
+    let mut roles = forgetful(1, 2).await;
+    let witness = Witness::watch(&roles.data).await;
     let company = Company::gather(&roles.addresses(), 1).await;
     let mut dice = Dice::new();
     let load = company.talk(&mut dice);
@@ -333,6 +340,8 @@ async fn an_object_store_that_is_away_costs_time_and_nothing_else() {
         fs::write(&archive, "away").unwrap();
         let gone = first_seqs(&roles).await;
         tokio::time::sleep(dice.up_to(LIFE)).await;
+        roles.take_owner(&mut dice).await.process.kill().await;
+        roles.start_projector().await;
         fs::remove_file(&archive).unwrap();
         fs::rename(&away, &archive).unwrap();
         eventually("more to be trimmed", async || first_seqs(&roles).await > gone).await;
@@ -341,4 +350,5 @@ async fn an_object_store_that_is_away_costs_time_and_nothing_else() {
     assert_log_holds(&roles, &company, &acked).await;
     assert_views_equal_the_log(&roles.data, &company.people, &company.conversations).await;
     roles.data.hansard_done(&["archive", "verify"]).await;
+    witness.assert_nothing_changed(&roles.data).await;
 }
