@@ -14,13 +14,14 @@ pub(crate) mod sync;
 mod upgrade;
 mod users;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::middleware;
 use axum::routing::{delete, get, patch, post};
-use hansard_model::{ConversationId, Seq};
+use hansard_model::{ConversationId, PartitionId, Seq};
 use hansard_protocol::ErrorCode;
 use http::StatusCode;
 
@@ -69,18 +70,22 @@ async fn check_reachable(
     gateway: &Gateway,
     positions: &[(ConversationId, Seq)],
 ) -> Result<(), Failure> {
-    let partitions = gateway.deployment.partitions;
+    let mut furthest: BTreeMap<PartitionId, Seq> = BTreeMap::new();
     for (conversation, seq) in positions {
-        let partition = conversation.partition(partitions);
+        let partition = conversation.partition(gateway.deployment.partitions);
+        let known = furthest.entry(partition).or_default();
+        *known = (*known).max(*seq);
+    }
+    for (partition, seq) in furthest {
         // What the feed has passed needs no question.
-        if gateway.router.position(partition).is_some_and(|at| at >= *seq) {
+        if gateway.router.position(partition).is_some_and(|at| at >= seq) {
             continue;
         }
         let extent = gateway.past.extent(partition).await.map_err(|error| {
             tracing::debug!(%error, "the end of the log is not known");
             Failure::unavailable("the log does not answer in time")
         })?;
-        if *seq > extent.last {
+        if seq > extent.last {
             return Err(Failure::unavailable("min_seq is beyond the end of the log"));
         }
     }

@@ -257,3 +257,43 @@ async fn members_are_paged_with_their_roles() {
     assert_eq!(found, expected);
     rig.stop().await;
 }
+
+#[tokio::test]
+async fn a_thread_is_its_root_and_its_replies_from_any_place() {
+    let rig = Rig::start().await;
+    let (ana, ben) = (rig.person("ana").await, rig.person("ben").await);
+    let talk = ana.with(&ben);
+    let path = format!("/v1/conversations/{talk}/messages");
+    let root = ana.say(&talk, "root").await;
+    let mut replies = Vec::new();
+    for n in 0..4 {
+        ana.say(&talk, "elsewhere").await;
+        let event = json!({"kind": "message", "text": format!("reply {n}"), "thread": root});
+        let sent = ben.client.post(&path, &json!({"id": new_id(), "event": event})).await;
+        replies.push(sent.expecting(201)["seq"].as_u64().expect("a place"));
+    }
+    let last = *replies.last().expect("a reply");
+    let page = async |query: &str| {
+        let path = format!("{path}?thread={root}&min_seq={talk}:{last}&{query}");
+        let page = ana.client.get(&path).await.expecting(200);
+        let items = page["items"].as_array().expect("a list").clone();
+        let seqs: Vec<u64> = items.iter().filter_map(|item| item["seq"].as_u64()).collect();
+        (seqs, items, page["more_before"] == true, page["more_after"] == true)
+    };
+    let all: Vec<u64> = [root].into_iter().chain(replies.iter().copied()).collect();
+    let (seqs, items, more_before, more_after) = page("").await;
+    assert_eq!((seqs, more_before, more_after), (all.clone(), false, false));
+    assert_eq!(items[0]["state"]["thread"], json!({"count": 4, "last": last}));
+    assert_eq!(page("limit=2").await.0, all[3..]);
+    assert!(page("limit=2").await.2, "there is more before");
+    assert_eq!(page(&format!("after={root}&limit=2")).await.0, all[1..3]);
+    assert_eq!(page(&format!("before={}&limit=2", replies[1])).await.0, all[..2]);
+    let (around, _, more_before, more_after) = page(&format!("around={}&limit=3", all[2])).await;
+    assert!(around.contains(&all[2]) && around.iter().all(|seq| all.contains(seq)), "{around:?}");
+    assert!(more_before && more_after, "{around:?}");
+    assert_eq!(page("at=2020-01-01T00:00:00Z").await.0, all);
+    // A message that is no root has a thread of its own: itself.
+    let path = format!("{path}?thread={}", replies[0]);
+    ana.client.get(&path).await.expecting(200);
+    rig.stop().await;
+}
