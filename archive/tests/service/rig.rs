@@ -133,7 +133,7 @@ impl Rig {
         let mut reader = archive.follow_stream(&self.log, STREAM, Seq::ZERO);
         let mut stored = Vec::new();
         while reader.position() < last {
-            stored.push(soon(reader.next_stored()).await.expect("an event"));
+            stored.push(soon(movable(reader.next_stored())).await.expect("an event"));
         }
         stored
     }
@@ -154,10 +154,15 @@ impl Rig {
             (head.last >= last && extent.first >= first).then_some(())
         });
         tokio::select! {
-            () = archiver.run(stop.clone()) => panic!("the archiver ended"),
+            () = movable(archiver.run(stop.clone())) => panic!("the archiver ended"),
             () = done => {}
         }
     }
+}
+
+/// What owners run in tasks of their own.
+fn movable<F: Future + Send>(work: F) -> F {
+    work
 }
 
 pub(crate) async fn serve(data_dir: &Path, port: u16) -> (Server, Endpoint) {

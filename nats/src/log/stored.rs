@@ -62,3 +62,50 @@ pub fn digest<P: AsRef<[u8]>>(record: &Record<P>) -> [u8; 32] {
     hash.update(record.payload.as_ref());
     hash.finalize().into()
 }
+
+#[cfg(test)]
+mod tests {
+    use hansard_model::{ConversationId, GroupId};
+
+    use super::*;
+
+    fn stored() -> StoredEvent {
+        let conversation = ConversationId::Group(GroupId::from_entropy([1; 20]));
+        StoredEvent {
+            seq: Seq(7),
+            ts: LogTime::from_nanos(1_763_772_345_123_456_789),
+            subject: format!("ev.3.{conversation}.msg"),
+            headers: vec![("Vouch-Until".to_owned(), vec!["1763772345124".to_owned()])],
+            payload: Bytes::from_static(b"{}"),
+        }
+    }
+
+    #[test]
+    fn what_is_stored_is_the_record() {
+        let record = stored().record().expect("an event");
+        assert_eq!((record.seq, record.class), (Seq(7), EventClass::Msg));
+        assert!(!record.is_void());
+        let foreign = StoredEvent { subject: "acct.user.x".to_owned(), ..stored() };
+        assert_eq!(foreign.record(), None);
+    }
+
+    #[test]
+    fn another_event_has_another_digest() {
+        let one = stored().record().expect("an event");
+        let same = stored().record().expect("an event");
+        assert_eq!(digest(&one), digest(&same));
+        let others = [
+            Record { seq: Seq(8), ..one.clone() },
+            Record { ts: one.ts.plus(std::time::Duration::from_nanos(1)), ..one.clone() },
+            Record {
+                conversation: ConversationId::Group(GroupId::from_entropy([2; 20])),
+                ..one.clone()
+            },
+            Record { class: EventClass::Meta, ..one.clone() },
+            Record { payload: Bytes::from_static(b"{ }"), ..same },
+        ];
+        for other in others {
+            assert_ne!(digest(&one), digest(&other), "{other:?}");
+        }
+    }
+}
