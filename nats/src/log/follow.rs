@@ -79,6 +79,8 @@ pub struct LogReader {
     interruptions: watch::Receiver<u64>,
 }
 
+/// How long an event that is known to be there may stay away before the leader is asked.
+const OVERDUE: Duration = Duration::from_secs(1);
 /// Consumers made anew for one hole before the reader stops.
 const HOLE_RETRIES: u32 = 3;
 
@@ -172,6 +174,12 @@ impl LogReader {
                     continue;
                 }
                 message = messages.next() => message,
+                // What is known to be there does not come: a consumer says nothing of events that
+                // were trimmed before it came to them, and on a quiet stream nothing follows them.
+                () = tokio::time::sleep(OVERDUE), if self.after < self.last_known => {
+                    self.find_trimmed().await?;
+                    continue;
+                }
             };
             match message {
                 Some(Ok(message)) => {
@@ -221,6 +229,18 @@ impl LogReader {
             self.messages = Some(consume(&self.connection, &name, config).await?);
         }
         Ok(state)
+    }
+
+    /// Asks the leader whether what comes next was trimmed.
+    async fn find_trimmed(&mut self) -> Result<(), FollowError> {
+        let name = self.stream.name();
+        match direct::leader_info(&self.connection, &name).await {
+            Ok(state) if state.first > self.after.next() => {
+                self.messages = None;
+                Err(self.trimmed(state.first))
+            }
+            Ok(_) | Err(_) => Ok(()),
+        }
     }
 
     fn trimmed(&self, first: Seq) -> FollowError {
