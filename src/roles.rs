@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
+use hansard_archive::{Objects, ObjectsUrl};
 use hansard_gateway::config::{MetricsRenderer, Rate, ReadyProbe};
 use hansard_model::DeviceId;
 use hansard_nats::deployment::{self, ProvisionOptions};
@@ -14,7 +15,9 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use crate::settings::{DeploymentArgs, DurabilityArgs, GatewaySettings, NatsArgs};
+use crate::settings::{
+    ArchivingArgs, DeploymentArgs, DurabilityArgs, GatewaySettings, NatsArgs, ObjectStoreArgs,
+};
 use crate::telemetry;
 use crate::{admin, serve};
 
@@ -41,6 +44,10 @@ pub(crate) struct ProjectorArgs {
     durability: DurabilityArgs,
     #[command(flatten)]
     deployment: DeploymentArgs,
+    #[command(flatten)]
+    objects: ObjectStoreArgs,
+    #[command(flatten)]
+    archiving: ArchivingArgs,
     /// Where /healthz, /readyz and /metrics are. Default: nowhere.
     #[arg(long, env = "HANSARD_ADMIN_LISTEN")]
     admin_listen: Option<SocketAddr>,
@@ -83,7 +90,8 @@ pub(crate) async fn projector(args: ProjectorArgs) -> anyhow::Result<()> {
     let stop = stop_signal()?;
     let endpoint = args.nats.endpoint()?;
     provision(&endpoint, args.durability, args.deployment).await?;
-    let projector = ProjectorRole::start(endpoint);
+    let url = args.objects.url(&args.nats.data);
+    let projector = ProjectorRole::start(endpoint, &url, args.archiving)?;
     if let Some(address) = args.admin_listen {
         admin::listen(address, metrics, projector.health_probe()).await?;
     }
@@ -208,7 +216,13 @@ pub(crate) struct ProjectorRole {
 }
 
 impl ProjectorRole {
-    pub(crate) fn start(endpoint: Endpoint) -> Self {
+    pub(crate) fn start(
+        endpoint: Endpoint,
+        objects: &ObjectsUrl,
+        archiving: ArchivingArgs,
+    ) -> anyhow::Result<Self> {
+        let archiving = archiving.settings()?;
+        let objects = Objects::open(objects)?;
         let (shutdown, ended) = (CancellationToken::new(), CancellationToken::new());
         let progress = Progress::new();
         let mut entropy = [0; DeviceId::LEN];
@@ -220,6 +234,8 @@ impl ProjectorRole {
             endpoint,
             holder: DeviceId::from_entropy(entropy).to_string(),
             progress: progress.clone(),
+            objects,
+            archiving,
         };
         let end = ended.clone().drop_guard();
         let run = hansard_projector::run(config, shutdown.clone());
@@ -227,7 +243,7 @@ impl ProjectorRole {
             let _end = end;
             run.await
         });
-        Self { running, progress, shutdown, ended }
+        Ok(Self { running, progress, shutdown, ended })
     }
 
     /// Ready when every partition it owns follows the log closely.

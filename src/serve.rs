@@ -8,7 +8,9 @@ use hansard_nats::embedded::{self, EmbeddedOptions};
 use hansard_nats::server::Server;
 
 use crate::roles::{self, GatewayRole, ProjectorRole};
-use crate::settings::{DeploymentArgs, DurabilityArgs, GatewaySettings, NatsArgs};
+use crate::settings::{
+    ArchivingArgs, DeploymentArgs, DurabilityArgs, GatewaySettings, NatsArgs, ObjectStoreArgs,
+};
 use crate::telemetry;
 
 #[derive(clap::Args, Debug)]
@@ -19,6 +21,10 @@ pub(crate) struct Args {
     durability: DurabilityArgs,
     #[command(flatten)]
     deployment: DeploymentArgs,
+    #[command(flatten)]
+    objects: ObjectStoreArgs,
+    #[command(flatten)]
+    archiving: ArchivingArgs,
     #[command(flatten)]
     gateway: GatewaySettings,
 }
@@ -36,7 +42,8 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
         }
     };
     roles::provision(&endpoint, args.durability, args.deployment).await?;
-    let projector = ProjectorRole::start(endpoint.clone());
+    let url = args.objects.url(&args.nats.data);
+    let projector = ProjectorRole::start(endpoint.clone(), &url, args.archiving)?;
     let ready = projector.ready_probe();
     let gateway =
         GatewayRole::start(endpoint, &args.gateway, args.durability, metrics, vec![ready]).await?;

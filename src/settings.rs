@@ -5,13 +5,15 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, bail};
-use hansard_archive::{Objects, ObjectsUrl};
+use hansard_archive::{ArchiverSettings, Objects, ObjectsUrl};
 use hansard_model::PartitionCount;
 use hansard_nats::{Connection, Durability, Endpoint, ServiceRole, durability, embedded};
 use tokio_util::sync::CancellationToken;
 
 /// How long a NATS that was named gets to answer at the start.
 const CONNECT_WITHIN: Duration = Duration::from_secs(30);
+/// The shortest hot window: the stream's own memory of events, and ample time for late ones.
+const HOT_WINDOW_MIN: Duration = Duration::from_secs(600);
 
 /// Where the log is.
 #[derive(clap::Args, Clone, Debug)]
@@ -84,6 +86,37 @@ impl ObjectStoreArgs {
             }
             url => Ok(Objects::open(&url)?),
         }
+    }
+}
+
+/// What the streams keep, and when the rest is archived.
+#[derive(clap::Args, Clone, Copy, Debug)]
+pub(crate) struct ArchivingArgs {
+    /// What the streams keep at least; older events are in the archive alone. At least 10 minutes,
+    /// far beyond the window in which a stream recognises a repeated event.
+    #[arg(long, env = "HANSARD_HOT_WINDOW", default_value = "7d", value_parser = humantime::parse_duration)]
+    pub(crate) hot_window: Duration,
+    /// Events of a segment of the archive, at most.
+    #[arg(long, env = "HANSARD_SEGMENT_EVENTS", value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) segment_events: Option<u64>,
+    /// Allow a hot window in which repeated events are stored twice. For tests.
+    #[arg(long, hide = true)]
+    pub(crate) unsafe_windows: bool,
+}
+
+impl ArchivingArgs {
+    pub(crate) fn settings(self) -> anyhow::Result<ArchiverSettings> {
+        if self.hot_window < HOT_WINDOW_MIN && !self.unsafe_windows {
+            bail!(
+                "--hot-window {} is less than {}: events could be stored twice",
+                humantime::format_duration(self.hot_window),
+                humantime::format_duration(HOT_WINDOW_MIN)
+            );
+        }
+        let mut settings = ArchiverSettings::keeping(self.hot_window);
+        settings.segment_events = self.segment_events.unwrap_or(settings.segment_events);
+        settings.look_every = settings.look_every.min(self.hot_window / 4);
+        Ok(settings)
     }
 }
 

@@ -72,12 +72,12 @@ impl ServiceRole {
         };
         let purge: &[&str] = match self {
             Self::Gateway => &["$JS.API.STREAM.PURGE.>"],
-            // It trims the events that are in the archive.
+            // It trims the events that are in the archive, and removes from the inbox what is not
+            // in the log.
             Self::Projector => &[
                 "$JS.API.STREAM.PURGE.ACCOUNTS",
                 "$JS.API.STREAM.PURGE.KV_DEPLOYMENT",
                 "$JS.API.STREAM.PURGE.KV_GATEWAYS",
-                "$JS.API.STREAM.PURGE.KV_INBOX",
                 "$JS.API.STREAM.PURGE.KV_LEASES",
             ],
             Self::Operator | Self::Monitor => &[],

@@ -1,5 +1,7 @@
 //! The inbox bucket: read in one batched get, written with compare-and-set.
 
+mod entries;
+
 use std::collections::HashMap;
 use std::future::Future;
 
@@ -13,6 +15,7 @@ use hansard_model::inbox::{Head, InboxKey, MemberRecord, Position};
 use hansard_model::{ConversationId, PartitionCount, PartitionId, Seq, UserId};
 use serde::Deserialize;
 
+pub use self::entries::Entry;
 use crate::connection::Connection;
 use crate::direct::{self, BATCH_MAX, BatchRequest, ReadError, Stored, unavailable};
 use crate::streams::{INBOX_BUCKET, bucket_stream, bucket_subject};

@@ -1,14 +1,20 @@
 //! The inbox: which entries of the bucket are stale, and what is written next.
 //!
-//! Pure. A stale key is here once, however often it changes until it is written, so the set is
+//! A stale key is here once, however often it changes until it is written, so the set is
 //! bounded by the conversations and memberships of the partition, not by the traffic.
 
 pub(crate) mod flush;
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 
 use hansard_model::Seq;
 use hansard_model::inbox::InboxKey;
+
+use crate::queries::{At, places_after};
+use crate::rows::{Limit, MemberRow, Order, Prefix, RowKey, Rows, StoreError, decode};
+
+/// Events looked at per step.
+const STEP: usize = 1_024;
 
 /// Keys whose value in the bucket is older than the owner's state, in the order in which they
 /// became so.
@@ -25,6 +31,38 @@ impl Stale {
             vacant.insert(seq);
             self.queue.push_back((seq, key));
         }
+    }
+
+    /// Notes everything that events after a position may have changed: what a bucket lacks that
+    /// stands there.
+    ///
+    /// # Errors
+    /// [`StoreError`]
+    pub(crate) async fn mark_after<R: Rows>(
+        &mut self,
+        at: &At<R>,
+        position: Seq,
+    ) -> Result<(), StoreError> {
+        let since = position.next();
+        let (mut reached, mut found) = (position, HashSet::new());
+        loop {
+            let places = places_after(at, reached, STEP).await?;
+            let Some((last, _)) = places.last() else { break };
+            reached = *last;
+            found.extend(places.iter().map(|(_, place)| place.conversation));
+        }
+        for id in found {
+            self.mark(InboxKey::Head(id), since);
+            let members = Prefix::Members(id).whole();
+            let members = at.rows.scan(members, Order::Ascending, Limit::rows(usize::MAX)).await?;
+            for (key, value) in &members {
+                let Some(key @ RowKey::Member(id, user)) = RowKey::parse(key) else { continue };
+                if decode::<MemberRow>(&key, value)?.record().as_of > position {
+                    self.mark(InboxKey::Member(user, id), since);
+                }
+            }
+        }
+        Ok(())
     }
 
     /// Takes up to `count` keys, the longest stale first, with the event that made each so.

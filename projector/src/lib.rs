@@ -7,28 +7,28 @@
 //!
 //! 1. `ownership`: which partitions this process owns (leases, takeover);
 //! 2. `partition`: the owner's loop, from the log to the feed, the stores and the answers;
-//! 3. `partition/state`: the pure fold, with `partition/conversation` for membership and marks;
-//! 4. `history`, `index`, `directory`, `parked`: what the fold keeps;
-//! 5. `live`, `inbox`, `queries`: what leaves;
-//! 6. [`Progress`], [`metrics`]: how it is watched.
+//! 3. `rows`: what is kept, by key, and `store`, where;
+//! 4. `fold`: the pure fold from records to rows, with `conversation` for membership and marks;
+//! 5. `queries`: pure answers from rows; `live`, `inbox`: what else leaves;
+//! 6. `views`: rebuilding, verifying and going back;
+//! 7. [`Progress`], [`metrics`]: how it is watched.
 //!
-//! - Invariant: the state depends on the log alone. Applying it twice, in any batches or from any
-//!   prefix gives the same state, so a projector can die at any moment.
-//! - Invariant: an event is published before any store is written for it.
+//! - Invariant: the rows depend on the log alone. Applying it twice, in any batches or from any
+//!   position gives the same rows, so a projector can die at any moment.
+//! - Invariant: an event is published before any row is written for it.
+//! - Invariant: rows of a batch are written all or none, with the position that they bring the
+//!   store to. The store has no log of its own: what it lost is read from the log again.
 //! - Invariant: an owner answers only while it knows that it holds the lease, and only after it has
-//!   applied all that was there when it became the owner.
+//!   applied all that was there when it became the owner. Opening the store shuts out whoever had
+//!   it open before.
 //! - Invariant: a position of the inbox bucket is written after everything that it covers.
-//! - Absent, for now: a durable store. An owner folds its partition from the beginning, in memory.
-//!   Resident memory measured with `examples/replay_rate.rs`, 200,000 messages of 352 bytes stored:
-//!   520 bytes per event in 100 conversations (the payload and 170), 750 in 20,000 direct ones of
-//!   10 events each, so a direct conversation itself costs about 2.4 KB while its inbox entries
-//!   wait to be written.
+//! - Invariant: memory is caches, each with a bound; history is in the store.
 #![warn(clippy::wildcard_enum_match_arm)]
 
-mod directory;
-mod history;
+mod body;
+mod conversation;
+mod fold;
 mod inbox;
-mod index;
 mod live;
 pub mod metrics;
 mod ownership;
@@ -36,9 +36,13 @@ mod parked;
 mod partition;
 mod progress;
 mod queries;
+mod rows;
+mod store;
+mod views;
 
 use std::time::Duration;
 
+use hansard_archive::{Archive, ArchiverSettings, BindError, Objects};
 use hansard_nats::connection::ConnectError;
 use hansard_nats::deployment::{self, ProvisionError};
 use hansard_nats::inbox::InboxBucket;
@@ -46,12 +50,14 @@ use hansard_nats::lease::Leases;
 use hansard_nats::{Connection, Endpoint, Log, LogClock, ServiceRole};
 use tokio_util::sync::CancellationToken;
 
-pub use parked::{ParkReason, ParkedEvent};
+pub use parked::ParkReason;
 pub use progress::{PartitionProgress, Progress};
 
 use self::inbox::flush::Pace;
 use self::ownership::Ownership;
 use self::partition::Shared;
+use self::queries::Windows;
+use self::store::Stores;
 
 /// How long NATS may take to answer at the start.
 const CONNECT_WITHIN: Duration = Duration::from_secs(30);
@@ -66,6 +72,10 @@ pub struct Config {
     pub holder: String,
     /// Where it says how far it is.
     pub progress: Progress,
+    /// Where the stores of views and the archive are.
+    pub objects: Objects,
+    /// When the archive is written, and what the streams keep.
+    pub archiving: ArchiverSettings,
 }
 
 /// Why a projector did not start.
@@ -77,6 +87,9 @@ pub enum RunError {
     /// There is no deployment there.
     #[error(transparent)]
     Deployment(#[from] ProvisionError),
+    /// The object store is of another deployment, or does not answer.
+    #[error(transparent)]
+    Objects(#[from] BindError),
 }
 
 /// Owns partitions until `shutdown`; then writes what is stale, for at most a few seconds, and
@@ -86,13 +99,18 @@ pub enum RunError {
 /// [`RunError`] when it cannot start. Once it runs it outlives lost connections, and a partition
 /// that stops on a fault of the log is reported and tried again.
 pub async fn run(config: Config, shutdown: CancellationToken) -> Result<(), RunError> {
-    let Config { endpoint, holder, progress } = config;
+    let Config { endpoint, holder, progress, objects, archiving } = config;
     let role = ServiceRole::Projector;
     let connection = Connection::connect_within(&endpoint, role, CONNECT_WITHIN, &shutdown).await?;
     let deployment = deployment::open(&connection).await?;
     let partitions = deployment.partitions;
+    objects.bind(&deployment).await?;
     progress.begin(partitions);
     let shared = Shared {
+        archive: Archive::open(objects.clone(), &connection, &deployment),
+        archiving,
+        stores: Stores::new(objects),
+        windows: Windows::new(),
         log: Log::open(&connection, &deployment, LogClock::new()),
         bucket: InboxBucket::open(&connection, partitions),
         pace: Pace::new(),

@@ -1,15 +1,15 @@
 //! The live feed: what was applied is published at once, before any store is written.
 
-use bytes::Bytes;
 use hansard_model::query::UserNotice;
 use hansard_model::{PartitionId, Seq};
 use hansard_nats::Connection;
 use hansard_nats::live::LiveEvent;
 use hansard_nats::log::ReadError;
 
+use crate::fold::Projected;
 use crate::metrics;
-use crate::partition::state::{Projected, State};
-use crate::queries::entry_of;
+use crate::queries::{At, entry_of, places_before};
+use crate::rows::{Rows, StoreError};
 
 /// Events published again at most after a takeover or an interruption. It need not be all that
 /// was missed: a gateway sees by `follows` that there is more, and asks `feed`.
@@ -27,10 +27,10 @@ impl Live {
         Self { connection: connection.clone(), partition }
     }
 
-    /// Publishes a batch that `state` has applied, in order.
-    pub(crate) async fn publish(&self, state: &State, batch: &[Projected]) {
-        for (event, payload) in batch.iter().zip(payloads(state, batch)) {
-            if let Err(error) = self.publish_one(state, event, payload).await {
+    /// Publishes a batch, in order; `at` is the partition with the batch applied.
+    pub(crate) async fn publish<R: Rows>(&self, at: &At<R>, batch: &[Projected]) {
+        for event in batch {
+            if let Err(error) = self.publish_one(at, event).await {
                 tracing::warn!(
                     partition = %self.partition, event.seq = event.seq.0, %error, "live feed"
                 );
@@ -41,14 +41,9 @@ impl Live {
 
     /// Who was added hears of it before the event, so that the event finds its way; who was
     /// removed hears of it afterwards, because the event is the last that they see.
-    async fn publish_one(
-        &self,
-        state: &State,
-        event: &Projected,
-        payload: Bytes,
-    ) -> Result<(), ReadError> {
+    async fn publish_one<R: Rows>(&self, at: &At<R>, event: &Projected) -> Result<(), ReadError> {
         for user in &event.changes.joined {
-            self.notify(state, event, *user).await?;
+            self.notify(at, event, *user).await?;
         }
         self.connection
             .publish_live(&LiveEvent {
@@ -58,63 +53,67 @@ impl Live {
                 n: event.n,
                 ts: event.ts,
                 follows: event.follows,
-                payload,
+                payload: event.payload.clone(),
             })
             .await?;
         for user in &event.changes.left_or_ranked {
-            self.notify(state, event, *user).await?;
+            self.notify(at, event, *user).await?;
         }
         Ok(())
     }
 
-    async fn notify(
+    async fn notify<R: Rows>(
         &self,
-        state: &State,
+        at: &At<R>,
         event: &Projected,
         user: hansard_model::UserId,
     ) -> Result<(), ReadError> {
-        match entry_of(state, event.conversation, user) {
-            Some(entry) => self.connection.publish_notice(user, &UserNotice { entry }).await,
-            None => Ok(()),
+        match entry_of(at, event.conversation, user).await {
+            Ok(Some(entry)) => self.connection.publish_notice(user, &UserNotice { entry }).await,
+            Ok(None) => Ok(()),
+            Err(error) => {
+                // The event itself says it too; the notice is for those who do not hear that.
+                tracing::warn!(partition = %self.partition, %error, "a notice was not made");
+                Ok(())
+            }
         }
     }
 
     /// Publishes again what was applied after `after`, as it stands now, but at most the last
     /// [`REPUBLISHED_MAX`] events.
-    pub(crate) async fn publish_again(&self, state: &State, after: Seq) {
-        let after = after.max(state.history.tail(REPUBLISHED_MAX));
-        let mut follows = state.history.preceding(after.next());
-        let mut count = 0;
-        for (slot, _, entry) in state.history.after(after) {
+    ///
+    /// # Errors
+    /// [`StoreError`]
+    pub(crate) async fn publish_again<R: Rows>(
+        &self,
+        at: &At<R>,
+        after: Seq,
+    ) -> Result<(), StoreError> {
+        let mut places = places_before(at, Seq(u64::MAX), REPUBLISHED_MAX + 1).await?;
+        places.reverse();
+        let first = places.partition_point(|(seq, _)| *seq <= after);
+        // The one before the first that may be published, if it was read, is what that follows.
+        let first = first.max(places.len().saturating_sub(REPUBLISHED_MAX));
+        let mut follows = first.checked_sub(1).map_or(Seq::ZERO, |before| places[before].0);
+        let again = places.split_off(first);
+        let count = again.len() as u64;
+        for (seq, conversation, entry) in at.ordered(again).await? {
             let event = LiveEvent {
-                conversation: state.directory.conversation_id(slot),
-                seq: entry.seq,
+                conversation,
+                seq,
                 prev: entry.prev,
                 n: entry.n,
                 ts: entry.ts,
                 follows,
-                payload: Bytes::copy_from_slice(entry.body.get().as_bytes()),
+                payload: entry.body,
             };
             if let Err(error) = self.connection.publish_live(&event).await {
                 tracing::warn!(partition = %self.partition, %error, "live feed");
-                return;
+                return Ok(());
             }
-            follows = entry.seq;
-            count += 1;
+            follows = seq;
         }
         metrics::republished(count);
+        Ok(())
     }
-}
-
-/// What is shown of each event of a batch that `state` has applied: not what a later one of the
-/// same batch deleted.
-pub(crate) fn payloads<'a>(
-    state: &'a State,
-    batch: &'a [Projected],
-) -> impl Iterator<Item = Bytes> + use<'a> {
-    let erases = batch.iter().any(|event| event.erases);
-    batch.iter().map(move |event| {
-        let current = if erases { state.body_at(event.seq) } else { None };
-        current.unwrap_or_else(|| event.payload.clone())
-    })
 }

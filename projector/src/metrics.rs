@@ -15,6 +15,9 @@ const REPUBLISHED_TOTAL: &str = "hansard_projector_live_republished_total";
 const STORE_TO_LIVE_SECONDS: &str = "hansard_projector_batch_seconds";
 const ANSWERS_TOTAL: &str = "hansard_projector_answers_total";
 const INBOX_WRITES_TOTAL: &str = "hansard_projector_inbox_writes_total";
+const STORE_READS_TOTAL: &str = "hansard_projector_store_reads_total";
+const STORE_WRITES_TOTAL: &str = "hansard_projector_store_written_bytes_total";
+const VIEW_DIFFERENCES_TOTAL: &str = "hansard_projector_view_differences_total";
 const TENURES_TOTAL: &str = "hansard_projector_tenures_total";
 const PARTITIONS_OWNED: &str = "hansard_projector_partitions_owned";
 const LAG_EVENTS: &str = "hansard_projector_lag_events";
@@ -30,10 +33,22 @@ pub fn describe() {
         "Events published again, after a takeover or interruption"
     );
     describe_histogram!(STORE_TO_LIVE_SECONDS, "Time to apply and publish what had arrived");
-    describe_counter!(ANSWERS_TOTAL, "Questions, by verb and outcome (answered, refused, unheld)");
+    describe_counter!(
+        ANSWERS_TOTAL,
+        "Questions, by verb and outcome (answered, refused, unheld, failed)"
+    );
     describe_counter!(
         INBOX_WRITES_TOTAL,
         "Writes of the inbox bucket, by outcome (written, failed)"
+    );
+    describe_counter!(
+        STORE_READS_TOTAL,
+        "Reads of stores that no cache answered, by what was read (window, conversation)"
+    );
+    describe_counter!(STORE_WRITES_TOTAL, "Bytes of rows written into stores, keys included");
+    describe_counter!(
+        VIEW_DIFFERENCES_TOTAL,
+        "Rows and inbox entries that were not what the log says, when views were examined"
     );
     describe_counter!(TENURES_TOTAL, "Ownerships of a partition, by how they ended");
     describe_gauge!(PARTITIONS_OWNED, "Partitions owned by this process");
@@ -66,6 +81,21 @@ pub(crate) fn republished(events: u64) {
 /// A question was dealt with.
 pub(crate) fn answered(verb: QueryVerb, outcome: &'static str) {
     counter!(ANSWERS_TOTAL, "verb" => verb.as_str(), "outcome" => outcome).increment(1);
+}
+
+/// No cache had what was asked for.
+pub(crate) fn store_read(what: &'static str) {
+    counter!(STORE_READS_TOTAL, "of" => what).increment(1);
+}
+
+/// Rows were written.
+pub(crate) fn store_written(bytes: u64) {
+    counter!(STORE_WRITES_TOTAL).increment(bytes);
+}
+
+/// A row or an inbox entry is not what the log says.
+pub(crate) fn view_differs() {
+    counter!(VIEW_DIFFERENCES_TOTAL).increment(1);
 }
 
 /// A flush of the inbox ended.

@@ -1,16 +1,11 @@
 //! Parked events: valid, in the chain, but not understood. They are shown, counted and replayable
 //! (their bytes are in the log), never skipped silently.
 
-use std::collections::VecDeque;
-
 use hansard_model::envelope::DecodeError;
-use hansard_model::{ConversationId, Seq};
-
-/// Parked events of a partition whose particulars are kept; the count goes on.
-pub(crate) const PARKED_KEPT_MAX: usize = 1_024;
+use serde::{Deserialize, Serialize};
 
 /// Why an event is parked.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ParkReason {
     /// The payload is not a JSON object.
     NotAnObject,
@@ -38,43 +33,5 @@ impl ParkReason {
             DecodeError::Shape(_) => Self::Shape,
             DecodeError::Version(_) => Self::RuleSet,
         }
-    }
-}
-
-/// One parked event.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ParkedEvent {
-    /// Its position.
-    pub seq: Seq,
-    /// Its conversation.
-    pub conversation: ConversationId,
-    /// Why.
-    pub reason: ParkReason,
-}
-
-/// The parked events of a partition.
-#[derive(Debug, Default, PartialEq, Eq)]
-pub(crate) struct Parked {
-    newest: VecDeque<ParkedEvent>,
-    count: u64,
-}
-
-impl Parked {
-    pub(crate) fn park(&mut self, event: ParkedEvent) {
-        if self.newest.len() == PARKED_KEPT_MAX {
-            self.newest.pop_front();
-        }
-        self.newest.push_back(event);
-        self.count += 1;
-    }
-
-    /// How many there are, ever.
-    pub(crate) fn count(&self) -> u64 {
-        self.count
-    }
-
-    /// The newest of them, ascending.
-    pub(crate) fn newest(&self) -> impl Iterator<Item = &ParkedEvent> {
-        self.newest.iter()
     }
 }

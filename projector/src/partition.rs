@@ -1,45 +1,61 @@
-//! A partition as its owner holds it: one task that owns the state, so that there are no locks.
+//! A partition as its owner holds it: one task that applies the log, so that there are no locks.
 //!
-//! The way of an event: [`source`] reads it, [`state`] applies it in memory, `live` publishes it,
-//! and only then are stores written: `inbox` notes what is stale and writes it at its own pace.
+//! The way of an event: `source` reads it, the fold works it out, `live` publishes it, and only
+//! then are stores written: its rows, and at its own pace the inbox bucket.
 
-pub(crate) mod conversation;
+pub(crate) mod begin;
 mod desk;
-mod source;
-pub(crate) mod state;
+pub(crate) mod source;
 mod waiting;
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
-use hansard_model::{PartitionId, Record, Seq};
+use hansard_archive::{Archive, Archiver, ArchiverSettings, FollowError};
+use hansard_model::query::{QueryError, ViewsStatus};
+use hansard_model::{PartitionId, Seq};
+use hansard_nats::deployment::{HistoryView, Versioned, raise_epoch};
 use hansard_nats::inbox::InboxBucket;
-use hansard_nats::log::{FollowError, ReadError};
-use hansard_nats::query::{self, Questions};
+use hansard_nats::log::ReadError;
+use hansard_nats::query::{Question, Questions};
 use hansard_nats::{Connection, Log};
+use tokio::task::JoinHandle;
 use tokio::time::{Instant, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
 
 use self::desk::Desk;
 use self::source::{Batch, Source};
-use self::state::{Applied, Projected, State};
+use self::waiting::Asked;
+use crate::conversation::Conversation;
+use crate::fold::{Fold, Incoming, Outcome, load};
 use crate::inbox::Stale;
 use crate::inbox::flush::{FLUSH_EVERY, Flush, Pace};
 use crate::live::Live;
 use crate::metrics;
 use crate::ownership::tenure::Tenure;
 use crate::progress::{PartitionProgress, Progress};
+use crate::queries::{Answer, At, Request, Windows};
+use crate::rows::{Changed, Overlay, Rows, StoreError};
+use crate::store::{Snapshot, Store, Stores};
+use crate::views::{Jobs, Standing};
 
 /// Pause before a beginning owner asks again what did not answer.
 const RETRY_PAUSE: Duration = Duration::from_millis(200);
 /// How long an owner that gives up its partition may write what is stale.
 const FINISH_WITHIN: Duration = Duration::from_secs(2);
+/// How often rows are made to survive; what was not is read from the log again.
+const STORE_FLUSH_EVERY: Duration = Duration::from_secs(5);
 
 /// What the owners of one process share.
 #[derive(Clone)]
 pub(crate) struct Shared {
     pub(crate) connection: Connection,
     pub(crate) log: Log,
+    pub(crate) archive: Archive,
+    pub(crate) archiving: ArchiverSettings,
+    pub(crate) stores: Stores,
+    pub(crate) windows: Windows,
     pub(crate) bucket: InboxBucket,
     pub(crate) pace: Pace,
     pub(crate) progress: Progress,
@@ -51,6 +67,9 @@ pub(crate) enum StopReason {
     /// The log is not what it should be.
     #[error(transparent)]
     Log(#[from] FollowError),
+    /// The store cannot be read or written, or somebody else has it.
+    #[error(transparent)]
+    Store(#[from] StoreError),
     /// The NATS client is closed.
     #[error("the connection is closed")]
     Closed,
@@ -58,16 +77,28 @@ pub(crate) enum StopReason {
 
 /// The owner of a partition.
 pub(crate) struct Owner {
-    shared: Shared,
-    partition: PartitionId,
-    state: State,
-    stale: Stale,
-    flush: Flush,
+    pub(crate) shared: Shared,
+    pub(crate) partition: PartitionId,
+    pub(crate) tenure: Tenure,
+    /// Of the log that the rows are made from.
+    pub(crate) epoch: u64,
+    pub(crate) view: Versioned<HistoryView>,
+    pub(crate) store: Store,
+    /// The rows after the last batch.
+    pub(crate) rows: Snapshot,
+    pub(crate) fold: Fold,
+    pub(crate) stale: Stale,
+    pub(crate) flush: Flush,
     live: Live,
     desk: Desk,
+    pub(crate) jobs: Jobs,
     /// The inbox bucket holds everything up to here already.
     in_bucket: Seq,
-    last_known: Seq,
+    pub(crate) last_known: Seq,
+    /// The rows survive up to here.
+    surviving: Seq,
+    flushing: Option<JoinHandle<Result<Seq, StoreError>>>,
+    flushed: Instant,
     serving: bool,
 }
 
@@ -83,65 +114,53 @@ pub(crate) async fn own(
 ) -> Result<(), StopReason> {
     let began = Instant::now();
     let lost = tenure.lost();
+    shared.progress.owned(partition, &tenure);
     let begin = Owner::begin(shared, partition, tenure);
     let (mut owner, mut source, mut questions) = tokio::select! {
         begun = begin => begun?,
         () = ending.cancelled() => return Ok(()),
         () = lost.cancelled() => return Ok(()),
     };
-    let (applied, took) = (owner.state.applied().0, began.elapsed());
+    let (applied, took) = (owner.fold.applied().0, began.elapsed());
     tracing::info!(%partition, event.seq = applied, took_ms = took.as_millis(), "serving");
-    tokio::select! {
-        stopped = owner.serve(&mut source, &mut questions) => return stopped,
-        () = lost.cancelled() => return Ok(()),
-        () = ending.cancelled() => {}
-    }
+    let archiving = owner.archiving();
+    let stopped = tokio::select! {
+        stopped = owner.serve(&mut source, &mut questions) => Some(stopped),
+        () = lost.cancelled() => Some(Ok(())),
+        () = ending.cancelled() => None,
+    };
+    drop(archiving);
     // The next owner may answer as soon as nobody else does.
     drop((questions, source));
-    let finish = owner.flush.finish(&owner.state, &mut owner.stale);
-    if tokio::time::timeout(FINISH_WITHIN, finish).await.is_err() {
-        tracing::info!(%partition, "left stale inbox entries to the next owner");
-    }
-    Ok(())
+    let Some(stopped) = stopped else {
+        owner.finish().await;
+        return Ok(());
+    };
+    let outcome = match stopped {
+        // Somebody else has opened it, and owns the partition now or soon.
+        Err(StopReason::Store(error)) if error.is_closed() => {
+            tracing::warn!(%partition, %error, "the store was taken over");
+            Ok(())
+        }
+        Err(StopReason::Log(error)) if error.is_truncated() => {
+            // The next owner finds rows of an older epoch, and builds them anew.
+            patiently(|| raise_epoch(&owner.shared.connection, owner.epoch)).await;
+            Err(error.into())
+        }
+        stopped => stopped,
+    };
+    owner.abandon().await;
+    outcome
 }
 
 impl Owner {
-    /// Folds the partition up to what is there, and takes questions only then: before, an answer
-    /// could be older than one of the predecessor.
-    async fn begin(
-        shared: Shared,
-        partition: PartitionId,
-        tenure: Tenure,
-    ) -> Result<(Self, Source, Questions), StopReason> {
-        let in_bucket = patiently(|| shared.bucket.position(partition)).await;
-        let to = patiently(|| shared.log.last_seq(partition)).await;
-        let Shared { connection, bucket, pace, .. } = &shared;
-        let mut owner = Self {
-            partition,
-            state: State::default(),
-            stale: Stale::default(),
-            flush: Flush::new(connection, bucket.clone(), partition, pace.clone(), in_bucket),
-            live: Live::new(connection, partition),
-            desk: Desk::new(tenure),
-            in_bucket,
-            last_known: to,
-            serving: false,
-            shared: shared.clone(),
-        };
-        // In memory, so far: from the beginning. With a store, from the store's position.
-        let mut source = Source::start(shared.log.follow(partition, Seq::ZERO));
-        owner.report();
-        while owner.state.applied() < to {
-            let batch = source.next().await.ok_or(StopReason::Closed)??;
-            owner.apply(batch);
-            owner.report();
-        }
-        let questions = patiently(|| query::serve(&shared.connection, partition)).await;
-        // The predecessor published everything up to where the bucket stands.
-        owner.live.publish_again(&owner.state, in_bucket).await;
-        owner.serving = true;
-        owner.report();
-        Ok((owner, source, questions))
+    /// Archives the partition while this handle is kept.
+    fn archiving(&self) -> AbortOnDropHandle<()> {
+        let Shared { archive, log, archiving, .. } = &self.shared;
+        let tenure = self.tenure.clone();
+        let held = move || tenure.is_held();
+        let archiver = Archiver::new(archive, log, self.partition, *archiving, held);
+        AbortOnDropHandle::new(tokio::spawn(archiver.run(CancellationToken::new())))
     }
 
     async fn serve(
@@ -156,58 +175,111 @@ impl Owner {
         loop {
             tokio::select! {
                 batch = source.next() => {
-                    self.advance(batch.ok_or(StopReason::Closed)??).await;
+                    self.advance(batch.ok_or(StopReason::Closed)??).await?;
                 }
                 question = questions.next() => {
-                    self.desk.take(&self.state, question.ok_or(StopReason::Closed)?).await;
+                    self.take(question.ok_or(StopReason::Closed)?);
                 }
                 _ = tick.tick() => {
-                    self.flush.start(&self.state, &mut self.stale);
-                    self.desk.expire().await;
+                    self.flush.start(&self.at(None), &mut self.stale);
+                    self.desk.expire();
+                    self.flush_store();
+                    self.tell_jobs();
                     self.report();
                 }
                 () = self.flush.ended(&mut self.stale) => {}
+                flushed = ended(&mut self.flushing) => {
+                    self.flushing = None;
+                    self.surviving = flushed?;
+                }
+                built = self.jobs.built() => self.switch(built).await?,
                 changed = interruptions.changed() => {
                     changed.map_err(|_| StopReason::Closed)?;
-                    self.flush.rewind(&self.state, &mut self.stale).await;
+                    let at = self.at(None);
+                    self.flush.rewind(&at, &mut self.stale).await?;
                     // What was published around it may be lost.
-                    self.live.publish_again(&self.state, self.flush.written()).await;
+                    self.live.publish_again(&at, self.flush.written()).await?;
                 }
             }
         }
     }
 
-    /// Applies a batch, publishes it, and answers who waited for it.
-    async fn advance(&mut self, batch: Batch) {
+    fn take(&mut self, question: Question) {
+        if let Some(asked) = self.desk.take(self.fold.applied(), question) {
+            self.answer(asked);
+        }
+    }
+
+    fn answer(&mut self, (question, request): Asked) {
+        if let Request::Views(request) = &request {
+            let answer = self.views(*request);
+            self.desk.respond(question, answer);
+            return;
+        }
+        let kept = request.conversation().and_then(|id| self.fold.peek(id));
+        self.desk.answer(self.at(kept), (question, request));
+    }
+
+    fn views(&mut self, request: hansard_model::query::ViewsRequest) -> Result<Answer, QueryError> {
+        self.begin_job(request)?;
+        Ok(Answer::Views(Box::new(self.status())))
+    }
+
+    /// Where the views stand.
+    fn status(&self) -> ViewsStatus {
+        ViewsStatus {
+            partition: self.partition,
+            applied: self.fold.applied(),
+            last_known: self.last_known.max(self.fold.applied()),
+            epoch: self.epoch,
+            generation: self.view.value.generation,
+            previous: self.view.value.previous,
+            bucket: self.flush.written(),
+            stale: self.stale.len() as u64,
+            parked: self.fold.position().parked,
+            job: self.jobs.standing(),
+        }
+    }
+
+    /// The partition after the last batch.
+    pub(crate) fn at(&self, kept: Option<Arc<Conversation>>) -> At<Snapshot> {
+        self.at_rows(self.rows.clone(), kept)
+    }
+
+    fn at_rows<R: Rows>(&self, rows: R, kept: Option<Arc<Conversation>>) -> At<R> {
+        At {
+            rows,
+            applied: self.fold.applied(),
+            bucket: self.flush.written(),
+            partition: self.partition,
+            generation: self.view.value.generation,
+            kept,
+            windows: self.shared.windows.clone(),
+        }
+    }
+
+    /// Applies a batch, publishes it, writes it, and answers who waited for it.
+    async fn advance(&mut self, batch: Batch) -> Result<(), StopReason> {
         let began = Instant::now();
         self.shared.pace.events_came(batch.records.len());
-        let projected = self.apply(batch);
-        self.live.publish(&self.state, &projected).await;
-        metrics::published(projected.len() as u64, began.elapsed());
-        self.desk.advance(&self.state).await;
+        let outcome = self.apply(batch).await?;
+        let rows = Overlay { changed: &outcome.rows, rows: &self.rows };
+        self.live.publish(&self.at_rows(rows, None), &outcome.projected).await;
+        metrics::published(outcome.projected.len() as u64, began.elapsed());
+        self.write(outcome.rows).await?;
+        self.tell_jobs();
+        for asked in self.desk.take_ready(self.fold.applied()) {
+            self.answer(asked);
+        }
+        Ok(())
     }
 
-    fn apply(&mut self, batch: Batch) -> Vec<Projected> {
+    /// Works out a batch; its rows are not written yet.
+    async fn apply(&mut self, batch: Batch) -> Result<Outcome, StopReason> {
         self.last_known = self.last_known.max(batch.last_known);
-        let mut projected = Vec::with_capacity(batch.records.len());
-        let mut void = 0;
-        for record in batch.records {
-            match self.apply_one(record) {
-                Applied::Event(event) => projected.push(event),
-                Applied::Void => void += 1,
-                Applied::Seen => {}
-            }
-        }
-        metrics::applied(projected.len() as u64, void);
-        if projected.iter().any(|event| event.parked.is_some()) {
-            self.shared.progress.show_parked(self.partition, self.state.parked.newest());
-        }
-        projected
-    }
-
-    fn apply_one(&mut self, record: Record<Bytes>) -> Applied {
-        let applied = self.state.apply(record);
-        if let Applied::Event(event) = &applied {
+        let outcome = work_out(&mut self.fold, &self.rows, batch.records).await?;
+        metrics::applied(outcome.projected.len() as u64, outcome.void);
+        for event in &outcome.projected {
             if let Some(reason) = event.parked {
                 metrics::parked(reason);
                 tracing::warn!(
@@ -224,7 +296,59 @@ impl Owner {
                 }
             }
         }
-        applied
+        Ok(outcome)
+    }
+
+    fn tell_jobs(&self) {
+        let (applied, written) = (self.fold.applied(), self.flush.written());
+        self.jobs.advance(Standing { applied, written });
+    }
+
+    /// The rows are in another store from now on, and nothing is known of what survives there.
+    pub(crate) fn forget_flush(&mut self) {
+        self.flushing = None;
+        self.surviving = Seq::ZERO;
+        self.flushed = Instant::now();
+    }
+
+    async fn write(&mut self, rows: Changed) -> Result<(), StoreError> {
+        if !rows.is_empty() {
+            metrics::store_written(bytes_of(&rows));
+            self.store.write(rows).await?;
+            self.rows = self.store.snapshot()?;
+        }
+        Ok(())
+    }
+
+    /// Makes the rows survive, beside the loop, when it is time.
+    fn flush_store(&mut self) {
+        let applied = self.fold.applied();
+        let is_due = self.flushed.elapsed() >= STORE_FLUSH_EVERY && self.surviving < applied;
+        if !is_due || self.flushing.is_some() || !self.tenure.is_held() {
+            return;
+        }
+        self.flushed = Instant::now();
+        let flush = self.store.flush();
+        self.flushing = Some(tokio::spawn(async move { flush.await.map(|()| applied) }));
+    }
+
+    /// Writes what the next owner would have to do again.
+    async fn finish(mut self) {
+        let at = self.at(None);
+        let finish = self.flush.finish(&at, &mut self.stale);
+        if tokio::time::timeout(FINISH_WITHIN, finish).await.is_err() {
+            tracing::info!(partition = %self.partition, "left stale inbox entries to the next owner");
+        }
+        let is_held = self.tenure.is_held();
+        if tokio::time::timeout(FINISH_WITHIN, self.store.close(is_held)).await.is_err() {
+            tracing::info!(partition = %self.partition, "left rows to the next owner");
+        }
+    }
+
+    /// Closes the store without a word: it may be somebody else's.
+    async fn abandon(self) {
+        let closed = tokio::time::timeout(FINISH_WITHIN, self.store.close(false)).await;
+        tracing::debug!(partition = %self.partition, ?closed, "closed");
     }
 
     fn report(&self) {
@@ -233,16 +357,47 @@ impl Owner {
             owned: true,
             serving: self.serving,
             stopped: false,
-            applied: self.state.applied(),
-            last_known: self.last_known.max(self.state.applied()),
-            parked: self.state.parked.count(),
+            applied: self.fold.applied(),
+            last_known: self.last_known.max(self.fold.applied()),
+            parked: self.fold.position().parked,
             stale: self.stale.len() as u64,
         });
     }
 }
 
+/// Works out a batch from rows, whoever asks for it.
+///
+/// # Errors
+/// [`StoreError`]
+pub(crate) async fn work_out<R: Rows>(
+    fold: &mut Fold,
+    rows: &R,
+    batch: Vec<Incoming>,
+) -> Result<Outcome, StoreError> {
+    let loaded = load(fold, &batch, rows).await?;
+    Ok(fold.apply(batch, loaded))
+}
+
+fn bytes_of(rows: &Changed) -> u64 {
+    let of = |(key, value): (&Vec<u8>, &Option<bytes::Bytes>)| {
+        key.len() + value.as_ref().map_or(0, bytes::Bytes::len)
+    };
+    rows.iter().map(of).sum::<usize>() as u64
+}
+
+/// Waits for a flush of the store that runs; for ever when none does. Safe to drop.
+async fn ended(
+    flushing: &mut Option<JoinHandle<Result<Seq, StoreError>>>,
+) -> Result<Seq, StoreError> {
+    let Some(running) = flushing else { return std::future::pending().await };
+    match running.await {
+        Ok(flushed) => flushed,
+        Err(panic) => std::panic::resume_unwind(Box::new(panic.to_string())),
+    }
+}
+
 /// Asks until there is an answer: an owner without one cannot begin.
-async fn patiently<T, F>(mut ask: impl FnMut() -> F) -> T
+pub(crate) async fn patiently<T, F>(mut ask: impl FnMut() -> F) -> T
 where
     F: Future<Output = Result<T, ReadError>>,
 {

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use hansard_model::{PartitionCount, PartitionId, Seq};
 
-use crate::parked::ParkedEvent;
+use crate::ownership::tenure::Tenure;
 
 /// A view of a running projector; clones share it, reading it is a few loads per partition.
 #[derive(Clone, Debug, Default)]
@@ -18,7 +18,7 @@ pub struct Progress {
 pub struct PartitionProgress {
     /// Which.
     pub partition: PartitionId,
-    /// This process owns it (or did, until it last heard of its lease).
+    /// This process owns it, and holds the lease now.
     pub owned: bool,
     /// It has caught up with what was there when it became the owner, and answers.
     pub serving: bool,
@@ -50,7 +50,19 @@ struct Cell {
     last_known: AtomicU64,
     parked: AtomicU64,
     stale: AtomicU64,
-    parked_events: Mutex<Vec<ParkedEvent>>,
+    /// Without it an owner is none: it may have been paused, or cut off.
+    tenure: Mutex<Option<Tenure>>,
+}
+
+impl Cell {
+    fn is_held(&self) -> bool {
+        let tenure = self.tenure.lock().unwrap_or_else(PoisonError::into_inner);
+        tenure.as_ref().is_some_and(Tenure::is_held)
+    }
+
+    fn is_serving(&self) -> bool {
+        self.serving.load(Relaxed) && self.is_held()
+    }
 }
 
 impl Progress {
@@ -64,8 +76,8 @@ impl Progress {
         let cells = self.partitions.get().map_or(&[][..], |cells| cells);
         let of = |(index, cell): (usize, &Cell)| PartitionProgress {
             partition: PartitionId(index as u16),
-            owned: cell.owned.load(Relaxed),
-            serving: cell.serving.load(Relaxed),
+            owned: cell.owned.load(Relaxed) && cell.is_held(),
+            serving: cell.is_serving(),
             stopped: cell.stopped.load(Relaxed),
             applied: Seq(cell.applied.load(Relaxed)),
             last_known: Seq(cell.last_known.load(Relaxed)),
@@ -75,18 +87,9 @@ impl Progress {
         cells.iter().enumerate().map(of).collect()
     }
 
-    /// The newest parked events of a partition that this process owns, ascending.
-    pub fn parked_events(&self, partition: PartitionId) -> Vec<ParkedEvent> {
-        self.cell(partition).map_or_else(Vec::new, |cell| {
-            cell.parked_events.lock().unwrap_or_else(PoisonError::into_inner).clone()
-        })
-    }
-
     /// Whether this process owns every partition and answers for each: ready, when it is alone.
     pub fn serves_all(&self) -> bool {
-        self.partitions
-            .get()
-            .is_some_and(|cells| cells.iter().all(|cell| cell.serving.load(Relaxed)))
+        self.partitions.get().is_some_and(|cells| cells.iter().all(Cell::is_serving))
     }
 
     pub(crate) fn begin(&self, count: PartitionCount) {
@@ -95,6 +98,13 @@ impl Progress {
 
     fn cell(&self, partition: PartitionId) -> Option<&Cell> {
         self.partitions.get()?.get(partition.index())
+    }
+
+    /// A partition is owned under this lease from now on.
+    pub(crate) fn owned(&self, partition: PartitionId, tenure: &Tenure) {
+        if let Some(cell) = self.cell(partition) {
+            *cell.tenure.lock().unwrap_or_else(PoisonError::into_inner) = Some(tenure.clone());
+        }
     }
 
     pub(crate) fn report(&self, now: PartitionProgress) {
@@ -106,18 +116,6 @@ impl Progress {
             cell.last_known.store(now.last_known.0, Relaxed);
             cell.parked.store(now.parked, Relaxed);
             cell.stale.store(now.stale, Relaxed);
-        }
-    }
-
-    /// Shows the parked events of a partition in place of those shown before.
-    pub(crate) fn show_parked<'a>(
-        &self,
-        partition: PartitionId,
-        events: impl Iterator<Item = &'a ParkedEvent>,
-    ) {
-        if let Some(cell) = self.cell(partition) {
-            let shown = events.copied().collect();
-            *cell.parked_events.lock().unwrap_or_else(PoisonError::into_inner) = shown;
         }
     }
 

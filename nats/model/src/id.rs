@@ -57,6 +57,12 @@ macro_rules! base32_id {
                 Self(entropy.map(|byte| ALPHABET[usize::from(byte & 31)]))
             }
 
+            /// The id of its text as bytes; `None` when they are no id.
+            pub fn from_ascii(bytes: &[u8]) -> Option<Self> {
+                let bytes: [u8; Self::LEN] = bytes.try_into().ok()?;
+                bytes.iter().all(|byte| ALPHABET.contains(byte)).then_some(Self(bytes))
+            }
+
             /// The id as text.
             pub fn as_str(&self) -> &str {
                 // Base32 is ASCII by construction.
@@ -182,6 +188,18 @@ impl MessageId {
     /// An id of a moment (milliseconds since the Unix epoch) and 10 random bytes.
     pub fn new(millis: u64, random: [u8; 10]) -> Self {
         Self(uuid::Builder::from_unix_timestamp_millis(millis, &random).into_uuid())
+    }
+
+    /// The id as 16 bytes, in the order of ids.
+    pub fn to_bytes(self) -> [u8; 16] {
+        self.0.into_bytes()
+    }
+
+    /// The id of 16 bytes; `None` when they are no UUID of version 7.
+    pub fn from_bytes(bytes: [u8; 16]) -> Option<Self> {
+        let uuid = uuid::Uuid::from_bytes(bytes);
+        let rfc = matches!(uuid.get_variant(), uuid::Variant::RFC4122);
+        (rfc && uuid.get_version_num() == 7).then_some(Self(uuid))
     }
 
     /// The moment in the id, in milliseconds since the Unix epoch.

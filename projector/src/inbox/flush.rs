@@ -15,8 +15,10 @@ use tokio::time::Instant;
 
 use super::Stale;
 use crate::metrics;
-use crate::partition::state::State;
-use crate::queries::bucket_value;
+use crate::ownership::tenure::Tenure;
+use crate::queries::{At, bucket_value};
+use crate::rows::{Rows, StoreError};
+use crate::store::Snapshot;
 
 /// How often the owner of a partition looks for stale entries.
 pub(crate) const FLUSH_EVERY: Duration = Duration::from_millis(100);
@@ -119,6 +121,7 @@ pub(crate) struct Flush {
     bucket: InboxBucket,
     partition: PartitionId,
     pace: Pace,
+    tenure: Tenure,
     revisions: HashMap<InboxKey, u64>,
     /// All of the partition up to here is in the bucket, and the bucket says so.
     written: Seq,
@@ -141,6 +144,7 @@ impl Flush {
         bucket: InboxBucket,
         partition: PartitionId,
         pace: Pace,
+        tenure: Tenure,
         written: Seq,
     ) -> Self {
         let connection = connection.clone();
@@ -149,6 +153,7 @@ impl Flush {
             bucket,
             partition,
             pace,
+            tenure,
             revisions: HashMap::new(),
             written,
             running: None,
@@ -164,7 +169,14 @@ impl Flush {
     /// that was killed may have lost the last of what it acknowledged. What was lost is a suffix,
     /// so what a position that survived covers has survived too. Everything after it is stale
     /// again.
-    pub(crate) async fn rewind(&mut self, state: &State, stale: &mut Stale) {
+    ///
+    /// # Errors
+    /// [`StoreError`]
+    pub(crate) async fn rewind(
+        &mut self,
+        at: &At<Snapshot>,
+        stale: &mut Stale,
+    ) -> Result<(), StoreError> {
         if self.running.is_some() {
             self.ended(stale).await;
         }
@@ -176,46 +188,39 @@ impl Flush {
             tokio::time::sleep(FLUSH_EVERY).await;
         };
         if position >= self.written {
-            return;
+            return Ok(());
         }
         tracing::warn!(partition = %self.partition, from = %self.written, to = %position, "the inbox bucket went back");
         self.written = position;
         self.revisions.clear();
         // What was stale is among what is after the position.
         *stale = Stale::default();
-        for (slot, _, entry) in state.history.after(position) {
-            let conversation = &state.conversations[slot.index()];
-            stale.mark(InboxKey::Head(conversation.id), entry.seq);
-            // Whose record an event changed is not kept: write those of all.
-            for user in conversation.everybody() {
-                stale.mark(InboxKey::Member(user, conversation.id), entry.seq);
-            }
-        }
+        stale.mark_after(at, position).await
     }
 
     /// Starts to write what is longest stale, as far as the pace allows, unless a flush runs.
-    pub(crate) fn start(&mut self, state: &State, stale: &mut Stale) {
-        if self.running.is_some() || (stale.len() == 0 && state.applied() <= self.written) {
+    pub(crate) fn start(&mut self, at: &At<Snapshot>, stale: &mut Stale) {
+        let is_written = stale.len() == 0 && at.applied <= self.written;
+        if self.running.is_some() || is_written || !self.tenure.is_held() {
             return;
         }
         // One for the position.
         let allowed = self.pace.take((stale.len() + 1).min(FLUSH_ENTRIES_MAX));
         if allowed > 0 {
-            self.write(state, stale, allowed - 1);
+            self.write(at, stale, allowed - 1);
         }
     }
 
-    fn write(&mut self, state: &State, stale: &mut Stale, count: usize) {
+    fn write(&mut self, at: &At<Snapshot>, stale: &mut Stale, count: usize) {
         let taken = stale.take(count);
-        let covered = stale.covered(state.applied());
+        let covered = stale.covered(at.applied);
         let position = Some(covered).filter(|covered| *covered > self.written);
         let puts: FuturesUnordered<_> = taken
             .into_iter()
-            .filter_map(|(since, key)| {
-                let (value, as_of) = bucket_value(state, key)?;
+            .map(|(since, key)| {
                 let revision = self.revisions.get(&key).copied().unwrap_or(0);
-                let put = self.bucket.put(key, value, as_of, revision);
-                Some(async move { (since, key, put.await) })
+                let (at, bucket, tenure) = (at.clone(), self.bucket.clone(), self.tenure.clone());
+                async move { (since, key, put(&at, &bucket, &tenure, key, revision).await) }
             })
             .collect();
         let position_put = position.map(|position| {
@@ -224,11 +229,12 @@ impl Flush {
             let value = serde_json::to_vec(&hansard_model::inbox::Position { seq: position });
             (key, self.bucket.put(key, value.unwrap_or_default(), position, revision), position)
         });
-        let connection = self.connection.clone();
+        let (connection, tenure) = (self.connection.clone(), self.tenure.clone());
         self.running = Some(tokio::spawn(async move {
             let mut flushed = settle(puts).await;
             if let Some((key, put, position)) = position_put
                 && flushed.failed.is_empty()
+                && tenure.is_held()
             {
                 // What the position covers is also on its way to the gateways.
                 connection.flush().await;
@@ -266,13 +272,13 @@ impl Flush {
 
     /// Writes everything that is stale, without regard to the pace, as long as that succeeds; for
     /// the end of an ownership.
-    pub(crate) async fn finish(&mut self, state: &State, stale: &mut Stale) {
+    pub(crate) async fn finish(&mut self, at: &At<Snapshot>, stale: &mut Stale) {
         if self.running.is_some() {
             self.ended(stale).await;
         }
-        while self.written < state.applied() {
+        while self.written < at.applied {
             let before = (self.written, stale.len());
-            self.write(state, stale, FLUSH_ENTRIES_MAX);
+            self.write(at, stale, FLUSH_ENTRIES_MAX);
             self.ended(stale).await;
             if (self.written, stale.len()) == before {
                 return;
@@ -281,14 +287,41 @@ impl Flush {
     }
 }
 
+/// Why an entry was not written.
+#[derive(Debug, thiserror::Error)]
+enum FlushError {
+    #[error("the lease is not held now")]
+    NotHeld,
+    #[error(transparent)]
+    Put(#[from] hansard_nats::inbox::PutError),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// Writes one entry as the rows have it; its revision, if it was written.
+async fn put<R: Rows>(
+    at: &At<R>,
+    bucket: &InboxBucket,
+    tenure: &Tenure,
+    key: InboxKey,
+    revision: u64,
+) -> Result<Option<u64>, FlushError> {
+    let Some((value, as_of)) = bucket_value(at, key).await? else { return Ok(None) };
+    // Somebody else may own the partition, and know more.
+    if !tenure.is_held() {
+        return Err(FlushError::NotHeld);
+    }
+    Ok(Some(bucket.put(key, value, as_of, revision).await?))
+}
+
 async fn settle<F>(mut puts: FuturesUnordered<F>) -> Flushed
 where
-    F: Future<Output = (Seq, InboxKey, Result<u64, hansard_nats::inbox::PutError>)>,
+    F: Future<Output = (Seq, InboxKey, Result<Option<u64>, FlushError>)>,
 {
     let mut flushed = Flushed { written: Vec::new(), failed: Vec::new(), position: None };
     while let Some((since, key, outcome)) = puts.next().await {
         match outcome {
-            Ok(revision) => flushed.written.push((key, revision)),
+            Ok(revision) => flushed.written.extend(revision.map(|revision| (key, revision))),
             Err(error) => {
                 if flushed.failed.is_empty() {
                     tracing::warn!(%error, "inbox bucket");

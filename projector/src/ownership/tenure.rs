@@ -6,7 +6,7 @@ use tokio::time::Instant;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 /// What an owner knows of its lease.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub(crate) struct Tenure {
     until: watch::Receiver<Instant>,
     lost: CancellationToken,

@@ -1,14 +1,15 @@
 //! Where records come from: the reader in a task of its own, so that the owner's loop can look
 //! away without cutting off a read, and a bounded queue of batches between them.
 
-use bytes::Bytes;
-use hansard_model::{Record, Seq};
-use hansard_nats::log::{FollowError, LogReader};
+use hansard_archive::{FollowError, LogReader};
+use hansard_model::Seq;
 use tokio::sync::mpsc;
 use tokio_util::task::AbortOnDropHandle;
 
+use crate::fold::Incoming;
+
 /// Records of one batch at most.
-const BATCH_RECORDS_MAX: usize = 256;
+const BATCH_RECORDS_MAX: usize = 512;
 /// Bytes of payloads of one batch, about.
 const BATCH_BYTES_MAX: usize = 1024 * 1024;
 /// Batches read ahead of the fold.
@@ -17,7 +18,7 @@ const BATCHES_AHEAD_MAX: usize = 4;
 /// What had arrived.
 #[derive(Debug)]
 pub(crate) struct Batch {
-    pub(crate) records: Vec<Record<Bytes>>,
+    pub(crate) records: Vec<Incoming>,
     /// The last event of the partition as last heard.
     pub(crate) last_known: Seq,
 }
@@ -60,17 +61,14 @@ async fn read(mut reader: LogReader, sender: mpsc::Sender<Result<Batch, FollowEr
 }
 
 /// Waits for a record, then takes what is there.
-async fn gather(
-    reader: &mut LogReader,
-    records: &mut Vec<Record<Bytes>>,
-) -> Result<(), FollowError> {
+async fn gather(reader: &mut LogReader, records: &mut Vec<Incoming>) -> Result<(), FollowError> {
     let first = reader.next().await?;
     let mut bytes = first.payload.len();
-    records.push(first);
+    records.push(Incoming::read(first));
     while records.len() < BATCH_RECORDS_MAX && bytes < BATCH_BYTES_MAX {
         let Some(record) = reader.try_next()? else { break };
         bytes += record.payload.len();
-        records.push(record);
+        records.push(Incoming::read(record));
     }
     Ok(())
 }

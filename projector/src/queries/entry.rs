@@ -1,55 +1,80 @@
 //! `conversation` and `changed`, and the same entries as the inbox bucket keeps them.
 
-use hansard_model::inbox::{Head, InboxKey, MemberRecord, Position, Preview};
+use futures_util::stream::{self, StreamExt, TryStreamExt};
+use hansard_model::inbox::{Head, InboxKey, MemberRecord, Position};
 use hansard_model::limit::PAGE_BYTES_MAX;
 use hansard_model::query::{
     ChangedReply, ChangedRequest, ConversationRequest, InboxEntry, QueryError,
 };
-use hansard_model::{ConversationId, Seq, UserId};
+use hansard_model::{ConversationId, LogTime, Seq, UserId};
 
-use crate::directory::ConversationSlot;
-use crate::history::preview;
-use crate::partition::conversation::{Conversation, Member};
-use crate::partition::state::State;
+use super::at::{At, Refusal, Seen};
+use super::render;
+use crate::rows::{ConversationRow, Limit, MemberRow, Order, Prefix, RowKey, Rows, StoreError};
 
 /// What an entry costs in an answer besides its preview and title, in bytes; generous.
 const ENTRY_BYTES: usize = 512;
+/// Conversations of a user that are read at once.
+const READS_AT_ONCE: usize = 64;
 
 /// One conversation, as one user sees it.
-pub(super) fn conversation(
-    state: &State,
+pub(super) async fn conversation<R: Rows>(
+    at: &At<R>,
     request: ConversationRequest,
-) -> Result<InboxEntry, QueryError> {
-    match state.find(request.conversation) {
-        Some(_) => {
-            entry_of(state, request.conversation, request.reader).ok_or(QueryError::NotAMember)
+) -> Result<InboxEntry, Refusal> {
+    let (id, reader) = (request.conversation, request.reader);
+    match at.seen(id, reader).await? {
+        Some(Seen { conversation, member: Some(member) }) => {
+            Ok(entry(at, id, &conversation, &member).await?)
         }
-        None if request.conversation.other(request.reader).is_some() => Err(QueryError::NotFound),
-        None => Err(QueryError::NotAMember),
+        None if id.other(reader).is_some() => Err(QueryError::NotFound.into()),
+        Some(Seen { member: None, .. }) | None => Err(QueryError::NotAMember.into()),
     }
+}
+
+/// The conversations that a user is or was in.
+pub(super) async fn conversations_of<R: Rows>(
+    at: &At<R>,
+    user: UserId,
+) -> Result<Vec<ConversationId>, StoreError> {
+    let range = Prefix::Memberships(user).whole();
+    let found = at.rows.scan(range, Order::Ascending, Limit::rows(usize::MAX)).await?;
+    let of = |key: &[u8]| match RowKey::parse(key)? {
+        RowKey::Membership(_, id) => Some(id),
+        _ => None,
+    };
+    Ok(found.iter().filter_map(|(key, _)| of(key)).collect())
 }
 
 /// A user's entries that changed after a position, those that changed longest ago first: a cut
 /// answer is complete up to its `as_of`.
-pub(super) fn changed(state: &State, request: ChangedRequest) -> ChangedReply {
-    let slots = state.directory.conversations_of(request.user).iter();
-    let mut found: Vec<(Seq, ConversationSlot)> = slots
-        .filter_map(|slot| {
-            let conversation = &state.conversations[slot.index()];
-            let record = conversation.member(request.user)?.record;
-            let head = record.view_to.unwrap_or(conversation.last);
-            let changed = head.max(record.as_of);
-            (changed > request.after).then_some((changed, *slot))
+pub(super) async fn changed<R: Rows>(
+    at: &At<R>,
+    request: ChangedRequest,
+) -> Result<ChangedReply, Refusal> {
+    let user = request.user;
+    let all = conversations_of(at, user).await?;
+    let seen: Vec<(ConversationId, Option<Seen>)> = stream::iter(all)
+        .map(|id| async move { Ok::<_, StoreError>((id, at.seen(id, user).await?)) })
+        .buffer_unordered(READS_AT_ONCE)
+        .try_collect()
+        .await?;
+    let mut found: Vec<(Seq, ConversationId, ConversationRow, MemberRow)> = seen
+        .into_iter()
+        .filter_map(|(id, seen)| {
+            let Seen { conversation, member } = seen?;
+            let member = member?;
+            let record = member.record();
+            let changed = record.view_to.unwrap_or(conversation.last).max(record.as_of);
+            (changed > request.after).then_some((changed, id, conversation, member))
         })
         .collect();
-    found.sort_unstable();
-    let mut reply = ChangedReply { items: Vec::new(), as_of: state.applied(), more: false };
+    found.sort_unstable_by_key(|(changed, id, ..)| (*changed, *id));
+    let mut reply = ChangedReply { items: Vec::new(), as_of: at.applied, more: false };
     let mut bytes = 0;
     let mut covered = request.after;
-    for (changed, slot) in found {
-        let conversation = &state.conversations[slot.index()];
-        let Some(member) = conversation.member(request.user) else { continue };
-        let entry = entry(state, slot, conversation, member);
+    for (changed, id, conversation, member) in found {
+        let entry = entry(at, id, &conversation, &member).await?;
         bytes += ENTRY_BYTES
             + entry.head.title.as_ref().map_or(0, String::len)
             + entry.head.last.as_ref().map_or(0, |last| last.body.get().len());
@@ -60,75 +85,86 @@ pub(super) fn changed(state: &State, request: ChangedRequest) -> ChangedReply {
         covered = changed;
         reply.items.push(entry);
     }
-    reply
+    Ok(reply)
 }
 
 /// The entry of a user who is or was in the conversation.
-pub(crate) fn entry_of(state: &State, id: ConversationId, user: UserId) -> Option<InboxEntry> {
-    let (slot, conversation) = state.find(id)?;
-    let member = conversation.member(user)?;
-    Some(entry(state, slot, conversation, member))
+pub(crate) async fn entry_of<R: Rows>(
+    at: &At<R>,
+    id: ConversationId,
+    user: UserId,
+) -> Result<Option<InboxEntry>, StoreError> {
+    match at.seen(id, user).await? {
+        Some(Seen { conversation, member: Some(member) }) => {
+            Ok(Some(entry(at, id, &conversation, &member).await?))
+        }
+        Some(Seen { member: None, .. }) | None => Ok(None),
+    }
 }
 
-fn entry(
-    state: &State,
-    slot: ConversationSlot,
-    conversation: &Conversation,
-    member: &Member,
-) -> InboxEntry {
-    let MemberRecord { view_from, view_to, .. } = member.record;
-    let mut head = head(state, slot, conversation, view_to);
+async fn entry<R: Rows>(
+    at: &At<R>,
+    id: ConversationId,
+    conversation: &ConversationRow,
+    member: &MemberRow,
+) -> Result<InboxEntry, StoreError> {
+    let record = member.record();
+    let MemberRecord { view_from, view_to, .. } = record;
+    let mut head = head(at, id, conversation, view_to).await?;
     if let Some(farewell) = &member.farewell {
         head.title.clone_from(&farewell.title);
-        head.member_count = farewell.member_count;
+        head.member_count = farewell.member_count as usize;
     }
     head.last = head.last.filter(|last| last.seq >= view_from);
-    InboxEntry { conversation: conversation.id, head, member: member.record }
+    Ok(InboxEntry { conversation: id, head, member: record })
 }
 
 /// The head as it was at `to`, or is now.
-fn head(
-    state: &State,
-    slot: ConversationSlot,
-    conversation: &Conversation,
+async fn head<R: Rows>(
+    at: &At<R>,
+    id: ConversationId,
+    conversation: &ConversationRow,
     to: Option<Seq>,
-) -> Head {
-    let seq = to.unwrap_or(conversation.last);
-    let chain = state.history.chain(slot);
-    let last = chain.and_then(|chain| chain.last_message(seq)).map(|(message, body)| Preview {
-        seq: message.seq,
-        prev: message.prev,
-        n: message.n,
-        ts: message.ts,
-        body: preview(&body),
-    });
-    let at = chain.filter(|_| to.is_some()).and_then(|chain| chain.find(seq));
-    let (ts, n) = at.map_or((conversation.last_ts, conversation.n), |entry| (entry.ts, entry.n));
-    Head {
-        seq,
+) -> Result<Head, StoreError> {
+    let last = render::last_message(at, id, conversation.last_message, to).await?;
+    let at_end = match to {
+        Some(to) => at.entry(id, to).await?,
+        None => None,
+    };
+    let now = (LogTime::from_nanos(conversation.last_ts), conversation.n);
+    let (ts, n) = at_end.map_or(now, |entry| (entry.ts, entry.n));
+    Ok(Head {
+        seq: to.unwrap_or(conversation.last),
         ts,
         n,
-        title: conversation.title().map(str::to_owned),
-        member_count: conversation.member_count(),
+        title: conversation.title.clone(),
+        member_count: conversation.member_count as usize,
         last,
-    }
+    })
 }
 
-/// What the inbox bucket keeps under a key, and the position it is a copy at.
-pub(crate) fn bucket_value(state: &State, key: InboxKey) -> Option<(Vec<u8>, Seq)> {
+/// What the inbox bucket keeps under a key, and the position it is a copy at; `None`: nothing.
+pub(crate) async fn bucket_value<R: Rows>(
+    at: &At<R>,
+    key: InboxKey,
+) -> Result<Option<(Vec<u8>, Seq)>, StoreError> {
     let (json, as_of) = match key {
         InboxKey::Head(id) => {
-            let (slot, conversation) = state.find(id)?;
-            let head = head(state, slot, conversation, None);
+            let Some(row) = at.read::<ConversationRow>(RowKey::Conversation(id)).await? else {
+                return Ok(None);
+            };
+            let head = head(at, id, &row, None).await?;
             (serde_json::to_vec(&head), head.seq)
         }
         InboxKey::Member(user, id) => {
-            let record = state.find(id)?.1.member(user)?.record;
+            let Some(row) = at.read::<MemberRow>(RowKey::Member(id, user)).await? else {
+                return Ok(None);
+            };
+            let record = row.record();
             (serde_json::to_vec(&record), record.as_of)
         }
-        InboxKey::Position(_) => {
-            (serde_json::to_vec(&Position { seq: state.applied() }), state.applied())
-        }
+        InboxKey::Position(_) => (serde_json::to_vec(&Position { seq: at.applied }), at.applied),
     };
-    json.ok().map(|json| (json, as_of))
+    // A value that cannot be serialized does not exist: these types hold nothing of the kind.
+    Ok(json.ok().map(|json| (json, as_of)))
 }

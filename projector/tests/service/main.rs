@@ -8,13 +8,12 @@ use hansard_model::event::EventClass;
 use hansard_model::inbox::InboxKey;
 use hansard_model::query::{
     Anchor, ChangedReply, ChangedRequest, ConversationRequest, InboxEntry, LookupReply,
-    LookupRequest, MessagesRequest, Page, QueryError,
+    LookupRequest, MessagesRequest, Page, ParkedReply, ParkedRequest, QueryError,
 };
 use hansard_model::subject::QueryVerb;
 use hansard_model::{ConversationId, LogTime, PartitionId, Seq};
 use hansard_nats::live::LiveMessage;
 use hansard_nats::query::AskError;
-use hansard_projector::ParkReason;
 use serde_json::{Value, json};
 
 use self::rig::{Rig, group, next_event, next_message, user, within};
@@ -314,9 +313,11 @@ async fn an_event_that_cannot_be_read_is_parked_and_the_partition_goes_on() {
     let lookup = LookupRequest { conversation: direct(), sender: user(ANA), id };
     let found: LookupReply = rig.ask(direct(), QueryVerb::Lookup, &lookup).await.expect("found");
     assert_eq!(found.seq, Some(bad));
-    let parked = projector.progress.parked_events(PartitionId(0));
-    assert_eq!(parked.len(), 1);
-    assert_eq!((parked[0].seq, parked[0].reason), (bad, ParkReason::NotAnObject));
+    let request = ParkedRequest { after: Seq::ZERO, limit: 10 };
+    let parked: ParkedReply =
+        rig.ask(direct(), QueryVerb::Parked, &request).await.expect("parked events");
+    assert_eq!((parked.count, parked.items.len()), (1, 1));
+    assert_eq!((parked.items[0].seq, parked.items[0].reason.as_str()), (bad, "not_an_object"));
     projector.stop().await;
     rig.stop().await;
 }

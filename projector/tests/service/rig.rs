@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use hansard_archive::{ArchiverSettings, Objects, ObjectsUrl};
 use hansard_model::draft::Draft;
 use hansard_model::inbox::InboxKey;
 use hansard_model::query::{EventsRequest, FeedReply, FeedRequest, Page};
@@ -30,8 +31,9 @@ pub(crate) struct Rig {
     pub(crate) gateway: Connection,
     pub(crate) log: Log,
     pub(crate) endpoint: Endpoint,
+    pub(crate) objects: Objects,
+    pub(crate) data: TempDir,
     server: Server,
-    _data: TempDir,
     minted: u64,
 }
 
@@ -65,7 +67,9 @@ impl Rig {
         let gateway =
             Connection::connect(&endpoint, ServiceRole::Gateway).await.expect("connected");
         let log = Log::open(&gateway, &deployment, LogClock::new());
-        Self { gateway, log, endpoint, server, _data: data, minted: 0 }
+        let objects = ObjectsUrl::Directory(data.path().join("objects"));
+        let objects = Objects::open(&objects).expect("a store");
+        Self { gateway, log, endpoint, objects, data, server, minted: 0 }
     }
 
     pub(crate) fn projector(&self, holder: &str) -> Projector {
@@ -75,6 +79,8 @@ impl Rig {
             endpoint: self.endpoint.clone(),
             holder: holder.to_owned(),
             progress: progress.clone(),
+            objects: self.objects.clone(),
+            archiving: ArchiverSettings::keeping(Duration::from_secs(3_600)),
         };
         let task = tokio::spawn(hansard_projector::run(config, shutdown.clone()));
         Projector { progress, shutdown, task }

@@ -1,10 +1,12 @@
 //! One conversation: who is in it, since when, and how far each has read.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 
 use hansard_model::event::Mention;
 use hansard_model::inbox::MemberRecord;
 use hansard_model::{ConversationId, Event, Group, LogTime, Role, Seq, UserId};
+
+use crate::rows::{ConversationRow, FarewellRow, MemberRow};
 
 /// The state of a conversation that is not its history.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -16,11 +18,11 @@ pub(crate) struct Conversation {
     pub(crate) last_ts: LogTime,
     /// How many messages there are.
     pub(crate) n: u64,
+    /// The last of them; 0 for none.
+    pub(crate) last_message: Seq,
     /// The fold of a group; `None` for a direct conversation.
     group: Option<Box<Group>>,
     members: HashMap<UserId, Member>,
-    /// Messages that mention somebody, as they stand now.
-    mentions: BTreeMap<Seq, Mentioning>,
 }
 
 /// A person who is or was in the conversation.
@@ -28,20 +30,14 @@ pub(crate) struct Conversation {
 pub(crate) struct Member {
     pub(crate) record: MemberRecord,
     /// What the group was called, and how large it was, when they ceased to see it.
-    pub(crate) farewell: Option<Box<Farewell>>,
+    pub(crate) farewell: Option<Box<FarewellRow>>,
 }
 
-/// What a former member last saw of a group besides its events.
+/// The message that an event changed, before it did.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Farewell {
-    pub(crate) title: Option<String>,
-    pub(crate) member_count: usize,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct Mentioning {
-    sender: UserId,
-    mentions: Box<[Mention]>,
+pub(crate) struct Target {
+    pub(crate) sender: UserId,
+    pub(crate) mentions: Vec<Mention>,
 }
 
 /// Whose record an event changed, and how. Somebody may be named twice.
@@ -57,6 +53,17 @@ pub(crate) struct Changes {
     pub(crate) marked: Vec<UserId>,
 }
 
+impl Member {
+    fn of_row(row: MemberRow) -> Self {
+        Self { record: row.record(), farewell: row.farewell.map(Box::new) }
+    }
+
+    /// Its row.
+    pub(crate) fn row(&self) -> MemberRow {
+        MemberRow::new(self.record, self.farewell.as_deref().cloned())
+    }
+}
+
 impl Conversation {
     pub(crate) fn new(id: ConversationId) -> Self {
         Self {
@@ -64,36 +71,80 @@ impl Conversation {
             last: Seq::ZERO,
             last_ts: LogTime::default(),
             n: 0,
+            last_message: Seq::ZERO,
             group: id.is_group().then(Box::default),
             members: HashMap::new(),
-            mentions: BTreeMap::new(),
         }
+    }
+
+    /// As its rows say.
+    pub(crate) fn of_rows(
+        id: ConversationId,
+        row: &ConversationRow,
+        group: Option<Group>,
+        members: impl Iterator<Item = (UserId, MemberRow)>,
+    ) -> Self {
+        let members = members.map(|(user, row)| (user, Member::of_row(row))).collect();
+        Self {
+            id,
+            last: row.last,
+            last_ts: LogTime::from_nanos(row.last_ts),
+            n: row.n,
+            last_message: row.last_message,
+            group: id.is_group().then(|| Box::new(group.unwrap_or_default())),
+            members,
+        }
+    }
+
+    /// Its row.
+    pub(crate) fn row(&self) -> ConversationRow {
+        ConversationRow {
+            last: self.last,
+            last_ts: self.last_ts.as_nanos(),
+            n: self.n,
+            last_message: self.last_message,
+            title: self.group.as_ref().and_then(|group| group.title()).map(str::to_owned),
+            member_count: self.member_count() as u64,
+        }
+    }
+
+    /// What it costs to keep in memory, in members.
+    pub(crate) fn weight(&self) -> u64 {
+        self.members.len() as u64 + 4
     }
 
     /// Takes the next valid event into the chain: its position, and its ordinal if it is a message.
     pub(crate) fn advance(&mut self, seq: Seq, ts: LogTime, is_message: bool) {
         self.last = seq;
         self.last_ts = ts;
-        self.n += u64::from(is_message);
+        if is_message {
+            self.n += 1;
+            self.last_message = seq;
+        }
     }
 
-    /// Folds the event at [`Conversation::last`]. `took` says whether the message that it refers
-    /// to was there to be changed.
-    pub(crate) fn fold(&mut self, sender: UserId, event: &Event, took: bool) -> Changes {
+    /// Folds the event at [`Conversation::last`]. `target` is the message that it changes, if it
+    /// refers to one that can be changed.
+    pub(crate) fn fold(
+        &mut self,
+        sender: UserId,
+        event: &Event,
+        target: Option<&Target>,
+    ) -> Changes {
         let mut changes = Changes::default();
         self.meet_the_two(&mut changes);
-        match event {
-            Event::Message(message) => self.message(sender, &message.mentions, &mut changes),
-            Event::Edit(edit) if took => {
-                self.mention(edit.target, sender, &edit.mentions, &mut changes);
+        match (event, target) {
+            (Event::Message(message), _) => self.message(sender, &message.mentions, &mut changes),
+            (Event::Edit(edit), Some(before)) => {
+                self.mention(edit.target, before, &edit.mentions, &mut changes);
             }
-            Event::Delete(delete) if took => {
-                self.mention(delete.target, sender, &[], &mut changes);
+            (Event::Delete(delete), Some(before)) => {
+                self.mention(delete.target, before, &[], &mut changes);
             }
-            Event::Create(_) | Event::Member(_) | Event::Title(_) | Event::Settings(_) => {
-                self.govern(sender, event, &mut changes);
+            (Event::Create(_) | Event::Member(_) | Event::Title(_) | Event::Settings(_), _) => {
+                self.govern(sender, event, &mut changes)
             }
-            Event::Edit(_) | Event::Delete(_) | Event::Reaction(_) | Event::Pin(_) => {}
+            (Event::Edit(_) | Event::Delete(_) | Event::Reaction(_) | Event::Pin(_), _) => {}
         }
         changes
     }
@@ -141,50 +192,43 @@ impl Conversation {
             (record.read, record.read_n, record.mentions, record.as_of) = (last, n, 0, last);
             changes.marked.push(sender);
         }
-        if !mentions.is_empty() {
-            self.mention(last, sender, mentions, changes);
-        }
+        let nobody = Target { sender, mentions: Vec::new() };
+        self.mention(last, &nobody, mentions, changes);
     }
 
     /// Replaces the mentions of a message, and corrects who has it among the unread.
     fn mention(
         &mut self,
         message: Seq,
-        sender: UserId,
+        before: &Target,
         mentions: &[Mention],
         changes: &mut Changes,
     ) {
-        let before = self.mentions.remove(&message);
-        if before.is_none() && mentions.is_empty() {
+        if before.mentions.is_empty() && mentions.is_empty() {
             return;
         }
-        // An edit is by the author; a deletion need not be.
-        let author = before.as_ref().map_or(sender, |before| before.sender);
         let last = self.last;
         for (user, Member { record, .. }) in &mut self.members {
             if record.role.is_none() || message <= record.read {
                 continue;
             }
-            let is_of = |mentions: &[Mention]| mentions.iter().any(|m| m.is_of(*user, author));
-            let was = before.as_ref().is_some_and(|before| is_of(&before.mentions));
-            let is = is_of(mentions);
+            let is_of =
+                |mentions: &[Mention]| mentions.iter().any(|m| m.is_of(*user, before.sender));
+            let (was, is) = (is_of(&before.mentions), is_of(mentions));
             if was != is {
                 record.mentions = (record.mentions + u64::from(is)).saturating_sub(u64::from(was));
                 record.as_of = last;
                 changes.marked.push(*user);
             }
         }
-        if !mentions.is_empty() {
-            self.mentions.insert(message, Mentioning { sender: author, mentions: mentions.into() });
-        }
     }
 
     /// Folds a meta event of a group, and brings the members' records in line.
     fn govern(&mut self, sender: UserId, event: &Event, changes: &mut Changes) {
         let Some(mut group) = self.group.take() else { return };
-        let before = Farewell {
+        let before = FarewellRow {
             title: group.title().map(str::to_owned),
-            member_count: group.members().len(),
+            member_count: group.members().len() as u64,
         };
         group.apply(self.last, sender, event);
         match event {
@@ -197,7 +241,8 @@ impl Conversation {
                 }
             }
             Event::Member(change) => {
-                let last_seen = Farewell { member_count: group.members().len(), ..before };
+                let last_seen =
+                    FarewellRow { member_count: group.members().len() as u64, ..before };
                 self.align(&group, change.user, &last_seen, changes);
             }
             Event::Title(_)
@@ -211,7 +256,13 @@ impl Conversation {
         self.group = Some(group);
     }
 
-    fn align(&mut self, group: &Group, user: UserId, farewell: &Farewell, changes: &mut Changes) {
+    fn align(
+        &mut self,
+        group: &Group,
+        user: UserId,
+        farewell: &FarewellRow,
+        changes: &mut Changes,
+    ) {
         let last = self.last;
         let current = self.members.get_mut(&user);
         match (group.member(user), current) {
@@ -244,19 +295,14 @@ impl Conversation {
         }
     }
 
-    /// All who are or were in the conversation.
-    pub(crate) fn everybody(&self) -> impl Iterator<Item = UserId> {
-        self.members.keys().copied()
-    }
-
     /// Somebody who is or was in the conversation.
     pub(crate) fn member(&self, user: UserId) -> Option<&Member> {
         self.members.get(&user)
     }
 
-    /// What the group is called now.
-    pub(crate) fn title(&self) -> Option<&str> {
-        self.group.as_ref().and_then(|group| group.title())
+    /// The fold of a group.
+    pub(crate) fn group(&self) -> Option<&Group> {
+        self.group.as_deref()
     }
 
     /// How many members there are now.

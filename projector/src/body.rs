@@ -1,6 +1,7 @@
 //! Bodies that are not the stored bytes: tombstones, messages as last edited, previews, and what
 //! stands in for a payload that is no JSON object.
 
+use bytes::Bytes;
 use hansard_model::envelope::VERSION;
 use hansard_model::record::EventKey;
 use serde_json::value::RawValue;
@@ -12,7 +13,7 @@ const PREVIEW_TEXT_CHARS_MAX: usize = 160;
 const PREVIEW_MEDIA_BYTES_MAX: usize = 1_024;
 
 /// What is left of a message or an edit after the message was deleted.
-pub(super) fn tombstone(body: &RawValue) -> Box<RawValue> {
+pub(crate) fn tombstone(body: &[u8]) -> Bytes {
     rewrite(body, |event| {
         let mut left = Map::new();
         for name in ["kind", "target"] {
@@ -26,7 +27,7 @@ pub(super) fn tombstone(body: &RawValue) -> Box<RawValue> {
 }
 
 /// A message with the content of an edit in place of its own.
-pub(super) fn edited(message: &RawValue, edit: &RawValue) -> Box<RawValue> {
+pub(crate) fn edited(message: &[u8], edit: &[u8]) -> Bytes {
     let mut content = event_of(edit);
     rewrite(message, |event| {
         let mut event = std::mem::take(event);
@@ -41,7 +42,7 @@ pub(super) fn edited(message: &RawValue, edit: &RawValue) -> Box<RawValue> {
 }
 
 /// A message cut to what an inbox shows of it.
-pub(crate) fn preview(message: &RawValue) -> Box<RawValue> {
+pub(crate) fn preview(message: &[u8]) -> Bytes {
     rewrite(message, |event| {
         let mut shown = Map::new();
         for name in ["kind", "deleted", "reply_to", "thread"] {
@@ -63,20 +64,20 @@ pub(crate) fn preview(message: &RawValue) -> Box<RawValue> {
 }
 
 /// What clients get of an event whose payload is not a JSON object: enough to advance their chain.
-pub(crate) fn stand_in(key: Option<EventKey>) -> Box<RawValue> {
+pub(crate) fn stand_in(key: Option<EventKey>) -> Bytes {
     let mut body = json!({"v": VERSION, "event": {"kind": "unreadable"}});
     if let (Value::Object(fields), Some(key)) = (&mut body, key) {
         fields.insert("id".to_owned(), Value::String(key.id.to_string()));
         fields.insert("sender".to_owned(), Value::String(key.sender.to_string()));
     }
-    raw(body.to_string())
+    body.to_string().into()
 }
 
 /// The same envelope around another event.
 fn rewrite(
-    body: &RawValue,
+    body: &[u8],
     change: impl FnOnce(&mut Map<String, Value>) -> Map<String, Value>,
-) -> Box<RawValue> {
+) -> Bytes {
     let mut fields = fields_of(body);
     let mut event = match fields.remove("event") {
         Some(Value::Object(event)) => event,
@@ -84,7 +85,7 @@ fn rewrite(
     };
     let event = Value::Object(change(&mut event));
     let part = |name: &str| fields.get(name).unwrap_or(&Value::Null);
-    raw(format!(
+    Bytes::from(format!(
         r#"{{"v":{},"id":{},"sender":{},"device":{},"event":{event}}}"#,
         part("v"),
         part("id"),
@@ -93,39 +94,40 @@ fn rewrite(
     ))
 }
 
-fn fields_of(body: &RawValue) -> Map<String, Value> {
-    serde_json::from_str(body.get()).unwrap_or_default()
+fn fields_of(body: &[u8]) -> Map<String, Value> {
+    serde_json::from_slice(body).unwrap_or_default()
 }
 
-fn event_of(body: &RawValue) -> Map<String, Value> {
+fn event_of(body: &[u8]) -> Map<String, Value> {
     match fields_of(body).remove("event") {
         Some(Value::Object(event)) => event,
         Some(_) | None => Map::new(),
     }
 }
 
-fn raw(json: String) -> Box<RawValue> {
-    // What this file prints is JSON by construction; `null` is the harmless answer if it were not.
-    RawValue::from_string(json).unwrap_or_else(|_| RawValue::NULL.to_owned())
+/// A body as answers carry it.
+pub(crate) fn raw(body: &[u8]) -> Box<RawValue> {
+    // Only JSON is kept; `null` is the harmless answer if it were not.
+    serde_json::from_slice(body).unwrap_or_else(|_| RawValue::NULL.to_owned())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn body(event: &str) -> Box<RawValue> {
-        raw(format!(r#"{{"v":1,"id":"i","sender":"s","device":"d","event":{event}}}"#))
+    fn body(event: &str) -> String {
+        format!(r#"{{"v":1,"id":"i","sender":"s","device":"d","event":{event}}}"#)
     }
 
     #[test]
     fn a_tombstone_keeps_who_and_which_but_nothing_of_what() {
         let message =
             body(r#"{"kind":"message","text":"secret","data":{"x":1},"mentions":["all"]}"#);
-        assert_eq!(tombstone(&message).get(), body(r#"{"deleted":true,"kind":"message"}"#).get());
+        assert_eq!(tombstone(message.as_bytes()), body(r#"{"deleted":true,"kind":"message"}"#));
         let edit = body(r#"{"kind":"edit","target":7,"text":"secret"}"#);
         assert_eq!(
-            tombstone(&edit).get(),
-            body(r#"{"deleted":true,"kind":"edit","target":7}"#).get()
+            tombstone(edit.as_bytes()),
+            body(r#"{"deleted":true,"kind":"edit","target":7}"#)
         );
     }
 
@@ -136,7 +138,7 @@ mod tests {
         let edit = body(r#"{"kind":"edit","mentions":["all"],"target":7,"text":"new"}"#);
         let expected =
             body(r#"{"data":{"x":1},"kind":"message","mentions":["all"],"text":"new","thread":3}"#);
-        assert_eq!(edited(&message, &edit).get(), expected.get());
+        assert_eq!(edited(message.as_bytes(), edit.as_bytes()), expected);
     }
 
     #[test]
@@ -145,6 +147,6 @@ mod tests {
         let message = body(&format!(r#"{{"data":{{"x":1}},"kind":"message","text":"{long}"}}"#));
         let cut = "ß".repeat(PREVIEW_TEXT_CHARS_MAX);
         let expected = body(&format!(r#"{{"kind":"message","text":"{cut}"}}"#));
-        assert_eq!(preview(&message).get(), expected.get());
+        assert_eq!(preview(message.as_bytes()), expected);
     }
 }

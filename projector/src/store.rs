@@ -1,0 +1,201 @@
+//! The store of a partition: rows in SlateDB, without a write-ahead log of its own, because the
+//! log is one. What is written is seen by reads at once, and survives a restart once it was
+//! flushed; what did not is read from the log again.
+
+use std::ops::Range;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::TryStreamExt;
+use hansard_archive::Objects;
+use hansard_model::PartitionId;
+use slatedb::config::{
+    CloseOptions, CompactorOptions, FlushOptions, FlushType, ReadOptions, ScanOptions,
+};
+use slatedb::db_cache::DbCache;
+use slatedb::db_cache::moka::{MokaCache, MokaCacheOptions};
+use slatedb::object_store::ObjectStoreExt;
+use slatedb::{Db, DbSnapshot, IterationOrder, Settings, WriteBatch};
+
+use crate::rows::{Changed, Limit, Order, Row, RowKey, Rows, StoreError};
+
+/// Blocks that a process keeps of all its stores.
+const CACHE_BYTES_MAX: u64 = 64 * 1024 * 1024;
+/// Rows of a store that were not flushed yet, until it is flushed early.
+const MEMTABLE_BYTES: usize = 4 * 1024 * 1024;
+/// Unflushed rows of a store that make writes wait.
+const UNFLUSHED_BYTES_MAX: usize = 16 * 1024 * 1024;
+/// Small files that wait for compaction until writes wait.
+const FILES_MAX: usize = 32;
+/// How often a store looks whether its files are to be compacted.
+const COMPACT_EVERY: Duration = Duration::from_secs(5);
+/// What a scan reads ahead, so that a page costs few reads of the object store.
+const READ_AHEAD_BYTES: usize = 32 * 1024;
+
+/// Opens the stores of a process; clones share its cache.
+#[derive(Clone)]
+pub(crate) struct Stores {
+    objects: Objects,
+    cache: Arc<dyn DbCache>,
+    opened: Arc<AtomicU64>,
+}
+
+impl Stores {
+    pub(crate) fn new(objects: Objects) -> Self {
+        let options =
+            MokaCacheOptions { max_capacity: CACHE_BYTES_MAX, ..MokaCacheOptions::default() };
+        let cache = Arc::new(MokaCache::new_with_opts(options));
+        Self { objects, cache, opened: Arc::new(AtomicU64::new(0)) }
+    }
+
+    /// Opens a store, or makes it. Whoever had it open can write nothing further.
+    ///
+    /// # Errors
+    /// [`StoreError`]
+    pub(crate) async fn open(
+        &self,
+        partition: PartitionId,
+        generation: u64,
+    ) -> Result<Store, StoreError> {
+        let path = self.objects.path(&name(partition, generation));
+        let settings = Settings {
+            wal_enabled: false,
+            flush_interval: None,
+            l0_sst_size_bytes: MEMTABLE_BYTES,
+            max_unflushed_bytes: UNFLUSHED_BYTES_MAX,
+            l0_max_ssts: FILES_MAX,
+            l0_max_ssts_per_key: FILES_MAX,
+            compactor_options: Some(CompactorOptions {
+                poll_interval: COMPACT_EVERY,
+                max_concurrent_compactions: 1,
+                ..CompactorOptions::default()
+            }),
+            ..Settings::default()
+        };
+        let scope = self.opened.fetch_add(1, Relaxed);
+        let db = Db::builder(path, Arc::clone(&self.objects.store))
+            .with_settings(settings)
+            .with_db_cache(Arc::clone(&self.cache), scope)
+            .build()
+            .await?;
+        Ok(Store { db })
+    }
+
+    /// Removes a store, and what an attempt at it left.
+    ///
+    /// # Errors
+    /// [`StoreError`]
+    pub(crate) async fn remove(
+        &self,
+        partition: PartitionId,
+        generation: u64,
+    ) -> Result<(), StoreError> {
+        let path = self.objects.path(&name(partition, generation));
+        let unavailable =
+            |error: slatedb::object_store::Error| StoreError::Objects(Box::new(error));
+        let found: Vec<_> =
+            self.objects.store.list(Some(&path)).try_collect().await.map_err(unavailable)?;
+        for object in found {
+            match self.objects.store.delete(&object.location).await {
+                Ok(()) | Err(slatedb::object_store::Error::NotFound { .. }) => {}
+                Err(error) => return Err(unavailable(error)),
+            }
+        }
+        Ok(())
+    }
+}
+
+fn name(partition: PartitionId, generation: u64) -> String {
+    format!("history/{partition}/{generation}")
+}
+
+/// An open store.
+pub(crate) struct Store {
+    db: Db,
+}
+
+impl Store {
+    /// The rows as they are now.
+    ///
+    /// # Errors
+    /// [`StoreError`]
+    pub(crate) fn snapshot(&self) -> Result<Snapshot, StoreError> {
+        Ok(Snapshot(self.db.snapshot()?))
+    }
+
+    /// Writes rows, all or none.
+    ///
+    /// # Errors
+    /// [`StoreError`]
+    pub(crate) async fn write(&self, changed: Changed) -> Result<(), StoreError> {
+        let mut batch = WriteBatch::new();
+        for (key, value) in changed {
+            match value {
+                Some(value) => batch.put_bytes(key.into(), value),
+                None => batch.delete(key),
+            }
+        }
+        self.db.write(batch).await?;
+        Ok(())
+    }
+
+    /// Makes what was written survive. The future may run beside everything else.
+    pub(crate) fn flush(&self) -> impl Future<Output = Result<(), StoreError>> + Send + use<> {
+        let db = self.db.clone();
+        async move {
+            let options = FlushOptions { flush_type: FlushType::MemTable };
+            Ok(db.flush_with_options(options).await?)
+        }
+    }
+
+    /// Closes the store; what was not flushed is flushed first, or left to be read from the log.
+    ///
+    /// # Errors
+    /// [`StoreError`]
+    pub(crate) async fn close(self, flush: bool) -> Result<(), StoreError> {
+        let flush_type = flush.then_some(FlushType::MemTable);
+        let options = CloseOptions::default().with_flush_type(flush_type);
+        Ok(self.db.close_with_options(options).await?)
+    }
+}
+
+/// The rows of a store at one position.
+#[derive(Clone)]
+pub(crate) struct Snapshot(Arc<DbSnapshot>);
+
+impl Rows for Snapshot {
+    async fn get(&self, key: &RowKey) -> Result<Option<Bytes>, StoreError> {
+        Ok(self.0.get_with_options(key.encode(), &ReadOptions::default()).await?)
+    }
+
+    async fn scan(
+        &self,
+        range: Range<Vec<u8>>,
+        order: Order,
+        limit: Limit,
+    ) -> Result<Vec<Row>, StoreError> {
+        if range.start >= range.end || limit.rows == 0 {
+            return Ok(Vec::new());
+        }
+        let options = ScanOptions {
+            cache_blocks: true,
+            read_ahead_bytes: if limit.rows > 1 { READ_AHEAD_BYTES } else { 1 },
+            order: match order {
+                Order::Ascending => IterationOrder::Ascending,
+                Order::Descending => IterationOrder::Descending,
+            },
+            ..ScanOptions::default()
+        };
+        let mut found = Vec::new();
+        let mut bytes = 0;
+        let mut rows = self.0.scan_with_options(range, &options).await?;
+        while found.len() < limit.rows && bytes < limit.bytes {
+            let Some(row) = rows.next().await? else { break };
+            bytes += row.value.len();
+            found.push((row.key, row.value));
+        }
+        Ok(found)
+    }
+}
