@@ -165,3 +165,6 @@ impl Fold {
         work.finish()
     }
 }
+
+#[cfg(test)]
+mod tests;

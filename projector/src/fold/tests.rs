@@ -1,14 +1,24 @@
+//! The fold and the queries together: rows in a map, so that nothing waits.
+
+use std::pin::pin;
+use std::task::{Context, Poll, Waker};
+
 use hansard_model::draft::Draft;
 use hansard_model::event::EventClass;
 use hansard_model::query::{
-    Anchor, ChangedRequest, EventsRequest, FeedRequest, InboxEntry, LookupRequest, MessagesRequest,
-    Page, QueryError,
+    Anchor, ChangedRequest, EventsRequest, ExplainRequest, Explanation, FeedRequest, GroupRequest,
+    InboxEntry, LookupRequest, MentionsReply, MentionsRequest, MessagesRequest, Page,
+    ParkedRequest, QueryError,
 };
-use hansard_model::{DeviceId, GroupId, MessageId, Role, envelope};
+use hansard_model::record::EventKey;
+use hansard_model::{DeviceId, GroupId, MessageId, PartitionId, Record, Role, UserId, envelope};
+use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::queries::{Answer, Request, entry_of};
+use crate::queries::{Answer, At, Refusal, Request, Windows, entry_of};
+use crate::rows::Overlay;
+use crate::rows::memory::Memory;
 
 mod properties;
 
@@ -64,6 +74,78 @@ fn void(mut record: Record<Bytes>) -> Record<Bytes> {
     record
 }
 
+/// A partition: a fold and its rows.
+struct State {
+    fold: Fold,
+    rows: Memory,
+}
+
+impl Default for State {
+    fn default() -> Self {
+        Self { fold: Fold::new(1, None), rows: Memory::default() }
+    }
+}
+
+/// What waits for nothing but its turn is there after a few.
+fn now<T>(future: impl Future<Output = T>) -> T {
+    let mut future = pin!(future);
+    let mut context = Context::from_waker(Waker::noop());
+    for _ in 0..1_000_000 {
+        if let Poll::Ready(found) = future.as_mut().poll(&mut context) {
+            return found;
+        }
+    }
+    panic!("rows in memory wait for nothing")
+}
+
+impl State {
+    /// Works out a batch, without writing it.
+    fn work_out(&mut self, batch: &[Record<Bytes>]) -> Outcome {
+        let batch: Vec<Incoming> = batch.iter().cloned().map(Incoming::read).collect();
+        let loaded = now(load(&self.fold, &batch, &self.rows)).expect("rows");
+        self.fold.apply(batch, loaded)
+    }
+
+    fn apply_all(&mut self, batch: &[Record<Bytes>]) -> Vec<Projected> {
+        let outcome = self.work_out(batch);
+        self.rows.write(outcome.rows);
+        outcome.projected
+    }
+
+    fn apply(&mut self, record: Record<Bytes>) -> Option<Projected> {
+        self.apply_all(&[record]).pop()
+    }
+
+    /// The next owner: it knows the rows and nothing else.
+    fn taken_over(&self) -> Self {
+        let applied = now(crate::rows::read(&self.rows, &RowKey::Applied)).expect("rows");
+        Self { fold: Fold::new(1, applied), rows: self.rows.clone() }
+    }
+
+    fn applied(&self) -> Seq {
+        self.fold.applied()
+    }
+
+    fn at(&self) -> At<&Memory> {
+        At {
+            rows: &self.rows,
+            applied: self.applied(),
+            bucket: Seq::ZERO,
+            partition: PartitionId(0),
+            generation: 1,
+            kept: None,
+            windows: Windows::new(),
+        }
+    }
+
+    fn answer(&self, request: &Request) -> Result<Answer, QueryError> {
+        now(request.answer(&self.at())).map_err(|refusal| match refusal {
+            Refusal::Query(error) => error,
+            Refusal::Store(error) => panic!("{error}"),
+        })
+    }
+}
+
 /// The state after these, one record per event, from seq 1 on.
 fn state_of(conversation: ConversationId, events: &[(u8, Value)]) -> State {
     let mut state = State::default();
@@ -87,7 +169,7 @@ fn member(number: u8, op: &str) -> Value {
 }
 
 fn page(state: &State, request: Request) -> Result<Page, QueryError> {
-    let Answer::Page(page) = request.answer(state)? else { panic!("not a page") };
+    let Answer::Page(page) = state.answer(&request)? else { panic!("not a page") };
     Ok(page)
 }
 
@@ -133,7 +215,8 @@ fn text(body: &RawValue) -> Option<String> {
 }
 
 fn entry(state: &State, conversation: ConversationId, reader: u8) -> InboxEntry {
-    entry_of(state, conversation, user(reader)).expect("an entry")
+    let entry = now(entry_of(&state.at(), conversation, user(reader))).expect("rows");
+    entry.expect("an entry")
 }
 
 fn unread(entry: &InboxEntry) -> u64 {
@@ -141,7 +224,7 @@ fn unread(entry: &InboxEntry) -> u64 {
 }
 
 fn feed(state: &State, after: u64, limit: usize) -> (Vec<u64>, u64) {
-    match Request::Feed(FeedRequest { after: Seq(after), limit }).answer(state) {
+    match state.answer(&Request::Feed(FeedRequest { after: Seq(after), limit })) {
         Ok(Answer::Feed(reply)) => {
             (reply.items.iter().map(|item| item.item.seq.0).collect(), reply.as_of.0)
         }
@@ -159,7 +242,7 @@ fn the_chain_skips_void_events_and_other_conversations() {
         void(record(3, direct(), ANA, &message("void"))),
         record(4, direct(), BEN, &message("two")),
     ] {
-        if let Applied::Event(event) = state.apply(record) {
+        if let Some(event) = state.apply(record) {
             projected.push((event.seq.0, event.prev.0, event.n, event.follows.0));
         }
     }
@@ -261,7 +344,11 @@ fn who_is_added_again_sees_from_there_only() {
     let ben = entry(&state, group(), BEN);
     assert_eq!((ben.member.role, ben.member.view_to), (Some(Role::Member), None));
     assert_eq!(unread(&ben), 1);
-    assert_eq!(state.directory.conversations_of(user(BEN)).len(), 1);
+    let request = ChangedRequest { user: user(BEN), after: Seq(0), min_seq: None };
+    let Ok(Answer::Changed(changed)) = state.answer(&Request::Changed(request)) else {
+        panic!("answers")
+    };
+    assert_eq!(changed.items.len(), 1);
 }
 
 #[test]
@@ -296,7 +383,7 @@ fn a_deleted_text_is_on_no_path() {
         &serde_json::to_string(&events(&state, direct(), BEN).expect("a page")).expect("json");
     everything += &serde_json::to_string(&entry(&state, direct(), BEN)).expect("json");
     if let Ok(Answer::Feed(reply)) =
-        Request::Feed(FeedRequest { after: Seq(0), limit: 9 }).answer(&state)
+        state.answer(&Request::Feed(FeedRequest { after: Seq(0), limit: 9 }))
     {
         everything += &serde_json::to_string(&reply).expect("json");
     }
@@ -308,29 +395,27 @@ fn an_edit_after_the_deletion_is_published_without_its_text() {
     let mut state =
         state_of(direct(), &[(ANA, message("a")), (ANA, json!({"kind": "delete", "target": 1}))]);
     let late = record(3, direct(), ANA, &json!({"kind": "edit", "target": 1, "text": "secret"}));
-    let Applied::Event(event) = state.apply(late) else { panic!("valid") };
+    let event = state.apply(late).expect("valid");
     assert!(!String::from_utf8_lossy(&event.payload).contains("secret"));
 }
 
 #[test]
 fn what_is_deleted_in_the_same_batch_is_published_without_its_text() {
     let mut state = State::default();
-    let mut batch = Vec::new();
-    for (seq, event) in (1..).zip([
-        message("secret"),
-        json!({"kind": "edit", "target": 1, "text": "secret"}),
-        json!({"kind": "delete", "target": 1}),
-        message("kept"),
-    ]) {
-        let Applied::Event(event) = state.apply(record(seq, direct(), ANA, &event)) else {
-            panic!("valid")
-        };
-        batch.push(event);
-    }
-    let shown: Vec<Bytes> = crate::live::payloads(&state, &batch).collect();
-    let all = shown.iter().map(|payload| String::from_utf8_lossy(payload)).collect::<String>();
+    let batch: Vec<Record<Bytes>> = (1..)
+        .zip([
+            message("secret"),
+            json!({"kind": "edit", "target": 1, "text": "secret"}),
+            json!({"kind": "delete", "target": 1}),
+            message("kept"),
+        ])
+        .map(|(seq, event)| record(seq, direct(), ANA, &event))
+        .collect();
+    let shown = state.apply_all(&batch);
+    let all: String =
+        shown.iter().map(|event| String::from_utf8_lossy(&event.payload).into_owned()).collect();
     assert_eq!((shown.len(), all.contains("secret"), all.contains("kept")), (4, false, true));
-    assert_eq!(shown[3], batch[3].payload);
+    assert_eq!(shown[3].payload, batch[3].payload);
 }
 
 #[test]
@@ -402,22 +487,29 @@ fn what_cannot_be_read_is_parked_and_the_chain_goes_on() {
     let later = r#"{"v":1,"id":"x","event":{"kind":"hologram"}}"#;
     for (seq, payload) in [(2, "not json"), (3, later), (4, "7")] {
         let record = raw_record(seq, direct(), EventClass::Msg, payload);
-        let Applied::Event(event) = state.apply(record) else { panic!("valid") };
+        let event = state.apply(record).expect("valid");
         assert_eq!((event.prev.0, event.n), (seq - 1, 1));
         let _: serde_json::Map<String, Value> =
             serde_json::from_slice(&event.payload).expect("an object");
     }
     state.apply(record(5, direct(), BEN, &message("2")));
-    let reasons: Vec<_> = state.parked.newest().map(|parked| parked.reason).collect();
-    assert_eq!(reasons, [ParkReason::NotAnObject, ParkReason::Shape, ParkReason::NotAnObject]);
+    assert_eq!(parked(&state), ["not_an_object", "shape", "not_an_object"]);
     let page = events(&state, direct(), BEN).expect("a page");
     assert_eq!(seqs(&page), [1, 2, 3, 4, 5]);
     assert_eq!(page.items[2].body.get(), later);
     let lookup = LookupRequest { conversation: direct(), sender: user(ANA), id: id_of(2) };
-    let Ok(Answer::Lookup(found)) = Request::Lookup(lookup).answer(&state) else {
+    let Ok(Answer::Lookup(found)) = state.answer(&Request::Lookup(lookup)) else {
         panic!("answers")
     };
     assert_eq!(found.seq, Some(Seq(2)), "indexed from its headers");
+}
+
+/// Why events are parked, in order.
+fn parked(state: &State) -> Vec<String> {
+    let request = Request::Parked(ParkedRequest { after: Seq(0), limit: 100 });
+    let Ok(Answer::Parked(reply)) = state.answer(&request) else { panic!("answers") };
+    assert_eq!(reply.count as usize, reply.items.len());
+    reply.items.into_iter().map(|item| item.reason).collect()
 }
 
 #[test]
@@ -427,7 +519,7 @@ fn a_meta_event_on_the_free_subject_changes_no_membership() {
     forged.class = EventClass::Msg;
     state.apply(forged);
     assert_eq!(events(&state, group(), CLEO).unwrap_err(), QueryError::NotAMember);
-    assert_eq!(state.parked.count(), 1);
+    assert_eq!(parked(&state), ["wrong_subject"]);
 }
 
 #[test]
@@ -486,7 +578,7 @@ fn changed_names_what_changed_after_a_position_and_pages() {
     }
     let changed = |after: u64| {
         let request = ChangedRequest { user: user(ANA), after: Seq(after), min_seq: None };
-        match Request::Changed(request).answer(&state) {
+        match state.answer(&Request::Changed(request)) {
             Ok(Answer::Changed(reply)) => reply,
             other => panic!("not changes: {other:?}"),
         }
@@ -503,4 +595,127 @@ fn changed_names_what_changed_after_a_position_and_pages() {
         }
     }
     assert_eq!((found, after), (190, 199));
+}
+
+fn explain(state: &State, conversation: ConversationId, reader: u8) -> Explanation {
+    let request = ExplainRequest { conversation, reader: user(reader), read: None, min_seq: None };
+    let Ok(Answer::Explanation(found)) = state.answer(&Request::Explain(request)) else {
+        panic!("answers")
+    };
+    found
+}
+
+fn mentions(state: &State, reader: u8, before: Option<u64>, limit: usize) -> MentionsReply {
+    let request =
+        MentionsRequest { user: user(reader), before: before.map(Seq), limit, min_seq: None };
+    let Ok(Answer::Mentions(found)) = state.answer(&Request::Mentions(request)) else {
+        panic!("answers")
+    };
+    found
+}
+
+#[test]
+fn counts_are_explained_by_the_events_behind_them() {
+    let state = state_of(
+        group(),
+        &[
+            (ANA, create(&[BEN, CLEO])),
+            (ANA, json!({"kind": "message", "text": "1", "mentions": [user(BEN)]})),
+            (BEN, message("2")),
+            (ANA, json!({"kind": "message", "text": "3", "mentions": ["all"]})),
+            (ANA, json!({"kind": "title", "title": "t"})),
+            (ANA, json!({"kind": "message", "text": "4", "mentions": [user(BEN), user(CLEO)]})),
+            (ANA, json!({"kind": "edit", "target": 6, "text": "4", "mentions": []})),
+        ],
+    );
+    let ben = explain(&state, group(), BEN);
+    assert_eq!((ben.read, ben.read_n, ben.n, ben.unread), (Seq(3), 2, 4, 2));
+    assert_eq!((ben.unread_events, ben.mentions), (vec![Seq(4), Seq(6)], vec![Seq(4)]));
+    let cleo = explain(&state, group(), CLEO);
+    assert_eq!(cleo.unread_events, [2, 3, 4, 6].map(Seq));
+    assert_eq!((cleo.mentions, cleo.last), (vec![Seq(4)], Seq(7)));
+    assert!(explain(&state, group(), ANA).unread_events.is_empty());
+}
+
+#[test]
+fn mentions_are_listed_newest_first_as_they_stand_now_and_paged() {
+    let mut events = vec![(ANA, create(&[BEN, CLEO]))];
+    for number in 0..10 {
+        let of = if number % 2 == 0 { json!(["all"]) } else { json!([user(BEN)]) };
+        events.push((ANA, json!({"kind": "message", "text": "m", "mentions": of})));
+    }
+    events.push((BEN, json!({"kind": "message", "text": "own", "mentions": ["all"]})));
+    events.push((ANA, json!({"kind": "delete", "target": 11})));
+    events.push((ANA, json!({"kind": "edit", "target": 10, "text": "none", "mentions": []})));
+    events.push((
+        ANA,
+        json!({"kind": "edit", "target": 9, "text": "edited", "mentions": [user(BEN)]}),
+    ));
+    events.push((ANA, member(CLEO, "remove")));
+    events.push((ANA, json!({"kind": "message", "text": "secret", "mentions": ["all"]})));
+    let state = state_of(group(), &events);
+    let listed = |reader| {
+        let (mut all, mut before) = (Vec::new(), None);
+        loop {
+            let reply = mentions(&state, reader, before, 3);
+            assert!(reply.items.len() <= 3);
+            all.extend(reply.items.iter().map(|item| item.item.seq.0));
+            if !reply.more {
+                return all;
+            }
+            before = Some(reply.reached.0);
+        }
+    };
+    assert_eq!(listed(BEN), [17, 9, 8, 7, 6, 5, 4, 3, 2]);
+    assert_eq!(listed(CLEO), [12, 8, 6, 4, 2], "of all, while a member");
+    assert_eq!(listed(ANA), [12]);
+    let edited = mentions(&state, BEN, Some(10), 1);
+    assert_eq!(text(&edited.items[0].item.body).as_deref(), Some("edited"));
+}
+
+#[test]
+fn a_group_is_told_as_it_is_folded() {
+    let mut state = state_of(group(), &[(ANA, create(&[BEN])), (ANA, message("1"))]);
+    state.apply(record(3, group(), ANA, &member(CLEO, "add")));
+    let request = Request::Group(GroupRequest { conversation: group(), min_seq: None });
+    for state in [&state, &state.taken_over()] {
+        let Ok(Answer::Group(reply)) = state.answer(&request) else { panic!("answers") };
+        assert_eq!((reply.group.members().len(), reply.group.last()), (3, Seq(3)));
+        assert_eq!(reply.as_of, Seq(3));
+    }
+}
+
+#[test]
+fn what_is_not_written_yet_is_read_as_if_it_were() {
+    let mut state = state_of(group(), &[(ANA, create(&[BEN])), (ANA, message("1"))]);
+    let next = [
+        record(3, group(), ANA, &member(CLEO, "add")),
+        record(4, group(), ANA, &json!({"kind": "delete", "target": 2})),
+    ];
+    let outcome = state.work_out(&next);
+    let overlay = Overlay { changed: &outcome.rows, rows: &state.rows };
+    let before = state.at();
+    let At { applied, bucket, partition, generation, kept, windows, .. } = before;
+    let at = At { rows: overlay, applied, bucket, partition, generation, kept, windows };
+    let shown = now(entry_of(&at, group(), user(CLEO))).expect("rows").expect("an entry");
+    let shown = serde_json::to_string(&shown).expect("json");
+    state.rows.write(outcome.rows);
+    let written = serde_json::to_string(&entry(&state, group(), CLEO)).expect("json");
+    assert_eq!(shown, written);
+}
+
+#[test]
+fn a_view_that_ended_shows_the_edit_that_stood_then() {
+    let state = state_of(
+        group(),
+        &[
+            (ANA, create(&[BEN])),
+            (ANA, message("first")),
+            (ANA, json!({"kind": "edit", "target": 2, "text": "second"})),
+            (ANA, member(BEN, "remove")),
+            (ANA, json!({"kind": "edit", "target": 2, "text": "third"})),
+        ],
+    );
+    assert_eq!(text(&messages(&state, group(), BEN).items[1].body).as_deref(), Some("second"));
+    assert_eq!(text(&messages(&state, group(), ANA).items[1].body).as_deref(), Some("third"));
 }
