@@ -18,7 +18,10 @@ async fn a_cursor_brings_exactly_what_was_missed() {
     wire.say(&json!({"type": "ping"})).await;
     let pong = wire.until("pong").await;
     drop(wire);
+    let mut other = Wire::of(&ben).await;
     let missed = [ana.say(&talk, "1").await, ana.say(&talk, "2").await];
+    // The gateway has them.
+    while other.until("event").await["seq"] != missed[1] {}
     let hello = json!({"cursor": pong["cursor"]});
     let (wire, frames) = Wire::hello(&ben, hello.clone()).await;
     assert_eq!(seqs(&frames), missed);
@@ -31,7 +34,11 @@ async fn a_cursor_brings_exactly_what_was_missed() {
     let (_, nothing) = Wire::hello(&ben, json!({"cursor": cursor(&again)})).await;
     assert_eq!(nothing.len(), 1, "{nothing:?}");
     let in_group = ana.say(&group, "3").await;
-    let (_, frames) = Wire::hello(&ben, json!({"cursor": cursor(&nothing)})).await;
+    let (mut wire, mut frames) = Wire::hello(&ben, json!({"cursor": cursor(&nothing)})).await;
+    if seqs(&frames).is_empty() {
+        // It was still on its way to the gateway, and comes behind the catch-up.
+        frames = vec![wire.until("event").await];
+    }
     assert_eq!(seqs(&frames), [in_group]);
     rig.stop().await;
 }

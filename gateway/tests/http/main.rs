@@ -4,6 +4,7 @@ mod accounts;
 mod client;
 mod conversations;
 mod edge;
+mod mentions;
 mod rig;
 mod socket;
 mod sockets;

@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use hansard_archive::{ArchiverSettings, Objects, ObjectsUrl};
 use hansard_gateway::{Config, Running};
 use hansard_model::{MessageId, PartitionCount};
 use hansard_nats::deployment::{self, ProvisionOptions};
@@ -61,12 +62,16 @@ impl Rig {
         let options = ProvisionOptions { partitions: PartitionCount::new(2), replicas: 1 };
         deployment::provision(&operator, options).await.expect("provisioned");
         let stop_projector = CancellationToken::new();
+        let objects = ObjectsUrl::Directory(data.path().join("objects"));
+        let objects = Objects::open(&objects).expect("a store");
         let projector = tokio::spawn({
             let (config, stop) = (
                 hansard_projector::Config {
                     endpoint: endpoint.clone(),
                     holder: "test".to_owned(),
                     progress: Progress::new(),
+                    objects,
+                    archiving: ArchiverSettings::keeping(Duration::from_hours(1)),
                 },
                 stop_projector.clone(),
             );
