@@ -10,8 +10,8 @@ use hansard_model::{ConversationId, Group, Seq};
 use super::{Fold, Incoming};
 use crate::conversation::Conversation;
 use crate::rows::{
-    AnnotationRow, ConversationRow, Decode, Limit, MemberRow, Order, Prefix, RowKey, Rows,
-    StoreError, decode, read,
+    AnnotationRow, ConversationRow, Decode, EntryRow, Limit, MemberRow, Order, Prefix, RowKey,
+    Rows, StoreError, decode, read,
 };
 
 /// Rows of a batch that are read at once.
@@ -104,9 +104,10 @@ pub(crate) async fn load<R: Rows>(
 /// A row that cannot be read must not pass as one that is not there.
 fn check(key: &RowKey, bytes: Option<&Bytes>) -> Result<(), StoreError> {
     let Some(bytes) = bytes else { return Ok(()) };
-    match key {
-        RowKey::Annotation(..) => decode::<AnnotationRow>(key, bytes).map(drop),
-        _ => decode::<crate::rows::EntryRow>(key, bytes).map(drop),
+    if matches!(key, RowKey::Annotation(..)) {
+        decode::<AnnotationRow>(key, bytes).map(drop)
+    } else {
+        decode::<EntryRow>(key, bytes).map(drop)
     }
 }
 

@@ -39,9 +39,9 @@ pub(super) async fn conversations_of<R: Rows>(
 ) -> Result<Vec<ConversationId>, StoreError> {
     let range = Prefix::Memberships(user).whole();
     let found = at.rows.scan(range, Order::Ascending, Limit::rows(usize::MAX)).await?;
-    let of = |key: &[u8]| match RowKey::parse(key)? {
-        RowKey::Membership(_, id) => Some(id),
-        _ => None,
+    let of = |key: &[u8]| {
+        let Some(RowKey::Membership(_, id)) = RowKey::parse(key) else { return None };
+        Some(id)
     };
     Ok(found.iter().filter_map(|(key, _)| of(key)).collect())
 }
