@@ -41,9 +41,10 @@ impl Built {
         let store = shared.stores.open(partition, plan.generation).await?;
         let rows = store.snapshot()?;
         let applied: Option<AppliedRow> = read(&rows, &RowKey::Applied).await?;
-        if !is_new {
-            let is_of_this = |row: &AppliedRow| row.schema == SCHEMA && row.epoch == context.epoch;
-            applied.as_ref().filter(|row| is_of_this(row)).ok_or(JobError::OtherRows)?;
+        // Without a position there are no rows: nothing had happened yet.
+        let is_other = |row: &AppliedRow| row.schema != SCHEMA || row.epoch != context.epoch;
+        if applied.as_ref().is_some_and(is_other) {
+            return Err(JobError::OtherRows);
         }
         let fold = Fold::new(context.epoch, applied);
         let source = Source::start(shared.archive.follow(&shared.log, partition, fold.applied()));

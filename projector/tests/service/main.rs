@@ -1,6 +1,7 @@
 //! The projector on a real nats-server.
 
 mod rig;
+mod views;
 
 use std::time::{Duration, Instant};
 

@@ -29,6 +29,7 @@ pub(crate) const DEADLINE: Duration = Duration::from_secs(30);
 
 pub(crate) struct Rig {
     pub(crate) gateway: Connection,
+    pub(crate) operator: Connection,
     pub(crate) log: Log,
     pub(crate) endpoint: Endpoint,
     pub(crate) objects: Objects,
@@ -69,7 +70,7 @@ impl Rig {
         let log = Log::open(&gateway, &deployment, LogClock::new());
         let objects = ObjectsUrl::Directory(data.path().join("objects"));
         let objects = Objects::open(&objects).expect("a store");
-        Self { gateway, log, endpoint, objects, data, server, minted: 0 }
+        Self { gateway, operator, log, endpoint, objects, data, server, minted: 0 }
     }
 
     pub(crate) fn projector(&self, holder: &str) -> Projector {
