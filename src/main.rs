@@ -21,6 +21,12 @@ mod views;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use mimalloc::MiMalloc;
+
+/// Small objects that one thread makes and another drops are most of what a gateway and a
+/// projector allocate: with the C library's allocator a quarter of their time went there.
+#[global_allocator]
+static ALLOCATOR: MiMalloc = MiMalloc;
 
 #[derive(Parser)]
 #[command(name = "hansard", version, about = "An event-sourced chat platform on NATS JetStream")]
