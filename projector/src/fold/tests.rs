@@ -20,6 +20,8 @@ use crate::queries::{Answer, At, Refusal, Request, Windows, entry_of};
 use crate::rows::Overlay;
 use crate::rows::memory::Memory;
 
+mod counts;
+mod pages;
 mod properties;
 
 const ANA: u8 = 1;
@@ -230,6 +232,23 @@ fn feed(state: &State, after: u64, limit: usize) -> (Vec<u64>, u64) {
         }
         other => panic!("not a feed: {other:?}"),
     }
+}
+
+fn explain(state: &State, conversation: ConversationId, reader: u8) -> Explanation {
+    let request = ExplainRequest { conversation, reader: user(reader), read: None, min_seq: None };
+    let Ok(Answer::Explanation(found)) = state.answer(&Request::Explain(request)) else {
+        panic!("answers")
+    };
+    found
+}
+
+fn mentions(state: &State, reader: u8, before: Option<u64>, limit: usize) -> MentionsReply {
+    let request =
+        MentionsRequest { user: user(reader), before: before.map(Seq), limit, min_seq: None };
+    let Ok(Answer::Mentions(found)) = state.answer(&Request::Mentions(request)) else {
+        panic!("answers")
+    };
+    found
 }
 
 #[test]
@@ -520,157 +539,6 @@ fn a_meta_event_on_the_free_subject_changes_no_membership() {
     state.apply(forged);
     assert_eq!(events(&state, group(), CLEO).unwrap_err(), QueryError::NotAMember);
     assert_eq!(parked(&state), ["wrong_subject"]);
-}
-
-#[test]
-fn pages_are_cut_at_both_ends_and_say_so() {
-    let mut all = vec![(ANA, create(&[BEN]))];
-    all.extend((0..20).map(|n| (ANA, message(&n.to_string()))));
-    let state = state_of(group(), &all);
-    let get = |anchor, limit| {
-        let mut request = messages_request(group(), BEN, anchor);
-        request.limit = limit;
-        let page = page(&state, Request::Messages(request)).expect("a page");
-        (seqs(&page), page.more_before, page.more_after)
-    };
-    assert_eq!(get(Anchor::Newest, 2), (vec![20, 21], true, false));
-    assert_eq!(get(Anchor::Before(Seq(3)), 5), (vec![1, 2], false, true));
-    assert_eq!(get(Anchor::After(Seq(18)), 2), (vec![19, 20], true, true));
-    assert_eq!(get(Anchor::Around(Seq(10)), 4), (vec![8, 9, 10, 11], true, true));
-    assert_eq!(get(Anchor::Around(Seq(21)), 4), (vec![18, 19, 20, 21], true, false));
-    assert_eq!(get(Anchor::Around(Seq(1)), 3), (vec![1, 2, 3], false, true));
-    assert_eq!(get(Anchor::At(LogTime::from_millis(10)), 2), (vec![9, 10], true, true));
-    assert_eq!(get(Anchor::After(Seq(21)), 2), (vec![], true, false));
-    assert_eq!(get(Anchor::Newest, 0), (vec![], true, false));
-    let mut request = events_request(group(), BEN);
-    (request.after, request.before, request.limit) = (Some(Seq(3)), Some(Seq(9)), 2);
-    assert_eq!(seqs(&page(&state, Request::Events(request.clone())).expect("a page")), [4, 5]);
-    request.newest = true;
-    assert_eq!(seqs(&page(&state, Request::Events(request)).expect("a page")), [7, 8]);
-}
-
-#[test]
-fn a_page_stays_below_its_bytes_and_continues() {
-    let long = "x".repeat(16_000);
-    let state = state_of(direct(), &vec![(ANA, message(&long)); 100]);
-    let mut request = events_request(direct(), BEN);
-    let first = page(&state, Request::Events(request.clone())).expect("a page");
-    assert!(first.more_after && serde_json::to_string(&first).expect("json").len() < 600_000);
-    let mut read = seqs(&first);
-    while read.len() < 100 {
-        request.after = read.last().map(|seq| Seq(*seq));
-        read.extend(seqs(&page(&state, Request::Events(request.clone())).expect("a page")));
-    }
-    assert_eq!(read, (1..=100).collect::<Vec<u64>>());
-    assert_eq!(feed(&state, 0, 0), (vec![], 100));
-    let (items, as_of) = feed(&state, 0, 1_000);
-    assert_eq!(items.last(), Some(&as_of));
-}
-
-#[test]
-fn changed_names_what_changed_after_a_position_and_pages() {
-    let mut state = State::default();
-    for other in 10_u8..200 {
-        let mut entropy = [20; 20];
-        (entropy[0], entropy[1]) = (other & 31, other >> 5);
-        let with = ConversationId::direct(user(ANA), UserId::from_entropy(entropy));
-        state.apply(record(u64::from(other), with, ANA, &message(&"x".repeat(900))));
-    }
-    let changed = |after: u64| {
-        let request = ChangedRequest { user: user(ANA), after: Seq(after), min_seq: None };
-        match state.answer(&Request::Changed(request)) {
-            Ok(Answer::Changed(reply)) => reply,
-            other => panic!("not changes: {other:?}"),
-        }
-    };
-    assert_eq!(changed(150).items.len(), 49);
-    assert!(changed(199).items.is_empty());
-    let (mut found, mut after) = (0, 0);
-    loop {
-        let reply = changed(after);
-        found += reply.items.len();
-        after = reply.as_of.0;
-        if !reply.more {
-            break;
-        }
-    }
-    assert_eq!((found, after), (190, 199));
-}
-
-fn explain(state: &State, conversation: ConversationId, reader: u8) -> Explanation {
-    let request = ExplainRequest { conversation, reader: user(reader), read: None, min_seq: None };
-    let Ok(Answer::Explanation(found)) = state.answer(&Request::Explain(request)) else {
-        panic!("answers")
-    };
-    found
-}
-
-fn mentions(state: &State, reader: u8, before: Option<u64>, limit: usize) -> MentionsReply {
-    let request =
-        MentionsRequest { user: user(reader), before: before.map(Seq), limit, min_seq: None };
-    let Ok(Answer::Mentions(found)) = state.answer(&Request::Mentions(request)) else {
-        panic!("answers")
-    };
-    found
-}
-
-#[test]
-fn counts_are_explained_by_the_events_behind_them() {
-    let state = state_of(
-        group(),
-        &[
-            (ANA, create(&[BEN, CLEO])),
-            (ANA, json!({"kind": "message", "text": "1", "mentions": [user(BEN)]})),
-            (BEN, message("2")),
-            (ANA, json!({"kind": "message", "text": "3", "mentions": ["all"]})),
-            (ANA, json!({"kind": "title", "title": "t"})),
-            (ANA, json!({"kind": "message", "text": "4", "mentions": [user(BEN), user(CLEO)]})),
-            (ANA, json!({"kind": "edit", "target": 6, "text": "4", "mentions": []})),
-        ],
-    );
-    let ben = explain(&state, group(), BEN);
-    assert_eq!((ben.read, ben.read_n, ben.n, ben.unread), (Seq(3), 2, 4, 2));
-    assert_eq!((ben.unread_events, ben.mentions), (vec![Seq(4), Seq(6)], vec![Seq(4)]));
-    let cleo = explain(&state, group(), CLEO);
-    assert_eq!(cleo.unread_events, [2, 3, 4, 6].map(Seq));
-    assert_eq!((cleo.mentions, cleo.last), (vec![Seq(4)], Seq(7)));
-    assert!(explain(&state, group(), ANA).unread_events.is_empty());
-}
-
-#[test]
-fn mentions_are_listed_newest_first_as_they_stand_now_and_paged() {
-    let mut events = vec![(ANA, create(&[BEN, CLEO]))];
-    for number in 0..10 {
-        let of = if number % 2 == 0 { json!(["all"]) } else { json!([user(BEN)]) };
-        events.push((ANA, json!({"kind": "message", "text": "m", "mentions": of})));
-    }
-    events.push((BEN, json!({"kind": "message", "text": "own", "mentions": ["all"]})));
-    events.push((ANA, json!({"kind": "delete", "target": 11})));
-    events.push((ANA, json!({"kind": "edit", "target": 10, "text": "none", "mentions": []})));
-    events.push((
-        ANA,
-        json!({"kind": "edit", "target": 9, "text": "edited", "mentions": [user(BEN)]}),
-    ));
-    events.push((ANA, member(CLEO, "remove")));
-    events.push((ANA, json!({"kind": "message", "text": "secret", "mentions": ["all"]})));
-    let state = state_of(group(), &events);
-    let listed = |reader| {
-        let (mut all, mut before) = (Vec::new(), None);
-        loop {
-            let reply = mentions(&state, reader, before, 3);
-            assert!(reply.items.len() <= 3);
-            all.extend(reply.items.iter().map(|item| item.item.seq.0));
-            if !reply.more {
-                return all;
-            }
-            before = Some(reply.reached.0);
-        }
-    };
-    assert_eq!(listed(BEN), [17, 9, 8, 7, 6, 5, 4, 3, 2]);
-    assert_eq!(listed(CLEO), [12, 8, 6, 4, 2], "of all, while a member");
-    assert_eq!(listed(ANA), [12]);
-    let edited = mentions(&state, BEN, Some(10), 1);
-    assert_eq!(text(&edited.items[0].item.body).as_deref(), Some("edited"));
 }
 
 #[test]
