@@ -19,13 +19,15 @@ use hansard_model::{ConversationId, DeviceId, LogTime, MessageId, UserId, envelo
 use hansard_nats::log::Append;
 use serde_json::json;
 
-use self::rig::{Rig, next_event, within};
+use self::rig::{Rig, next_event};
 
 const PARTITIONS: u16 = 16;
 /// Bytes of text of a message.
 const TEXT_BYTES: usize = 200;
 const IN_FLIGHT_MAX: usize = 512;
 const LIVE_EVENTS: usize = 2_000;
+/// Longer than a replay may take.
+const REPLAY_WITHIN: Duration = Duration::from_secs(600);
 
 #[tokio::main]
 async fn main() {
@@ -38,7 +40,7 @@ async fn main() {
     let before = resident_bytes();
     let began = Instant::now();
     let projector = rig.projector("one");
-    within("the replay", async || {
+    ended("the replay", async || {
         let standing = projector.progress.partitions();
         let applied: u64 = standing.iter().map(|partition| partition.applied.0).sum();
         (applied == events as u64).then_some(())
@@ -48,6 +50,7 @@ async fn main() {
     let after = resident_bytes();
     let projector = projector.serving_all().await;
     let serving = began.elapsed();
+    let store_bytes = bytes_below(&rig.data.path().join("objects/history"));
 
     let mut latencies = live_latencies(&rig, conversations).await;
     latencies.sort_unstable();
@@ -62,12 +65,25 @@ async fn main() {
             "replay_ms": replay.as_millis() as u64,
             "serving_ms": serving.as_millis() as u64,
             "memory_bytes_per_event": (after.saturating_sub(before)) as f64 / events as f64,
+            "resident_bytes": after,
+            "resident_bytes_before": before,
+            "store_bytes_per_event": store_bytes as f64 / events as f64,
             "append_to_live_p50_us": percentile(50) as u64,
             "append_to_live_p99_us": percentile(99) as u64,
         })
     );
     projector.stop().await;
     rig.stop().await;
+}
+
+/// Waits, for as long as a replay of millions takes.
+async fn ended(what: &str, mut ask: impl AsyncFnMut() -> Option<()>) {
+    let ended = tokio::time::timeout(REPLAY_WITHIN, async {
+        while ask().await.is_none() {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    });
+    ended.await.unwrap_or_else(|_| panic!("{what}: not within {REPLAY_WITHIN:?}"));
 }
 
 /// Appends from one sender to each conversation in turn; the size of the last payload.
@@ -98,8 +114,9 @@ async fn live_latencies(rig: &Rig, conversations: usize) -> Vec<Duration> {
             MessageId::new(1, [number as u8, (number >> 8) as u8, 9, 9, 9, 9, 9, 9, 9, 9]);
         let sent = Instant::now();
         let pending = rig.log.append(append).await.expect("sent");
-        let (stored, event) = tokio::join!(pending, next_event(&mut feed));
-        assert_eq!(stored.expect("stored").seq, event.seq);
+        let stored = pending.await.expect("stored");
+        // What was published again after the replay may still arrive.
+        while next_event(&mut feed).await.seq != stored.seq {}
         latencies.push(sent.elapsed());
     }
     latencies
@@ -135,4 +152,15 @@ fn resident_bytes() -> u64 {
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
     let kib = line.and_then(|line| line.split_whitespace().next()?.parse::<u64>().ok());
     kib.unwrap_or(0) * 1024
+}
+
+/// The size of every file below a directory.
+fn bytes_below(directory: &std::path::Path) -> u64 {
+    let Ok(entries) = std::fs::read_dir(directory) else { return 0 };
+    let of = |entry: std::fs::DirEntry| match entry.metadata() {
+        Ok(metadata) if metadata.is_dir() => bytes_below(&entry.path()),
+        Ok(metadata) => metadata.len(),
+        Err(_) => 0,
+    };
+    entries.flatten().map(of).sum()
 }

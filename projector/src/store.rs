@@ -24,9 +24,9 @@ use crate::rows::{Changed, Limit, Order, Row, RowKey, Rows, StoreError};
 /// Blocks that a process keeps of all its stores.
 const CACHE_BYTES_MAX: u64 = 64 * 1024 * 1024;
 /// Rows of a store that were not flushed yet, until it is flushed early.
-const MEMTABLE_BYTES: usize = 4 * 1024 * 1024;
+const MEMTABLE_BYTES: usize = 1024 * 1024;
 /// Unflushed rows of a store that make writes wait.
-const UNFLUSHED_BYTES_MAX: usize = 16 * 1024 * 1024;
+const UNFLUSHED_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// Small files that wait for compaction until writes wait.
 const FILES_MAX: usize = 32;
 /// How often a store looks whether its files are to be compacted.
