@@ -5,7 +5,6 @@ mod witness;
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::PathBuf;
-use std::time::Duration;
 
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -20,8 +19,6 @@ use crate::views::load::{Acked, Company};
 
 /// `ARCHIVE_KILLS=20` for a release.
 const KILLS: u64 = 3;
-/// How long an owner lives before it is killed, at most: long enough for several segments.
-const LIFE: Duration = Duration::from_millis(2_500);
 /// Small segments and a short memory of the stream, so that a test sees much of both.
 const SMALL: [&str; 5] = ["--hot-window", "2s", "--segment-events", "50", "--unsafe-windows"];
 
@@ -143,7 +140,7 @@ async fn segments_and_stream_are_one_log_whatever_is_killed_on_the_way() {
     let mut dice = Dice::new();
     let load = company.talk(&mut dice);
     for _ in 0..setting("ARCHIVE_KILLS", KILLS) {
-        tokio::time::sleep(dice.up_to(LIFE)).await;
+        load.goes_on_a_while(&mut dice).await;
         roles.take_owner(&mut dice).await.process.kill().await;
         roles.start_projector().await;
         eventually("more of the log to be trimmed", async || {
@@ -339,7 +336,7 @@ async fn an_object_store_that_is_away_costs_time_and_nothing_else() {
         // A file where a directory should be: every write and read fails.
         fs::write(&archive, "away").unwrap();
         let gone = first_seqs(&roles).await;
-        tokio::time::sleep(dice.up_to(LIFE)).await;
+        load.goes_on_a_while(&mut dice).await;
         roles.take_owner(&mut dice).await.process.kill().await;
         roles.start_projector().await;
         fs::remove_file(&archive).unwrap();

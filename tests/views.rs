@@ -21,12 +21,10 @@ use crate::harness::{
 
 /// `VIEW_KILLS=20` is the bar.
 const KILLS: u64 = 3;
-/// How long an owner lives under load before it is killed, at most.
-const LIFE: Duration = Duration::from_millis(2_500);
 /// A partition without an owner has another one within this.
 const TAKEOVER_WITHIN: Duration = Duration::from_secs(10);
-/// How long the load goes on before anything happens.
-const WARM_UP: Duration = Duration::from_millis(1_500);
+/// Events that are acknowledged before anything happens.
+const WARM_UP: u64 = 80;
 
 /// A deployment with two of everything.
 async fn two_of_each() -> Roles {
@@ -58,7 +56,7 @@ async fn views_equal_the_log_whatever_moment_their_owner_is_killed_at() {
     let load = company.talk(&mut dice);
     let mut takeovers = Vec::new();
     for _ in 0..setting("VIEW_KILLS", KILLS) {
-        tokio::time::sleep(dice.up_to(LIFE)).await;
+        load.goes_on_a_while(&mut dice).await;
         roles.take_owner(&mut dice).await.process.kill().await;
         takeovers.push(shows_the_present(&company, &roles).await);
         roles.start_projector().await;
@@ -119,7 +117,8 @@ async fn an_owner_that_was_paused_changes_nothing_after_the_takeover() {
     let company = Company::gather(&roles.addresses(), 2).await;
     let mut dice = Dice::new();
     let load = company.talk(&mut dice);
-    tokio::time::sleep(WARM_UP + dice.up_to(LIFE)).await;
+    load.goes_on(WARM_UP).await;
+    load.goes_on_a_while(&mut dice).await;
     let paused = roles.take_owner(&mut dice).await;
     paused.process.signal(Signal::Stop);
     shows_the_present(&company, &roles).await;
@@ -168,7 +167,7 @@ async fn deleted_views_come_back_from_the_log_equal() {
     let mut roles = Roles::of(Plan { gateways: 1, projectors: 1, ..Plan::default() }).await;
     let company = Company::gather(&roles.addresses(), 1).await;
     let load = company.talk(&mut Dice::new());
-    tokio::time::sleep(WARM_UP).await;
+    load.goes_on(WARM_UP).await;
     load.end().await;
     bucket_is_written(&roles).await;
     let before = bucket_of(&roles.data, &company).await;
@@ -198,7 +197,7 @@ async fn rebuilding_views_under_load_fails_no_read_and_shows_nothing_old() {
     let company = Company::gather(&roles.addresses(), 2).await;
     let mut dice = Dice::new();
     let load = company.talk(&mut dice);
-    tokio::time::sleep(WARM_UP).await;
+    load.goes_on(WARM_UP).await;
     let mut checker = Checker::new(&company, &roles.addresses(), &mut dice).await;
     let rebuilding = async {
         for view in ["history", "inbox", "history"] {

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
@@ -14,6 +15,10 @@ use crate::harness::{Dice, Session, direct, message, mint, sign_up};
 /// Between two events of one person in one conversation. A person may ask a gateway 50 times a
 /// second, and does more than send.
 const SAY_EVERY: Duration = Duration::from_millis(120);
+/// Events that are acknowledged between two kills, at most: a few seconds of talk.
+const EVENTS_BETWEEN_MAX: u64 = 150;
+/// They are acknowledged within this, whatever is killed meanwhile.
+const SAID_WITHIN: Duration = Duration::from_secs(60);
 /// What people react with.
 const EMOJI: [&str; 3] = ["🎉", "👍", "❤️"];
 
@@ -24,6 +29,8 @@ pub(crate) type Acked = BTreeMap<(String, u64), (String, Value)>;
 pub(crate) struct Load {
     stop: CancellationToken,
     talking: Vec<JoinHandle<Acked>>,
+    /// How many events were acknowledged so far.
+    said: watch::Receiver<u64>,
 }
 
 /// Three people, the conversations they have, and the gateways they use.
@@ -52,6 +59,7 @@ struct Talker {
     known: Arc<Mutex<Known>>,
     dice: Dice,
     count: u64,
+    said: Arc<watch::Sender<u64>>,
 }
 
 impl Company {
@@ -82,6 +90,8 @@ impl Company {
     /// Everybody begins to talk, in every conversation they are in.
     pub(crate) fn talk(&self, dice: &mut Dice) -> Load {
         let stop = CancellationToken::new();
+        let (sender, said) = watch::channel(0);
+        let sender = Arc::new(sender);
         let mut talking = Vec::new();
         for conversation in &self.conversations {
             let known = Arc::new(Mutex::new(Known::default()));
@@ -97,15 +107,32 @@ impl Company {
                     known: Arc::clone(&known),
                     dice: dice.another(),
                     count: 0,
+                    said: Arc::clone(&sender),
                 };
                 talking.push(tokio::spawn(talker.run(stop.clone())));
             }
         }
-        Load { stop, talking }
+        Load { stop, talking, said }
     }
 }
 
 impl Load {
+    /// Waits until at least so many more events are acknowledged.
+    pub(crate) async fn goes_on(&self, events: u64) {
+        let mut said = self.said.clone();
+        let wanted = *said.borrow() + events;
+        let reached = said.wait_for(|said| *said >= wanted);
+        match tokio::time::timeout(SAID_WITHIN, reached).await {
+            Ok(reached) => drop(reached.expect("everybody talks until `end`")),
+            Err(_) => panic!("not {events} more events within {SAID_WITHIN:?}"),
+        }
+    }
+
+    /// Waits for a random moment of the talk.
+    pub(crate) async fn goes_on_a_while(&self, dice: &mut Dice) {
+        self.goes_on(1 + dice.below(EVENTS_BETWEEN_MAX)).await;
+    }
+
     /// Everybody stops once what they are sending is acknowledged; all that was.
     pub(crate) async fn end(self) -> Acked {
         self.stop.cancel();
@@ -135,6 +162,7 @@ impl Talker {
                     let said = (self.session.user.clone(), event);
                     let key = (self.conversation.clone(), seq);
                     assert_eq!(acked.insert(key, said), None, "two acks of one seq");
+                    self.said.send_modify(|said| *said += 1);
                 }
                 // Somebody else deleted the message meanwhile.
                 Err(code) => assert_eq!(code, "not_found", "{event}"),
