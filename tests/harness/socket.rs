@@ -132,19 +132,19 @@ impl Socket {
         self.refs
     }
 
-    /// The answer to a `ref`: an ack, or an error.
+    /// The answer to a `ref`: an ack, which later reads include, or an error.
     pub(crate) async fn answer(&mut self, reference: u64) -> Value {
-        self.frame("answer", |frame| frame["ref"] == reference).await
+        let answer = self.frame("answer", |frame| frame["ref"] == reference).await;
+        if answer["type"] == "ack" {
+            told(answer["conversation"].as_str().unwrap(), seq_of(&answer));
+        }
+        answer
     }
 
     /// Sends an event under an id and waits for the answer.
     pub(crate) async fn ask_as(&mut self, conversation: &str, id: &str, event: &Value) -> Value {
         let reference = self.put_as(conversation, id, event).await;
-        let answer = self.answer(reference).await;
-        if answer["type"] == "ack" {
-            told(conversation, seq_of(&answer));
-        }
-        answer
+        self.answer(reference).await
     }
 
     /// Sends an event, which must be stored; the ack.
