@@ -18,6 +18,30 @@ pub(super) fn cpu_s(pid: u32) -> anyhow::Result<f64> {
     Ok((ticks(11)? + ticks(12)?) / TICKS_PER_S)
 }
 
+/// Time of all cores so far, in ticks: in all, and what the hypervisor gave to other machines while
+/// this one had work to do.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct CoreTime {
+    all: u64,
+    stolen: u64,
+}
+
+impl CoreTime {
+    /// The eighth figure of the first line of `/proc/stat`, and the sum of the first eight.
+    pub(super) fn read() -> anyhow::Result<Self> {
+        let text = std::fs::read_to_string("/proc/stat")?;
+        let line = text.lines().next().context("an empty /proc/stat")?;
+        let ticks = line.split_whitespace().skip(1).take(8).map(str::parse);
+        let ticks: Vec<u64> = ticks.collect::<Result<_, _>>()?;
+        Ok(Self { all: ticks.iter().sum(), stolen: *ticks.get(7).context("no steal time")? })
+    }
+
+    /// The share that was stolen since then, 0 to 1.
+    pub(super) fn stolen_since(self, before: Self) -> f64 {
+        (self.stolen - before.stolen) as f64 / (self.all - before.all).max(1) as f64
+    }
+}
+
 /// Resident memory of a process, in bytes.
 pub(super) fn rss_bytes(pid: u32) -> anyhow::Result<u64> {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status"))?;
@@ -112,5 +136,13 @@ mod tests {
         assert!(rss_bytes(me).expect("linux") > 100_000);
         assert!(cpu_s(me).expect("linux") >= 0.0);
         assert_eq!(child_of(me, "no-such-program"), None);
+    }
+
+    #[test]
+    fn stolen_time_is_a_share() {
+        let before = CoreTime { all: 1_000, stolen: 10 };
+        assert!((CoreTime { all: 1_200, stolen: 60 }.stolen_since(before) - 0.25).abs() < 1e-9);
+        let now = CoreTime::read().expect("linux");
+        assert!(now.all > now.stolen);
     }
 }

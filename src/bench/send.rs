@@ -6,6 +6,13 @@
 //! the other side's event. All on the same nats-server, streams, conversations and payload, with the
 //! same number in flight. Between rounds the views catch up, so that no round pays for another. CPU
 //! is that of whole processes over the gateway's rounds at saturation.
+//!
+//! Beside the gateway's round at half of saturation a probe publishes without the gateway, a
+//! twentieth of the messages: what an ack costs in the same seconds on the same busy machine. The
+//! gateway's ack minus the probe's is what the way through the gateway adds; minus the raw round's it
+//! also has what all the other processes of a deployment cost, and whatever the machine did between
+//! the rounds. Each round says how much of the cores' time the hypervisor took away: above a few
+//! hundredths, latencies are the machine's.
 
 use std::sync::Arc;
 
@@ -14,6 +21,7 @@ use serde_json::json;
 use super::clients::{Load, RoundReport};
 use super::crowd::Crowd;
 use super::deployment::{Bench, CAUGHT_UP_WITHIN, Plan};
+use super::machine::CoreTime;
 use super::people::{self, Person};
 use super::raw::{self, Kind, RawReport};
 use super::report::median;
@@ -76,11 +84,29 @@ impl Cpu {
     }
 }
 
+/// Messages through the gateway for one of the probe.
+const PROBED: f64 = 20.0;
+/// Publishers of the probe, so that it never sends a burst.
+const PROBES: usize = 8;
+
+/// The rounds at half of saturation.
+#[derive(Default)]
+struct Half {
+    rate: f64,
+    raw: Vec<RawReport>,
+    gateway: Vec<RoundReport>,
+    probe: Vec<RawReport>,
+    raw_stolen: Vec<f64>,
+    gateway_stolen: Vec<f64>,
+}
+
 #[derive(Default)]
 struct Saturation {
     raw: Vec<RawReport>,
     log: Vec<RawReport>,
     gateway: Vec<RoundReport>,
+    raw_stolen: Vec<f64>,
+    gateway_stolen: Vec<f64>,
     cpu: Cpu,
 }
 
@@ -112,17 +138,8 @@ pub(super) async fn run(args: Args) -> anyhow::Result<()> {
     crowd.load(warm.clone()).await?;
     raw::round(&bench, Kind::Bare, &people, &warm).await?;
     let saturation = saturate(&bench, &mut crowd, &people, &full, args.rounds).await?;
-    let rate = median_rate(&saturation.gateway) / 2.0;
-    let half = Load { rate: Some(rate), ..full };
-    let (mut raw_half, mut gateway_half) = (Vec::new(), Vec::new());
-    for round in 1..=args.rounds {
-        super::say(&format!("half of saturation, round {round}: {rate:.0}/s"));
-        bench.caught_up(CAUGHT_UP_WITHIN).await?;
-        raw_half.push(raw::round(&bench, Kind::Bare, &people, &half).await?);
-        bench.caught_up(CAUGHT_UP_WITHIN).await?;
-        gateway_half.push(crowd.load(half.clone()).await?);
-    }
-    let report = report(&bench, &args, count, &saturation, (rate, &raw_half, &gateway_half));
+    let half = halve(&bench, &mut crowd, &people, &full, args.rounds, &saturation).await?;
+    let report = report(&bench, &args, count, &saturation, &half);
     crowd.stop().await?;
     bench.stop().await?;
     super::print(&report)
@@ -138,12 +155,16 @@ async fn saturate(
     let mut saturation = Saturation::default();
     for round in 1..=rounds {
         bench.caught_up(CAUGHT_UP_WITHIN).await?;
+        let time = CoreTime::read()?;
         let raw = raw::round(bench, Kind::Bare, people, load).await?;
+        saturation.raw_stolen.push(CoreTime::read()?.stolen_since(time));
         bench.caught_up(CAUGHT_UP_WITHIN).await?;
         let log = raw::round(bench, Kind::Log, people, load).await?;
         bench.caught_up(CAUGHT_UP_WITHIN).await?;
         let before = Cpu::read(bench)?;
+        let time = CoreTime::read()?;
         let gateway = crowd.load(load.clone()).await?;
+        saturation.gateway_stolen.push(CoreTime::read()?.stolen_since(time));
         bench.caught_up(CAUGHT_UP_WITHIN).await?;
         saturation.cpu.add_since(before, Cpu::read(bench)?);
         super::say(&format!(
@@ -155,6 +176,35 @@ async fn saturate(
         saturation.gateway.push(gateway);
     }
     Ok(saturation)
+}
+
+async fn halve(
+    bench: &Bench,
+    crowd: &mut Crowd,
+    people: &Arc<Vec<Person>>,
+    full: &Load,
+    rounds: usize,
+    saturation: &Saturation,
+) -> anyhow::Result<Half> {
+    let rate = median_rate(&saturation.gateway) / 2.0;
+    let load = Load { rate: Some(rate), ..full.clone() };
+    let probe = Load { rate: Some(rate / PROBED), senders: PROBES, ..full.clone() };
+    let mut half = Half { rate, ..Half::default() };
+    for round in 1..=rounds {
+        super::say(&format!("half of saturation, round {round}: {rate:.0}/s"));
+        bench.caught_up(CAUGHT_UP_WITHIN).await?;
+        let before = CoreTime::read()?;
+        half.raw.push(raw::round(bench, Kind::Bare, people, &load).await?);
+        half.raw_stolen.push(CoreTime::read()?.stolen_since(before));
+        bench.caught_up(CAUGHT_UP_WITHIN).await?;
+        let before = CoreTime::read()?;
+        let probe = raw::round(bench, Kind::Bare, people, &probe);
+        let (gateway, probe) = tokio::try_join!(crowd.load(load.clone()), probe)?;
+        half.gateway_stolen.push(CoreTime::read()?.stolen_since(before));
+        half.gateway.push(gateway);
+        half.probe.push(probe);
+    }
+    Ok(half)
 }
 
 /// So many people have at least so many pairs.
@@ -171,16 +221,19 @@ fn report(
     args: &Args,
     connections: usize,
     saturation: &Saturation,
-    (rate, raw_half, gateway_half): (f64, &[RawReport], &[RoundReport]),
+    half: &Half,
 ) -> serde_json::Value {
     let raw_rate = |reports: &[RawReport]| median(reports.iter().map(|r| r.acked_per_s).collect());
     let gateway = median_rate(&saturation.gateway);
     let (raw, log) = (raw_rate(&saturation.raw), raw_rate(&saturation.log));
     let of_gateway =
-        |pick: fn(&RoundReport) -> f64| median(gateway_half.iter().map(pick).collect());
-    let of_raw = |pick: fn(&RawReport) -> f64| median(raw_half.iter().map(pick).collect());
+        |pick: fn(&RoundReport) -> f64| median(half.gateway.iter().map(pick).collect());
+    let of_raw = |pick: fn(&RawReport) -> f64| median(half.raw.iter().map(pick).collect());
+    let of_probe = |pick: fn(&RawReport) -> f64| median(half.probe.iter().map(pick).collect());
     let (p50, p99) = (of_gateway(|r| r.send_to_ack.p50_us), of_gateway(|r| r.send_to_ack.p99_us));
     let (raw_p50, raw_p99) = (of_raw(|r| r.send_to_ack.p50_us), of_raw(|r| r.send_to_ack.p99_us));
+    let probe_p50 = of_probe(|r| r.send_to_ack.p50_us);
+    let probe_p99 = of_probe(|r| r.send_to_ack.p99_us);
     let acked: usize = saturation.gateway.iter().map(|report| report.acked).sum();
     let per_1000 = |cpu_s: f64| cpu_s * 1_000.0 / acked.max(1) as f64;
     let clients: f64 = saturation.gateway.iter().map(|report| report.clients_cpu_s).sum();
@@ -203,23 +256,35 @@ fn report(
             "ratio_with_event_headers": gateway / log,
             "rounds": {
                 "raw": saturation.raw,
+                "raw_stolen": saturation.raw_stolen,
                 "raw_with_event_headers": saturation.log,
                 "gateway": saturation.gateway,
+                "gateway_stolen": saturation.gateway_stolen,
             },
         },
         "half_of_saturation": {
-            "msgs_per_s": rate,
+            "msgs_per_s": half.rate,
             "raw_ack_p50_ms": raw_p50 / 1e3,
             "raw_ack_p99_ms": raw_p99 / 1e3,
             "gateway_ack_p50_ms": p50 / 1e3,
             "gateway_ack_p99_ms": p99 / 1e3,
             "added_ack_p50_ms": (p50 - raw_p50) / 1e3,
             "added_ack_p99_ms": (p99 - raw_p99) / 1e3,
+            "probe_ack_p50_ms": probe_p50 / 1e3,
+            "probe_ack_p99_ms": probe_p99 / 1e3,
+            "added_over_probe_ack_p50_ms": (p50 - probe_p50) / 1e3,
+            "added_over_probe_ack_p99_ms": (p99 - probe_p99) / 1e3,
             "ack_to_other_side_p50_ms": of_gateway(|r| r.ack_to_event.p50_us) / 1e3,
             "ack_to_other_side_p99_ms": of_gateway(|r| r.ack_to_event.p99_us) / 1e3,
             "send_to_other_side_p50_ms": of_gateway(|r| r.send_to_event.p50_us) / 1e3,
             "send_to_other_side_p99_ms": of_gateway(|r| r.send_to_event.p99_us) / 1e3,
-            "rounds": { "raw": raw_half, "gateway": gateway_half },
+            "rounds": {
+                "raw": half.raw,
+                "raw_stolen": half.raw_stolen,
+                "gateway": half.gateway,
+                "gateway_stolen": half.gateway_stolen,
+                "probe": half.probe,
+            },
         },
         "cpu_s_per_1000_msgs": {
             "gateway": per_1000(saturation.cpu.gateway),

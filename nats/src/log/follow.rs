@@ -74,7 +74,7 @@ pub struct LogReader {
     last_known: Seq,
     messages: Option<Ordered>,
     /// A message behind a hole, while the leader is asked: dropping `next` must not lose it.
-    behind_hole: Option<Message>,
+    behind_hole: Option<Arrived>,
     holes_in_a_row: u32,
     interruptions: watch::Receiver<u64>,
 }
@@ -258,31 +258,30 @@ impl LogReader {
             return Ok(None);
         }
         self.last_known = self.last_known.max(Seq(seq.0 + pending));
+        let Ok(nanos) = info.published.unix_timestamp_nanos().try_into() else {
+            return Err(FollowError::Foreign { stream: self.stream, seq });
+        };
+        let arrived = Arrived { seq, ts: LogTime::from_nanos(nanos), message };
         if seq != self.after.next() {
-            self.behind_hole = Some(message);
+            self.behind_hole = Some(arrived);
             return Ok(None);
         }
-        self.holes_in_a_row = 0;
-        self.take(message, seq).map(Some)
+        Ok(Some(self.take(arrived)))
     }
 
-    fn take(&mut self, message: Message, seq: Seq) -> Result<Arrived, FollowError> {
-        let ts = message.info().ok().and_then(|info| {
-            info.published.unix_timestamp_nanos().try_into().ok().map(LogTime::from_nanos)
-        });
-        let Some(ts) = ts else { return Err(FollowError::Foreign { stream: self.stream, seq }) };
-        self.after = seq;
-        Ok(Arrived { message, seq, ts })
+    fn take(&mut self, arrived: Arrived) -> Arrived {
+        self.holes_in_a_row = 0;
+        self.after = arrived.seq;
+        arrived
     }
 
     /// Asks the leader about a hole: what it calls deleted is passed over, what it holds makes the
     /// consumer start anew, and at last stops the reader. A hole at the beginning of the stream is
     /// no deletion: it was trimmed.
     async fn settle_hole(&mut self) -> Result<Option<Arrived>, FollowError> {
-        let Some(info) = self.behind_hole.as_ref().and_then(|message| message.info().ok()) else {
+        let Some(got) = self.behind_hole.as_ref().map(|arrived| arrived.seq) else {
             return Ok(None);
         };
-        let got = Seq(info.stream_sequence);
         let request = LeaderRequest {
             seq: Some(self.after.next().0),
             next_by_subj: Some(">".to_owned()),
@@ -292,16 +291,15 @@ impl LogReader {
         let next = direct::leader_get(&self.connection, &name, &request).await;
         // Asked second: what is trimmed between the two answers is seen here.
         let state = direct::leader_info(&self.connection, &name).await;
-        let message = self.behind_hole.take();
+        let behind_hole = self.behind_hole.take();
         let (stream, after) = (self.stream, self.after);
-        match (next, state, message) {
+        match (next, state, behind_hole) {
             (_, Ok(state), _) if state.first > after.next() => {
                 self.messages = None;
                 Err(self.trimmed(state.first))
             }
-            (Ok(Some(stored)), Ok(_), Some(message)) if stored.seq >= got => {
-                self.holes_in_a_row = 0;
-                self.take(message, got).map(Some)
+            (Ok(Some(stored)), Ok(_), Some(arrived)) if stored.seq >= got => {
+                Ok(Some(self.take(arrived)))
             }
             (Ok(_), Ok(_), _) if self.holes_in_a_row >= HOLE_RETRIES => {
                 tracing::error!(%stream, %after, %got, "hole in the log");
