@@ -21,6 +21,8 @@ use crate::harness::{
 
 /// `VIEW_KILLS=20` is the bar.
 const KILLS: u64 = 3;
+/// Owners that are asked to end.
+const ENDS: u64 = 3;
 /// A partition without an owner has another one within this.
 const TAKEOVER_WITHIN: Duration = Duration::from_secs(10);
 /// Events that are acknowledged before anything happens.
@@ -70,6 +72,24 @@ async fn views_equal_the_log_whatever_moment_their_owner_is_killed_at() {
     println!("{events} events, takeovers: {takeovers:?}");
     let slowest = takeovers.iter().max().unwrap();
     assert!(*slowest < TAKEOVER_WITHIN, "a takeover took {slowest:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn views_equal_the_log_when_their_owner_is_asked_to_end_under_load() {
+    let mut roles = two_of_each().await;
+    let company = Company::gather(&roles.addresses(), 2).await;
+    let mut dice = Dice::new();
+    let load = company.talk(&mut dice);
+    for _ in 0..setting("VIEW_ENDS", ENDS) {
+        load.goes_on_a_while(&mut dice).await;
+        roles.take_owner(&mut dice).await.process.terminate().await;
+        shows_the_present(&company, &roles).await;
+        roles.start_projector().await;
+    }
+    load.end().await;
+    bucket_is_written(&roles).await;
+    assert_views_equal_the_log(&roles.data, &company.people, &company.conversations).await;
+    roles.data.hansard_done(&["views", "verify"]).await;
 }
 
 /// What somebody who may read everything finds in the inbox bucket.

@@ -1,7 +1,9 @@
 //! A partition as its owner holds it: one task that applies the log, so that there are no locks.
 //!
 //! The way of an event: `source` reads it, the fold works it out, `live` publishes it, and only
-//! then are stores written: its rows, and at its own pace the inbox bucket.
+//! then are stores written: its rows, together with those of others, and at its own pace the inbox
+//! bucket. Whoever reads makes the rows be written first, so that an answer has everything that was
+//! applied.
 
 pub(crate) mod begin;
 mod desk;
@@ -12,7 +14,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hansard_archive::{Archive, Archiver, ArchiverSettings, FollowError};
-use hansard_model::query::{QueryError, ViewsStatus};
+use hansard_model::query::ViewsStatus;
 use hansard_model::{PartitionId, Seq};
 use hansard_nats::deployment::{HistoryView, Versioned, raise_epoch};
 use hansard_nats::inbox::InboxBucket;
@@ -28,7 +30,7 @@ use self::desk::Desk;
 use self::source::{Batch, Source};
 use self::waiting::Asked;
 use crate::conversation::Conversation;
-use crate::fold::{Fold, Incoming, Outcome, load};
+use crate::fold::{Fold, Incoming, Outcome, Projected, load};
 use crate::inbox::Stale;
 use crate::inbox::flush::{FLUSH_EVERY, Flush, Pace};
 use crate::live::Live;
@@ -36,8 +38,8 @@ use crate::metrics;
 use crate::ownership::tenure::Tenure;
 use crate::progress::{PartitionProgress, Progress};
 use crate::queries::{Answer, At, Request, Windows};
-use crate::rows::{Changed, Overlay, Rows, StoreError};
-use crate::store::{Snapshot, Store, Stores};
+use crate::rows::{Rows, StoreError};
+use crate::store::{Buffered, Snapshot, Stores};
 use crate::views::{Jobs, Standing};
 
 /// Pause before a beginning owner asks again what did not answer.
@@ -83,9 +85,8 @@ pub(crate) struct Owner {
     /// Of the log that the rows are made from.
     pub(crate) epoch: u64,
     pub(crate) view: Versioned<HistoryView>,
-    pub(crate) store: Store,
     /// The rows after the last batch.
-    pub(crate) rows: Snapshot,
+    pub(crate) store: Buffered,
     pub(crate) fold: Fold,
     pub(crate) stale: Stale,
     pub(crate) flush: Flush,
@@ -125,18 +126,19 @@ pub(crate) async fn own(
     tracing::info!(%partition, event.seq = applied, took_ms = took.as_millis(), "serving");
     let archiving = owner.archiving();
     let stopped = tokio::select! {
-        stopped = owner.serve(&mut source, &mut questions) => Some(stopped),
-        () = lost.cancelled() => Some(Ok(())),
-        () = ending.cancelled() => None,
+        stopped = owner.serve(&mut source, &mut questions, &ending) => stopped,
+        () = lost.cancelled() => Ok(Stopped::HalfWay),
+        () = overdue(&ending) => Ok(Stopped::HalfWay),
     };
     drop(archiving);
     // The next owner may answer as soon as nobody else does.
     drop((questions, source));
-    let Some(stopped) = stopped else {
-        owner.finish().await;
-        return Ok(());
-    };
     let outcome = match stopped {
+        Ok(Stopped::Between) => {
+            owner.finish().await;
+            return Ok(());
+        }
+        Ok(Stopped::HalfWay) => Ok(()),
         // Somebody else has opened it, and owns the partition now or soon.
         Err(StopReason::Store(error)) if error.is_closed() => {
             tracing::warn!(%partition, %error, "the store was taken over");
@@ -147,10 +149,24 @@ pub(crate) async fn own(
             patiently(|| raise_epoch(&owner.shared.connection, owner.epoch)).await;
             Err(error.into())
         }
-        stopped => stopped,
+        Err(error) => Err(error),
     };
     owner.abandon().await;
     outcome
+}
+
+/// Where the work of an owner was when it stopped.
+enum Stopped {
+    /// Between two pieces: what is applied is also in the rows.
+    Between,
+    /// Anywhere: only the log is sure.
+    HalfWay,
+}
+
+/// Ends when the owner was asked to end, and has not in time.
+async fn overdue(ending: &CancellationToken) {
+    ending.cancelled().await;
+    tokio::time::sleep(FINISH_WITHIN).await;
 }
 
 impl Owner {
@@ -167,7 +183,8 @@ impl Owner {
         &mut self,
         source: &mut Source,
         questions: &mut Questions,
-    ) -> Result<(), StopReason> {
+        ending: &CancellationToken,
+    ) -> Result<Stopped, StopReason> {
         let mut interruptions = self.shared.connection.interruptions();
         interruptions.mark_unchanged();
         let mut tick = tokio::time::interval(FLUSH_EVERY);
@@ -178,10 +195,12 @@ impl Owner {
                     self.advance(batch.ok_or(StopReason::Closed)??).await?;
                 }
                 question = questions.next() => {
-                    self.take(question.ok_or(StopReason::Closed)?);
+                    self.take(question.ok_or(StopReason::Closed)?).await?;
                 }
+                () = ending.cancelled() => return Ok(Stopped::Between),
                 _ = tick.tick() => {
-                    self.flush.start(&self.at(None), &mut self.stale);
+                    let at = self.at(None).await?;
+                    self.flush.start(&at, &mut self.stale);
                     self.desk.expire();
                     self.flush_store();
                     self.tell_jobs();
@@ -195,7 +214,7 @@ impl Owner {
                 built = self.jobs.built() => self.switch(built).await?,
                 changed = interruptions.changed() => {
                     changed.map_err(|_| StopReason::Closed)?;
-                    let at = self.at(None);
+                    let at = self.at(None).await?;
                     self.flush.rewind(&at, &mut self.stale).await?;
                     // What was published around it may be lost.
                     self.live.publish_again(&at, self.flush.written()).await?;
@@ -204,25 +223,25 @@ impl Owner {
         }
     }
 
-    fn take(&mut self, question: Question) {
-        if let Some(asked) = self.desk.take(self.fold.applied(), question) {
-            self.answer(asked);
+    async fn take(&mut self, question: Question) -> Result<(), StoreError> {
+        match self.desk.take(self.fold.applied(), question) {
+            Some(asked) => self.answer(asked).await,
+            None => Ok(()),
         }
     }
 
-    fn answer(&mut self, (question, request): Asked) {
+    async fn answer(&mut self, (question, request): Asked) -> Result<(), StoreError> {
         if let Request::Views(request) = &request {
-            let answer = self.views(*request);
+            let rows = self.store.write().await?;
+            let begun = self.begin_job(*request, rows);
+            let answer = begun.map(|()| Answer::Views(Box::new(self.status())));
             self.desk.respond(question, answer);
-            return;
+            return Ok(());
         }
         let kept = request.conversation().and_then(|id| self.fold.peek(id));
-        self.desk.answer(self.at(kept), (question, request));
-    }
-
-    fn views(&mut self, request: hansard_model::query::ViewsRequest) -> Result<Answer, QueryError> {
-        self.begin_job(request)?;
-        Ok(Answer::Views(Box::new(self.status())))
+        let at = self.at(kept).await?;
+        self.desk.answer(at, (question, request));
+        Ok(())
     }
 
     /// Where the views stand.
@@ -241,9 +260,13 @@ impl Owner {
         }
     }
 
-    /// The partition after the last batch.
-    pub(crate) fn at(&self, kept: Option<Arc<Conversation>>) -> At<Snapshot> {
-        self.at_rows(self.rows.clone(), kept)
+    /// The partition after the last batch, for whoever reads it beside the loop.
+    pub(crate) async fn at(
+        &mut self,
+        kept: Option<Arc<Conversation>>,
+    ) -> Result<At<Snapshot>, StoreError> {
+        let rows = self.store.write().await?;
+        Ok(self.at_rows(rows, kept))
     }
 
     fn at_rows<R: Rows>(&self, rows: R, kept: Option<Arc<Conversation>>) -> At<R> {
@@ -262,24 +285,27 @@ impl Owner {
     async fn advance(&mut self, batch: Batch) -> Result<(), StopReason> {
         let began = Instant::now();
         self.shared.pace.events_came(batch.records.len());
-        let outcome = self.apply(batch).await?;
-        let rows = Overlay { changed: &outcome.rows, rows: &self.rows };
-        self.live.publish(&self.at_rows(rows, None), &outcome.projected).await;
-        metrics::published(outcome.projected.len() as u64, began.elapsed());
-        self.write(outcome.rows).await?;
+        let projected = self.apply(batch).await?;
+        self.live.publish(&self.at_rows(self.store.rows(), None), &projected).await;
+        metrics::published(projected.len() as u64, began.elapsed());
+        if self.store.is_full() {
+            self.store.write().await?;
+        }
         self.tell_jobs();
         for asked in self.desk.take_ready(self.fold.applied()) {
-            self.answer(asked);
+            self.answer(asked).await?;
         }
         Ok(())
     }
 
-    /// Works out a batch; its rows are not written yet.
-    async fn apply(&mut self, batch: Batch) -> Result<Outcome, StopReason> {
+    /// Works out a batch; its valid events. Its rows are in the buffer.
+    async fn apply(&mut self, batch: Batch) -> Result<Vec<Projected>, StopReason> {
         self.last_known = self.last_known.max(batch.last_known);
-        let outcome = work_out(&mut self.fold, &self.rows, batch.records).await?;
-        metrics::applied(outcome.projected.len() as u64, outcome.void);
-        for event in &outcome.projected {
+        let Outcome { projected, void, rows } =
+            work_out(&mut self.fold, &self.store.rows(), batch.records).await?;
+        self.store.add(rows);
+        metrics::applied(projected.len() as u64, void);
+        for event in &projected {
             if let Some(reason) = event.parked {
                 metrics::parked(reason);
                 tracing::warn!(
@@ -296,7 +322,7 @@ impl Owner {
                 }
             }
         }
-        Ok(outcome)
+        Ok(projected)
     }
 
     fn tell_jobs(&self) {
@@ -311,16 +337,7 @@ impl Owner {
         self.flushed = Instant::now();
     }
 
-    async fn write(&mut self, rows: Changed) -> Result<(), StoreError> {
-        if !rows.is_empty() {
-            metrics::store_written(bytes_of(&rows));
-            self.store.write(rows).await?;
-            self.rows = self.store.snapshot()?;
-        }
-        Ok(())
-    }
-
-    /// Makes the rows survive, beside the loop, when it is time.
+    /// Makes the rows survive, beside the loop, when it is time. They are written.
     fn flush_store(&mut self) {
         let applied = self.fold.applied();
         let is_due = self.flushed.elapsed() >= STORE_FLUSH_EVERY && self.surviving < applied;
@@ -334,7 +351,13 @@ impl Owner {
 
     /// Writes what the next owner would have to do again.
     async fn finish(mut self) {
-        let at = self.at(None);
+        let at = match self.at(None).await {
+            Ok(at) => at,
+            Err(error) => {
+                tracing::info!(partition = %self.partition, %error, "left rows to the next owner");
+                return self.abandon().await;
+            }
+        };
         let finish = self.flush.finish(&at, &mut self.stale);
         if tokio::time::timeout(FINISH_WITHIN, finish).await.is_err() {
             tracing::info!(partition = %self.partition, "left stale inbox entries to the next owner");
@@ -376,13 +399,6 @@ pub(crate) async fn work_out<R: Rows>(
 ) -> Result<Outcome, StoreError> {
     let loaded = load(fold, &batch, rows).await?;
     Ok(fold.apply(batch, loaded))
-}
-
-fn bytes_of(rows: &Changed) -> u64 {
-    let of = |(key, value): (&Vec<u8>, &Option<bytes::Bytes>)| {
-        key.len() + value.as_ref().map_or(0, bytes::Bytes::len)
-    };
-    rows.iter().map(of).sum::<usize>() as u64
 }
 
 /// Waits for a flush of the store that runs; for ever when none does. Safe to drop.

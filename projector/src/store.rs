@@ -2,6 +2,8 @@
 //! log is one. What is written is seen by reads at once, and survives a restart once it was
 //! flushed; what did not is read from the log again.
 
+mod buffered;
+
 use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -19,6 +21,7 @@ use slatedb::db_cache::moka::{MokaCache, MokaCacheOptions};
 use slatedb::object_store::ObjectStoreExt;
 use slatedb::{Db, DbSnapshot, IterationOrder, Settings, WriteBatch};
 
+pub(crate) use self::buffered::Buffered;
 use crate::rows::{Changed, Limit, Order, Row, RowKey, Rows, StoreError};
 
 /// Blocks that a process keeps of all its stores.

@@ -23,6 +23,7 @@ use self::build::Plan;
 use crate::metrics;
 use crate::partition::{Owner, Shared, StopReason};
 use crate::rows::StoreError;
+use crate::store::Snapshot;
 
 /// How long the switch to a generation may hold up the partition.
 const SWITCH_WITHIN: Duration = Duration::from_secs(5);
@@ -158,12 +159,16 @@ pub(crate) struct Context {
 }
 
 impl Owner {
-    /// Begins what is asked for.
+    /// Begins what is asked for, with the rows as they are.
     ///
     /// # Errors
     /// [`QueryError::Busy`] while a job runs; [`QueryError::BadRequest`] for what cannot be done
     /// with a view.
-    pub(crate) fn begin_job(&mut self, request: ViewsRequest) -> Result<(), QueryError> {
+    pub(crate) fn begin_job(
+        &mut self,
+        request: ViewsRequest,
+        rows: Snapshot,
+    ) -> Result<(), QueryError> {
         if request.op == ViewsOp::Status {
             return Ok(());
         }
@@ -185,7 +190,7 @@ impl Owner {
             report: report.clone(),
         };
         let (built, receiver) = oneshot::channel();
-        let (rows, to) = (self.rows.clone(), applied);
+        let to = applied;
         report.update(|job| job.to = to);
         tracing::info!(partition = %self.partition, op = ?request.op, view = ?request.view, "views");
         self.jobs.built = Some(receiver);
@@ -236,7 +241,7 @@ impl Owner {
         match outcome {
             Ok(view) => {
                 tracing::info!(partition = %self.partition, generation = view.value.generation, "switched");
-                self.take_over(*built, view)?;
+                self.take_over(*built, view).await?;
                 if let Some(report) = report {
                     report.end(Ok(()));
                 }
@@ -266,11 +271,15 @@ impl Owner {
     }
 
     /// From here on this is what the owner has; what it had is closed, to go back to.
-    fn take_over(&mut self, built: Built, view: Versioned<HistoryView>) -> Result<(), StoreError> {
+    async fn take_over(
+        &mut self,
+        built: Built,
+        view: Versioned<HistoryView>,
+    ) -> Result<(), StoreError> {
         let dropped = self.view.value.previous;
         let HistoryView { generation, previous } = view.value;
         self.view = view;
-        self.rows = built.store.snapshot()?;
+        self.store.write().await?;
         let before = std::mem::replace(&mut self.store, built.store);
         self.fold = built.fold;
         self.forget_flush();

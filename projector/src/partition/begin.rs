@@ -18,7 +18,7 @@ use crate::inbox::flush::Flush;
 use crate::live::Live;
 use crate::ownership::tenure::Tenure;
 use crate::rows::{AppliedRow, Decode, RowKey, Rows, SCHEMA, StoreError};
-use crate::store::{Snapshot, Store};
+use crate::store::Buffered;
 use crate::views::Jobs;
 
 /// What rows are worth.
@@ -33,8 +33,7 @@ enum Verdict {
 
 /// Rows to go on from.
 struct Opened {
-    store: Store,
-    rows: Snapshot,
+    store: Buffered,
     applied: Option<AppliedRow>,
     view: Versioned<HistoryView>,
     epoch: u64,
@@ -49,8 +48,7 @@ impl Owner {
         partition: PartitionId,
         tenure: Tenure,
     ) -> Result<(Self, Source, Questions), StopReason> {
-        let Opened { store, rows, applied, view, epoch, in_bucket } =
-            open(&shared, partition).await?;
+        let Opened { store, applied, view, epoch, in_bucket } = open(&shared, partition).await?;
         let to = patiently(|| shared.log.last_seq(partition)).await;
         let Shared { connection, bucket, pace, log, archive, .. } = &shared;
         let fold = Fold::new(epoch, applied);
@@ -62,7 +60,6 @@ impl Owner {
             epoch,
             view,
             store,
-            rows,
             surviving: fold.applied(),
             stale: Stale::default(),
             flush,
@@ -79,20 +76,23 @@ impl Owner {
             shared: shared.clone(),
         };
         // What the rows have and the bucket does not.
-        let at = owner.at(None);
+        let at = owner.at(None).await?;
         owner.stale.mark_after(&at, in_bucket).await?;
         let after = owner.fold.applied();
         let mut source = Source::start(shared.archive.follow(&shared.log, partition, after));
         owner.report();
         while owner.fold.applied() < to {
             let batch = source.next().await.ok_or(StopReason::Closed)??;
-            let outcome = owner.apply(batch).await?;
-            owner.write(outcome.rows).await?;
+            owner.apply(batch).await?;
+            if owner.store.is_full() {
+                owner.store.write().await?;
+            }
             owner.report();
         }
         let questions = patiently(|| query::serve(&shared.connection, partition)).await;
         // The predecessor published everything up to where the bucket stands.
-        owner.live.publish_again(&owner.at(None), in_bucket).await?;
+        let at = owner.at(None).await?;
+        owner.live.publish_again(&at, in_bucket).await?;
         owner.serving = true;
         owner.report();
         Ok((owner, source, questions))
@@ -111,9 +111,8 @@ async fn open(shared: &Shared, partition: PartitionId) -> Result<Opened, StoreEr
         };
         let view = Versioned { value, revision: found.revision };
         let epoch = patiently(|| deployment::epoch(connection)).await;
-        let store = stores.open(partition, value.generation).await?;
-        let rows = store.snapshot()?;
-        let bytes = rows.get(&RowKey::Applied).await?;
+        let store = Buffered::new(stores.open(partition, value.generation).await?)?;
+        let bytes = store.rows().get(&RowKey::Applied).await?;
         let applied = bytes.as_ref().and_then(AppliedRow::decode);
         let in_bucket = patiently(|| bucket.position(partition)).await;
         let verdict = if applied.is_none() && bytes.is_some() {
@@ -122,7 +121,7 @@ async fn open(shared: &Shared, partition: PartitionId) -> Result<Opened, StoreEr
             examine(shared, partition, applied.as_ref(), epoch, in_bucket).await
         };
         let is_other_log = match verdict {
-            Verdict::Good => return Ok(Opened { store, rows, applied, view, epoch, in_bucket }),
+            Verdict::Good => return Ok(Opened { store, applied, view, epoch, in_bucket }),
             Verdict::OtherShape => false,
             Verdict::OtherLog => true,
         };
@@ -133,7 +132,6 @@ async fn open(shared: &Shared, partition: PartitionId) -> Result<Opened, StoreEr
             patiently(|| raise_epoch(connection, of)).await;
             patiently(|| bucket.forget(partition)).await;
         }
-        drop(rows);
         store.close(false).await?;
         let generation = value.generation.max(value.previous.unwrap_or(0)) + 1;
         stores.remove(partition, generation).await?;

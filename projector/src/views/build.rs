@@ -8,8 +8,8 @@ use crate::fold::{Fold, Incoming};
 use crate::partition::source::{Batch, Source};
 use crate::partition::work_out;
 use crate::queries::At;
-use crate::rows::{AppliedRow, RowKey, SCHEMA, read};
-use crate::store::{Snapshot, Store};
+use crate::rows::{AppliedRow, RowKey, SCHEMA, StoreError, read};
+use crate::store::{Buffered, Snapshot};
 
 /// Events that a generation may be behind when the switch to it begins.
 const NEAR_EVENTS: u64 = 256;
@@ -23,9 +23,8 @@ pub(crate) struct Plan {
 /// Rows that follow the log.
 pub(crate) struct Built {
     pub(crate) plan: Plan,
-    pub(crate) store: Store,
+    pub(crate) store: Buffered,
     pub(crate) fold: Fold,
-    rows: Snapshot,
     source: Source,
     /// Of a batch that went beyond what was asked for.
     ahead: Vec<Incoming>,
@@ -38,9 +37,8 @@ impl Built {
         if is_new {
             shared.stores.remove(partition, plan.generation).await?;
         }
-        let store = shared.stores.open(partition, plan.generation).await?;
-        let rows = store.snapshot()?;
-        let applied: Option<AppliedRow> = read(&rows, &RowKey::Applied).await?;
+        let store = Buffered::new(shared.stores.open(partition, plan.generation).await?)?;
+        let applied: Option<AppliedRow> = read(&store.rows(), &RowKey::Applied).await?;
         // Without a position there are no rows: nothing had happened yet.
         let is_other = |row: &AppliedRow| row.schema != SCHEMA || row.epoch != context.epoch;
         if applied.as_ref().is_some_and(is_other) {
@@ -49,7 +47,7 @@ impl Built {
         let fold = Fold::new(context.epoch, applied);
         let source = Source::start(shared.archive.follow(&shared.log, partition, fold.applied()));
         let context = context.clone();
-        Ok(Self { plan, store, fold, rows, source, ahead: Vec::new(), context })
+        Ok(Self { plan, store, fold, source, ahead: Vec::new(), context })
     }
 
     /// Applies the log up to a position that is in it.
@@ -66,9 +64,11 @@ impl Built {
                 // The next event lies beyond: there is none in between.
                 return Ok(());
             }
-            let outcome = work_out(&mut self.fold, &self.rows, batch).await?;
-            self.store.write(outcome.rows).await?;
-            self.rows = self.store.snapshot()?;
+            let outcome = work_out(&mut self.fold, &self.store.rows(), batch).await?;
+            self.store.add(outcome.rows);
+            if self.store.is_full() {
+                self.store.write().await?;
+            }
             let applied = self.fold.applied();
             self.context.report.update(|job| job.applied = applied);
         }
@@ -87,9 +87,10 @@ impl Built {
     }
 
     /// As queries read it.
-    pub(super) fn at(&self) -> At<Snapshot> {
-        At {
-            rows: self.rows.clone(),
+    pub(super) async fn at(&mut self) -> Result<At<Snapshot>, StoreError> {
+        let rows = self.store.write().await?;
+        Ok(At {
+            rows,
             applied: self.fold.applied(),
             bucket: Seq::ZERO,
             partition: self.context.partition,
@@ -97,13 +98,12 @@ impl Built {
             generation: u64::MAX,
             kept: None,
             windows: self.context.shared.windows.clone(),
-        }
+        })
     }
 
     /// Rows made for a comparison are of no use afterwards.
     pub(super) async fn discard(self) {
-        let Self { context, store, rows, plan, .. } = self;
-        drop(rows);
+        let Self { context, store, plan, .. } = self;
         let closed = store.close(false).await;
         let removed = context.shared.stores.remove(context.partition, plan.generation).await;
         if let Err(error) = closed.and(removed) {
@@ -122,7 +122,7 @@ pub(super) async fn beside(
     let generation = context.view.generation.max(context.view.previous.unwrap_or(0)) + 1;
     let mut built = Built::begin(context, Plan { generation }, true).await?;
     built.advance(to).await?;
-    compare(rows, &built.rows, &context.report).await?;
+    compare(rows, &built.store.write().await?, &context.report).await?;
     built.follow().await?;
     Ok(Some(built))
 }
@@ -137,8 +137,11 @@ pub(super) async fn previous(context: &Context) -> Result<Option<Built>, JobErro
 
 /// Compares the rows that serve with rows made for it.
 pub(super) async fn verify(context: &Context, rows: &Snapshot, to: Seq) -> Result<(), JobError> {
-    let scratch = scratch(context, to).await?;
-    let compared = compare(rows, &scratch.rows, &context.report).await;
+    let mut scratch = scratch(context, to).await?;
+    let compared = match scratch.store.write().await {
+        Ok(made) => compare(rows, &made, &context.report).await,
+        Err(error) => Err(error.into()),
+    };
     scratch.discard().await;
     compared
 }

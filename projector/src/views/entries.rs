@@ -63,7 +63,7 @@ async fn examine_with(
     let mut compared = 0u64;
     let mut doubtful: Vec<InboxKey> = Vec::new();
     let mut expected: HashSet<InboxKey> = HashSet::new();
-    let at = scratch.at();
+    let at = scratch.at().await?;
     for prefix in [Prefix::Conversations, Prefix::AllMembers] {
         let mut left = prefix.whole();
         loop {
@@ -115,7 +115,7 @@ async fn settle(
         let standing = *context.standing.borrow();
         scratch.advance(standing.applied).await?;
         let entry = bucket.entry(key).await?;
-        let expected = bucket_value(&scratch.at(), key).await?;
+        let expected = bucket_value(&scratch.at().await?, key).await?;
         let what = match judge(entry.as_ref(), expected.as_ref(), standing) {
             Judgement::Right => return Ok(()),
             Judgement::NotYet(_) if look < LOOKS_MAX => {
