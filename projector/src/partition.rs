@@ -230,6 +230,7 @@ impl Owner {
         ViewsStatus {
             partition: self.partition,
             applied: self.fold.applied(),
+            flushed: self.surviving,
             last_known: self.last_known.max(self.fold.applied()),
             epoch: self.epoch,
             generation: self.view.value.generation,
@@ -358,6 +359,7 @@ impl Owner {
             serving: self.serving,
             stopped: false,
             applied: self.fold.applied(),
+            flushed: self.surviving,
             last_known: self.last_known.max(self.fold.applied()),
             parked: self.fold.position().parked,
             stale: self.stale.len() as u64,
