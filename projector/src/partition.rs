@@ -98,7 +98,10 @@ pub(crate) struct Owner {
     /// The rows survive up to here.
     surviving: Seq,
     flushing: Option<JoinHandle<Result<Seq, StoreError>>>,
+    /// When the last flush began.
     flushed: Instant,
+    /// It was told of.
+    is_flush_slow: bool,
     serving: bool,
 }
 
@@ -184,6 +187,7 @@ impl Owner {
                     self.flush.start(&self.at(None), &mut self.stale);
                     self.desk.expire();
                     self.flush_store();
+                    self.tell_slow_flush();
                     self.tell_jobs();
                     self.report();
                 }
@@ -191,6 +195,9 @@ impl Owner {
                 flushed = ended(&mut self.flushing) => {
                     self.flushing = None;
                     self.surviving = flushed?;
+                    if std::mem::take(&mut self.is_flush_slow) {
+                        tracing::info!(partition = %self.partition, "rows are flushed again");
+                    }
                 }
                 built = self.jobs.built() => self.switch(built).await?,
                 changed = interruptions.changed() => {
@@ -308,6 +315,7 @@ impl Owner {
     /// The rows are in another store from now on, and nothing is known of what survives there.
     pub(crate) fn forget_flush(&mut self) {
         self.flushing = None;
+        self.is_flush_slow = false;
         self.surviving = Seq::ZERO;
         self.flushed = Instant::now();
     }
@@ -331,6 +339,20 @@ impl Owner {
         self.flushed = Instant::now();
         let flush = self.store.flush();
         self.flushing = Some(tokio::spawn(async move { flush.await.map(|()| applied) }));
+    }
+
+    /// The store asks again for as long as it takes, without a word.
+    fn tell_slow_flush(&mut self) {
+        let is_slow = self.flushing.is_some() && self.flushed.elapsed() >= STORE_FLUSH_EVERY;
+        if is_slow && !self.is_flush_slow {
+            self.is_flush_slow = true;
+            let unflushed = self.fold.applied().0 - self.surviving.0;
+            tracing::warn!(
+                partition = %self.partition,
+                unflushed,
+                "rows are not flushed: the object store is slow or away"
+            );
+        }
     }
 
     /// Writes what the next owner would have to do again.

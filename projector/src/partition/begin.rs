@@ -73,6 +73,7 @@ impl Owner {
             last_known: to,
             flushing: None,
             flushed: Instant::now(),
+            is_flush_slow: false,
             serving: false,
             fold,
             tenure,
