@@ -236,18 +236,18 @@ impl Objects {
     /// [`BindError`]
     pub async fn reach(&self, within: Duration) -> Result<Option<Marker>, BindError> {
         let deadline = tokio::time::Instant::now() + within;
-        let mut last = BindError::Silent { within };
+        let mut last = None;
         loop {
             match tokio::time::timeout_at(deadline, self.marker()).await {
-                Ok(Err(error)) if error.may_pass() => last = error,
+                Ok(Err(error)) if error.may_pass() => {
+                    if last.is_none() {
+                        tracing::warn!(place = &*self.place, %error, "waiting for the object store");
+                    }
+                    last = Some(error);
+                }
                 Ok(answer) => return answer,
-                Err(_) => return Err(last),
+                Err(_) => return Err(last.unwrap_or(BindError::Silent { within })),
             }
-            tracing::warn!(
-                place = &*self.place,
-                error = &last as &dyn std::error::Error,
-                "the object store is not reached yet"
-            );
             tokio::time::sleep(REACH_PAUSE).await;
         }
     }
@@ -327,6 +327,7 @@ impl Objects {
                 serde_json::from_slice(&text).map(Some).map_err(BindError::Marker)
             }
             Err(error) => match BindError::from(error) {
+                // Of the object, not of the bucket.
                 BindError::Store(Error::NotFound { .. }) => Ok(None),
                 error => Err(error),
             },

@@ -10,6 +10,9 @@ use super::MARKER;
 const PASSING: [&str; 5] =
     ["InternalError", "OperationAborted", "RequestTimeout", "ServiceUnavailable", "SlowDown"];
 
+/// Where a machine of a cloud asks in whose name its programs act.
+const METADATA: &str = "http://169.254.169.254/";
+
 /// Why an object store is not used.
 #[derive(Debug, thiserror::Error)]
 pub enum BindError {
@@ -42,6 +45,12 @@ pub enum BindError {
         /// What the service calls it.
         code: String,
     },
+    /// Nobody said in whose name the service is asked.
+    #[error(
+        "there are no credentials: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY; this machine \
+         gives its programs none by itself"
+    )]
+    NoCredentials,
     /// The bucket is in another region.
     #[error("the bucket is in another region ({code}): set AWS_REGION to the bucket's")]
     Region {
@@ -64,8 +73,8 @@ pub enum BindError {
         within: Duration,
     },
     /// The store cannot be reached, or fails.
-    #[error("the object store does not answer")]
-    Store(#[source] Error),
+    #[error("the object store does not answer: {}", last_cause(.0))]
+    Store(Error),
 }
 
 impl From<Error> for BindError {
@@ -75,6 +84,7 @@ impl From<Error> for BindError {
         let code = code_in(&said).map(str::to_owned);
         let or = |name: &str| code.clone().unwrap_or_else(|| name.to_owned());
         match (code.as_deref(), &error) {
+            _ if said.contains(METADATA) => Self::NoCredentials,
             (Some("NoSuchBucket"), _) => Self::NoBucket,
             (
                 Some(
@@ -104,11 +114,21 @@ impl BindError {
             | Self::Other { .. }
             | Self::Marker(_)
             | Self::NoBucket
+            | Self::NoCredentials
             | Self::Refused { .. }
             | Self::Region { .. }
             | Self::Unconditional { .. } => false,
         }
     }
+}
+
+/// What an error comes from: what wraps it says the same at length.
+fn last_cause(error: &Error) -> String {
+    let mut last: &dyn std::error::Error = error;
+    while let Some(source) = last.source() {
+        last = source;
+    }
+    last.to_string()
 }
 
 /// The code in the answer of an S3 service.
@@ -139,6 +159,8 @@ mod tests {
             let error = BindError::from(answer(passing));
             assert!(matches!(error, BindError::Store(_)) && error.may_pass(), "{error:?}");
         }
+        let nobody = BindError::from(answer("PUT http://169.254.169.254/latest/api/token"));
+        assert!(matches!(nobody, BindError::NoCredentials) && !nobody.may_pass(), "{nobody:?}");
         let bad = BindError::from(answer("<Error><Code>InvalidRequest</Code></Error>"));
         assert!(!bad.may_pass(), "{bad:?}");
     }
