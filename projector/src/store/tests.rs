@@ -75,18 +75,21 @@ async fn one_owner_at_a_time(objects: &Objects) {
     assert!(left.is_empty(), "{left:?}");
 }
 
+/// Where conditions do not hold, both go on for ever.
+async fn in_time(objects: Objects) {
+    let test = Box::pin(one_owner_at_a_time(&objects));
+    tokio::time::timeout(WITHIN, test).await.expect("one of two is shut out");
+}
+
 #[tokio::test]
 async fn who_opens_a_store_shuts_out_who_had_it_in_a_directory() {
     let directory = tempfile::tempdir().expect("a directory");
     let url = ObjectsUrl::from(directory.path());
-    one_owner_at_a_time(&Objects::open(&url).expect("opened")).await;
+    in_time(Objects::open(&url).expect("opened")).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn who_opens_a_store_shuts_out_who_had_it_in_a_bucket() {
     let s3 = tokio::task::spawn_blocking(s3::S3::start).await.expect("an S3 server");
-    let objects = s3.objects("some/prefix");
-    // Where conditions do not hold, both go on for ever.
-    let outcome = tokio::time::timeout(WITHIN, one_owner_at_a_time(&objects)).await;
-    outcome.expect("one of two is shut out");
+    in_time(s3.objects("some/prefix")).await;
 }
