@@ -1,10 +1,16 @@
 //! `hansard check`: the effective configuration, and what is unsafe in it.
 
+use std::time::Duration;
+
+use hansard_archive::{BindError, Marker, Objects, ObjectsUrl};
 use hansard_nats::deployment::{self, ProvisionError};
 use hansard_nats::server::BinarySearch;
 use hansard_nats::{Connection, Durability, ServiceRole, durability};
 
-use crate::settings::{DeploymentArgs, DurabilityArgs, GatewaySettings, NatsArgs};
+use crate::settings::{DeploymentArgs, DurabilityArgs, GatewaySettings, NatsArgs, ObjectStoreArgs};
+
+/// How long the object store gets to answer.
+const REACH_WITHIN: Duration = Duration::from_secs(10);
 
 #[derive(clap::Args, Debug)]
 #[command(
@@ -18,6 +24,8 @@ pub(crate) struct Args {
     durability: DurabilityArgs,
     #[command(flatten)]
     deployment: DeploymentArgs,
+    #[command(flatten)]
+    objects: ObjectStoreArgs,
     #[command(flatten)]
     gateway: GatewaySettings,
 }
@@ -45,10 +53,18 @@ impl Report {
 pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
     let mut report = Report::default();
     configuration(&args, &mut report);
+    let url = args.objects.url(&args.nats.data);
+    let marker = match objects(&url, &mut report).await {
+        Ok(marker) => marker,
+        Err(error) => {
+            report.warn(&format!("the object store {url} cannot be used: {error:#}"));
+            None
+        }
+    };
     match args.nats.endpoint() {
         Ok(endpoint) => {
             report.say(format!("nats = {}", endpoint.servers().join(",")));
-            if let Err(error) = log(&args, &endpoint, &mut report).await {
+            if let Err(error) = log(&args, &endpoint, marker, &mut report).await {
                 report.warn(&format!("the log cannot be looked at: {error:#}"));
             }
         }
@@ -70,7 +86,7 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
 }
 
 fn configuration(args: &Args, report: &mut Report) {
-    let Args { nats, durability, deployment, gateway } = args;
+    let Args { nats, durability, deployment, objects: _, gateway } = args;
     report.say(format!("data = {}", nats.data.display()));
     report.say(format!("durability = {}", durability.durability));
     report.say(format!("listen = {}", gateway.listen));
@@ -102,9 +118,28 @@ fn configuration(args: &Args, report: &mut Report) {
     }
 }
 
+/// Whose the object store is; `None`: nobody's yet.
+async fn objects(url: &ObjectsUrl, report: &mut Report) -> anyhow::Result<Option<Marker>> {
+    if matches!(url, ObjectsUrl::Directory(path) if !path.is_dir()) {
+        report.say(format!("object_store = {url} (made at the first start)"));
+        return Ok(None);
+    }
+    let objects = Objects::open(url)?;
+    let marker = objects.reach(REACH_WITHIN).await?;
+    let place = objects.place();
+    let Some(found) = &marker else {
+        report.say(format!("object_store = {place} (no deployment's yet)"));
+        return Ok(None);
+    };
+    report.say(format!("object_store = {place} (of a deployment with salt {})", found.salt));
+    objects.compare_and_set(found).await?;
+    Ok(marker)
+}
+
 async fn log(
     args: &Args,
     endpoint: &hansard_nats::Endpoint,
+    marker: Option<Marker>,
     report: &mut Report,
 ) -> anyhow::Result<()> {
     if endpoint.has(ServiceRole::Monitor) {
@@ -125,6 +160,12 @@ async fn log(
     let deployment = deployment::open(&connection).await?;
     report.say(format!("partitions = {}", deployment.partitions));
     report.say(format!("epoch = {}", deployment.epoch));
+    if let Some(Marker { salt: found, .. }) = marker
+        && found != deployment.salt
+    {
+        let expected = deployment.salt.clone();
+        report.warn(&BindError::Other { found, expected }.to_string());
+    }
     if let Some(wanted) =
         args.deployment.partitions.filter(|wanted| *wanted != deployment.partitions)
     {

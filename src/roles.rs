@@ -1,11 +1,12 @@
 //! The roles as processes, and as parts of `hansard serve`.
 
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::Context;
-use hansard_archive::{Objects, ObjectsUrl};
+use anyhow::{Context, bail};
+use hansard_archive::Objects;
 use hansard_gateway::config::{MetricsRenderer, Rate, ReadyProbe};
 use hansard_model::DeviceId;
 use hansard_nats::deployment::{self, ProvisionOptions};
@@ -23,6 +24,8 @@ use crate::{admin, serve};
 
 /// How long NATS gets to answer at the start.
 const CONNECT_WITHIN: Duration = Duration::from_secs(60);
+/// How long the object store gets to answer at the start. Later it may be away for longer.
+const REACH_WITHIN: Duration = Duration::from_secs(30);
 
 #[derive(clap::Args, Debug)]
 pub(crate) struct GatewayArgs {
@@ -90,8 +93,8 @@ pub(crate) async fn projector(args: ProjectorArgs) -> anyhow::Result<()> {
     let stop = stop_signal()?;
     let endpoint = args.nats.endpoint()?;
     provision(&endpoint, args.durability, args.deployment).await?;
-    let url = args.objects.url(&args.nats.data);
-    let projector = ProjectorRole::start(endpoint, &url, args.archiving)?;
+    let objects = reach(&args.objects, &args.nats.data, &stop).await?;
+    let projector = ProjectorRole::start(endpoint, objects, args.archiving)?;
     if let Some(address) = args.admin_listen {
         admin::listen(address, metrics, projector.health_probe()).await?;
     }
@@ -129,6 +132,21 @@ pub(crate) async fn provision(
     let DeploymentArgs { partitions, replicas } = deployment;
     deployment::provision(&connection, ProvisionOptions { partitions, replicas }).await?;
     Ok(())
+}
+
+/// Opens the object store, and waits until it answers.
+pub(crate) async fn reach(
+    args: &ObjectStoreArgs,
+    data: &Path,
+    stop: &CancellationToken,
+) -> anyhow::Result<Objects> {
+    let objects = Objects::open(&args.url(data))?;
+    let reached = tokio::select! {
+        reached = objects.reach(REACH_WITHIN) => reached,
+        () = stop.cancelled() => bail!("stopped before the object store answered"),
+    };
+    reached.with_context(|| format!("the object store {}", objects.place()))?;
+    Ok(objects)
 }
 
 /// Cancelled by SIGINT or SIGTERM; a second one ends the process at once.
@@ -218,11 +236,10 @@ pub(crate) struct ProjectorRole {
 impl ProjectorRole {
     pub(crate) fn start(
         endpoint: Endpoint,
-        objects: &ObjectsUrl,
+        objects: Objects,
         archiving: ArchivingArgs,
     ) -> anyhow::Result<Self> {
         let archiving = archiving.settings()?;
-        let objects = Objects::open(objects)?;
         let (shutdown, ended) = (CancellationToken::new(), CancellationToken::new());
         let progress = Progress::new();
         let mut entropy = [0; DeviceId::LEN];

@@ -42,8 +42,8 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
         }
     };
     roles::provision(&endpoint, args.durability, args.deployment).await?;
-    let url = args.objects.url(&args.nats.data);
-    let projector = ProjectorRole::start(endpoint.clone(), &url, args.archiving)?;
+    let objects = roles::reach(&args.objects, &args.nats.data, &signal).await?;
+    let projector = ProjectorRole::start(endpoint.clone(), objects, args.archiving)?;
     let ready = projector.ready_probe();
     let gateway =
         GatewayRole::start(endpoint, &args.gateway, args.durability, metrics, vec![ready]).await?;

@@ -20,8 +20,8 @@ const SECONDS: [f64; 14] =
 
 /// Installs both; the renderer is for the admin listener.
 pub(crate) fn install() -> anyhow::Result<MetricsRenderer> {
-    let filter =
-        EnvFilter::try_from_env(FILTER).unwrap_or_else(|_| EnvFilter::new("info,async_nats=warn"));
+    let filter = EnvFilter::try_from_env(FILTER)
+        .unwrap_or_else(|_| EnvFilter::new("info,async_nats=warn,object_store=warn"));
     let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     #[expect(
         clippy::disallowed_methods,

@@ -282,13 +282,14 @@ async fn status(operator: &Operator) -> anyhow::Result<()> {
 fn standing(status: &ViewsStatus) -> String {
     let previous = status.previous.map_or_else(String::new, |one| format!(" (before it {one})"));
     let mut text = format!(
-        "partition {}: applied {} of {}, epoch {}, history {}{previous}, inbox written to {} \
-         with {} waiting, {} parked",
+        "partition {}: applied {} of {}, epoch {}, history {}{previous} flushed to {}, inbox \
+         written to {} with {} waiting, {} parked",
         status.partition,
         status.applied,
         status.last_known,
         status.epoch,
         status.generation,
+        status.flushed,
         status.bucket,
         status.stale,
         status.parked

@@ -20,5 +20,6 @@ mod removal;
 mod restarts;
 mod restore;
 mod resume;
+mod s3;
 mod sessions;
 mod views;

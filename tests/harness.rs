@@ -1,7 +1,8 @@
 //! Starts the product in a directory of its own, on free ports, and talks to it.
 //!
 //! `process` runs and signals; `deployment` puts processes together; `http`, `socket` and `raw` are
-//! clients that know only the wire; `people` signs up and logs in; `dice` makes ids and chances.
+//! clients that know only the wire; `people` signs up and logs in; `dice` makes ids and chances;
+//! `s3` is the S3 server of the archive's own tests.
 //!
 //! Nothing here outlives its test: what was started is killed when its value is dropped.
 //! Nothing here sleeps for a fixed time: [`eventually`] asks again until a deadline.
@@ -12,18 +13,23 @@ mod http;
 mod people;
 mod process;
 pub(crate) mod raw;
+#[path = "../archive/tests/service/s3.rs"]
+mod s3;
 mod socket;
 
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-pub(crate) use deployment::{DataDir, Plan, Replayed, Roles, Serve};
+pub(crate) use deployment::{DataDir, Plan, Replayed, Roles, Serve, free_port};
 pub(crate) use dice::{Dice, mint, mint_at, now_ms, setting};
 pub(crate) use http::{Http, Response};
 pub(crate) use people::{Session, couple, forget_acks, sign_up};
-pub(crate) use process::{Process, Signal, is_running, memory_bytes, run, signal};
+pub(crate) use process::{
+    Process, Signal, Variable, is_running, memory_bytes, run, run_among, signal,
+};
 pub(crate) use raw::Raw;
+pub(crate) use s3::S3;
 pub(crate) use socket::{Closed, Socket};
 
 /// How long anything that should happen at once may take on a busy machine.

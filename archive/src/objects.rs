@@ -1,20 +1,37 @@
 //! Where objects are: a directory, or a bucket of an S3-compatible service.
 
+mod fault;
+
 use std::fmt;
 use std::path::{Path as FilePath, PathBuf};
 use std::str::FromStr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use hansard_model::PartitionCount;
 use hansard_nats::Deployment;
-use object_store::aws::AmazonS3Builder;
+use object_store::aws::{AmazonS3Builder, AmazonS3ConfigKey};
 use object_store::local::LocalFileSystem;
 use object_store::path::Path;
-use object_store::{ObjectStore, ObjectStoreExt as _, PutMode, PutOptions, PutPayload};
+use object_store::{
+    ClientConfigKey, Error, ObjectStore, ObjectStoreExt as _, PutMode, PutOptions, PutPayload,
+    RetryConfig, UpdateVersion,
+};
 use serde::{Deserialize, Serialize};
+
+pub use self::fault::BindError;
 
 /// The object that says whose the others are.
 const MARKER: &str = "deployment.json";
+/// An entity tag that no object has.
+const NO_E_TAG: &str = "\"hansard\"";
+/// Attempts of one request after the first. Whoever asks comes again by itself, and says meanwhile
+/// what is wrong.
+const RETRIES_MAX: usize = 5;
+/// After this much time a request that failed is not made again.
+const RETRY_WITHIN: Duration = Duration::from_secs(10);
+/// Between two questions to a store that does not answer yet.
+const REACH_PAUSE: Duration = Duration::from_millis(500);
 
 /// Where objects are: `file:///absolute/directory` or a plain path, or `s3://bucket/prefix`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -92,33 +109,19 @@ pub enum OpenObjectsError {
         /// Which.
         url: ObjectsUrl,
         /// What it said.
-        source: object_store::Error,
+        source: Error,
     },
-}
-
-/// Why an object store is not used.
-#[derive(Debug, thiserror::Error)]
-pub enum BindError {
-    /// It holds no objects of any deployment.
-    #[error("the object store has no {MARKER}: is it the right one, and mounted?")]
-    Nobody,
-    /// It holds the objects of another deployment.
+    /// The endpoint has no TLS, and nobody said that this is meant.
     #[error(
-        "the object store belongs to another deployment: it was made with salt {found} and this \
-         deployment has {expected}; give this one a directory or prefix of its own"
+        "cannot use the object store {url}: the endpoint {endpoint} is without TLS; set \
+         AWS_ALLOW_HTTP=true if that is what you want"
     )]
-    Other {
-        /// The salt of the deployment that it belongs to.
-        found: String,
-        /// The salt of this deployment.
-        expected: String,
+    Plain {
+        /// Which.
+        url: ObjectsUrl,
+        /// Where.
+        endpoint: String,
     },
-    /// The marker cannot be read.
-    #[error("the marker {MARKER} of the object store cannot be read")]
-    Marker(#[source] serde_json::Error),
-    /// The store does not answer.
-    #[error("the object store does not answer")]
-    Store(#[from] object_store::Error),
 }
 
 /// What the marker says.
@@ -139,6 +142,7 @@ pub struct Objects {
     pub store: Arc<dyn ObjectStore>,
     /// What the names of all objects begin with.
     pub prefix: Path,
+    place: Arc<str>,
 }
 
 impl Objects {
@@ -167,26 +171,52 @@ impl Objects {
                 let path = path.canonicalize().map_err(failed)?;
                 let store = LocalFileSystem::new_with_prefix(path).map_err(refused)?;
                 let store = Arc::new(store.with_fsync(true));
-                Ok(Self { store, prefix: Path::default() })
+                Ok(Self { store, prefix: Path::default(), place: url.to_string().into() })
             }
             ObjectsUrl::S3 { bucket, prefix } => {
-                let mut builder = AmazonS3Builder::new();
+                let retry = RetryConfig {
+                    max_retries: RETRIES_MAX,
+                    retry_timeout: RETRY_WITHIN,
+                    ..RetryConfig::default()
+                };
+                let mut builder = AmazonS3Builder::new().with_retry(retry);
                 for (name, value) in variables {
                     let key = name.starts_with("AWS_").then(|| name.to_ascii_lowercase().parse());
                     if let Some(Ok(key)) = key {
                         builder = builder.with_config(key, value);
                     }
                 }
+                let set = |key| builder.get_config_value(&key);
+                let endpoint =
+                    set(AmazonS3ConfigKey::S3Endpoint).or(set(AmazonS3ConfigKey::Endpoint));
+                let allow_http = AmazonS3ConfigKey::Client(ClientConfigKey::AllowHttp);
+                let is_plain = |endpoint: &&String| endpoint.starts_with("http://");
+                if let Some(endpoint) = endpoint.as_ref().filter(is_plain)
+                    && set(allow_http).is_none_or(|value| value == "false")
+                {
+                    let (url, endpoint) = (url.clone(), endpoint.clone());
+                    return Err(OpenObjectsError::Plain { url, endpoint });
+                }
+                let place = match &endpoint {
+                    Some(endpoint) => format!("{url} at {endpoint}"),
+                    None => url.to_string(),
+                };
                 let store = builder.with_bucket_name(bucket).build();
                 let store = Arc::new(store.map_err(refused)?);
-                Ok(Self { store, prefix: Path::from(prefix.as_str()) })
+                Ok(Self { store, prefix: Path::from(prefix.as_str()), place: place.into() })
             }
         }
     }
 
     /// Any store, for tests.
     pub fn of(store: Arc<dyn ObjectStore>) -> Self {
-        Self { store, prefix: Path::default() }
+        let place = store.to_string().into();
+        Self { store, prefix: Path::default(), place }
+    }
+
+    /// Where it is, for people: the URL, and the endpoint of an S3 service that is not the default.
+    pub fn place(&self) -> &str {
+        &self.place
     }
 
     /// A store that holds nothing: for whoever was not told of one.
@@ -199,27 +229,78 @@ impl Objects {
         name.split('/').fold(self.prefix.clone(), |path, part| path.join(part))
     }
 
-    /// Makes the store this deployment's if it is nobody's.
+    /// Waits until the store answers, for at most `within`: a service may start at the same time.
+    /// What does not pass by itself, such as a bucket that does not exist, is told at once.
     ///
     /// # Errors
-    /// [`BindError::Other`] when it is another's.
+    /// [`BindError`]
+    pub async fn reach(&self, within: Duration) -> Result<Option<Marker>, BindError> {
+        let deadline = tokio::time::Instant::now() + within;
+        let mut last = None;
+        loop {
+            match tokio::time::timeout_at(deadline, self.marker()).await {
+                Ok(Err(error)) if error.may_pass() => {
+                    if last.is_none() {
+                        tracing::warn!(place = &*self.place, %error, "waiting for the object store");
+                    }
+                    last = Some(error);
+                }
+                Ok(answer) => return answer,
+                Err(_) => return Err(last.unwrap_or(BindError::Silent { within })),
+            }
+            tokio::time::sleep(REACH_PAUSE).await;
+        }
+    }
+
+    /// Makes the store this deployment's if it is nobody's, and makes sure that it lets only one
+    /// of two writers win: that is what keeps owners of a partition apart.
+    ///
+    /// # Errors
+    /// [`BindError::Other`] when it is another's; [`BindError::Unconditional`].
     pub async fn bind(&self, deployment: &Deployment) -> Result<(), BindError> {
         let marker =
             Marker { v: 1, partitions: deployment.partitions, salt: deployment.salt.clone() };
-        let text = serde_json::to_vec(&marker).map_err(BindError::Marker)?;
-        let create = PutOptions::from(PutMode::Create);
-        let put = self.store.put_opts(&self.path(MARKER), PutPayload::from(text), create).await;
-        match put {
-            Ok(_) => Ok(()),
-            Err(object_store::Error::AlreadyExists { .. }) => {
-                let found = self.marker().await?.unwrap_or_else(|| marker.clone());
-                if found.salt == marker.salt {
-                    return Ok(());
-                }
-                Err(BindError::Other { found: found.salt, expected: marker.salt })
+        let mut found = self.marker().await?;
+        if found.is_none() {
+            match self.put_marker(&marker, PutMode::Create).await {
+                // Its own write may have arrived without an answer.
+                Ok(()) | Err(Error::AlreadyExists { .. }) => {}
+                Err(error) => return Err(error.into()),
             }
+            found = self.marker().await?;
+        }
+        match found {
+            None => Err(BindError::Nobody),
+            Some(found) if found.salt == marker.salt => self.compare_and_set(&found).await,
+            Some(found) => Err(BindError::Other { found: found.salt, expected: marker.salt }),
+        }
+    }
+
+    /// Tries to replace the marker, by itself, under conditions that do not hold.
+    ///
+    /// # Errors
+    /// [`BindError::Unconditional`] when it was replaced.
+    pub async fn compare_and_set(&self, marker: &Marker) -> Result<(), BindError> {
+        match self.put_marker(marker, PutMode::Create).await {
+            Err(Error::AlreadyExists { .. }) => {}
+            Ok(()) => return Err(BindError::Unconditional { header: "If-None-Match" }),
+            Err(error) => return Err(error.into()),
+        }
+        let version = UpdateVersion { e_tag: Some(NO_E_TAG.to_owned()), version: None };
+        match self.put_marker(marker, PutMode::Update(version)).await {
+            // A directory cannot, and whoever needs it does without there.
+            Err(Error::Precondition { .. } | Error::NotImplemented { .. }) => Ok(()),
+            Ok(()) => Err(BindError::Unconditional { header: "If-Match" }),
             Err(error) => Err(error.into()),
         }
+    }
+
+    async fn put_marker(&self, marker: &Marker, mode: PutMode) -> Result<(), Error> {
+        let text = serde_json::to_vec(marker)
+            .map_err(|error| Error::Generic { store: "marker", source: error.into() })?;
+        let payload = PutPayload::from(text);
+        self.store.put_opts(&self.path(MARKER), payload, PutOptions::from(mode)).await?;
+        Ok(())
     }
 
     /// Whether the store is this deployment's. One that is nobody's may be a directory that is not
@@ -245,8 +326,11 @@ impl Objects {
                 let text = found.bytes().await?;
                 serde_json::from_slice(&text).map(Some).map_err(BindError::Marker)
             }
-            Err(object_store::Error::NotFound { .. }) => Ok(None),
-            Err(error) => Err(error.into()),
+            Err(error) => match BindError::from(error) {
+                // Of the object, not of the bucket.
+                BindError::Store(Error::NotFound { .. }) => Ok(None),
+                error => Err(error),
+            },
         }
     }
 }

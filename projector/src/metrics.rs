@@ -21,6 +21,7 @@ const VIEW_DIFFERENCES_TOTAL: &str = "hansard_projector_view_differences_total";
 const TENURES_TOTAL: &str = "hansard_projector_tenures_total";
 const PARTITIONS_OWNED: &str = "hansard_projector_partitions_owned";
 const LAG_EVENTS: &str = "hansard_projector_lag_events";
+const UNFLUSHED_EVENTS: &str = "hansard_projector_unflushed_events";
 const INBOX_STALE: &str = "hansard_projector_inbox_stale";
 
 /// Registers the descriptions.
@@ -53,6 +54,10 @@ pub fn describe() {
     describe_counter!(TENURES_TOTAL, "Ownerships of a partition, by how they ended");
     describe_gauge!(PARTITIONS_OWNED, "Partitions owned by this process");
     describe_gauge!(LAG_EVENTS, "Events of owned partitions that are not applied yet");
+    describe_gauge!(
+        UNFLUSHED_EVENTS,
+        "Applied events of owned partitions that no object of a store holds yet"
+    );
     describe_gauge!(INBOX_STALE, "Entries of the inbox bucket waiting to be written");
 }
 
@@ -114,5 +119,6 @@ pub(crate) fn standing(partitions: &[PartitionProgress]) {
     let owned = || partitions.iter().filter(|partition| partition.owned);
     gauge!(PARTITIONS_OWNED).set(owned().count() as f64);
     gauge!(LAG_EVENTS).set(owned().map(PartitionProgress::lag).sum::<u64>() as f64);
+    gauge!(UNFLUSHED_EVENTS).set(owned().map(PartitionProgress::unflushed).sum::<u64>() as f64);
     gauge!(INBOX_STALE).set(owned().map(|partition| partition.stale).sum::<u64>() as f64);
 }

@@ -99,7 +99,10 @@ pub(crate) struct Owner {
     /// The rows survive up to here.
     surviving: Seq,
     flushing: Option<JoinHandle<Result<Seq, StoreError>>>,
+    /// When the last flush began.
     flushed: Instant,
+    /// It was told of.
+    is_flush_slow: bool,
     serving: bool,
 }
 
@@ -203,6 +206,7 @@ impl Owner {
                     self.flush.start(&at, &mut self.stale);
                     self.desk.expire();
                     self.flush_store();
+                    self.tell_slow_flush();
                     self.tell_jobs();
                     self.report();
                 }
@@ -210,6 +214,9 @@ impl Owner {
                 flushed = ended(&mut self.flushing) => {
                     self.flushing = None;
                     self.surviving = flushed?;
+                    if std::mem::take(&mut self.is_flush_slow) {
+                        tracing::info!(partition = %self.partition, "rows are flushed again");
+                    }
                 }
                 built = self.jobs.built() => self.switch(built).await?,
                 changed = interruptions.changed() => {
@@ -249,6 +256,7 @@ impl Owner {
         ViewsStatus {
             partition: self.partition,
             applied: self.fold.applied(),
+            flushed: self.surviving,
             last_known: self.last_known.max(self.fold.applied()),
             epoch: self.epoch,
             generation: self.view.value.generation,
@@ -333,6 +341,7 @@ impl Owner {
     /// The rows are in another store from now on, and nothing is known of what survives there.
     pub(crate) fn forget_flush(&mut self) {
         self.flushing = None;
+        self.is_flush_slow = false;
         self.surviving = Seq::ZERO;
         self.flushed = Instant::now();
     }
@@ -347,6 +356,20 @@ impl Owner {
         self.flushed = Instant::now();
         let flush = self.store.flush();
         self.flushing = Some(tokio::spawn(async move { flush.await.map(|()| applied) }));
+    }
+
+    /// The store asks again for as long as it takes, without a word.
+    fn tell_slow_flush(&mut self) {
+        let is_slow = self.flushing.is_some() && self.flushed.elapsed() >= STORE_FLUSH_EVERY;
+        if is_slow && !self.is_flush_slow {
+            self.is_flush_slow = true;
+            let unflushed = self.fold.applied().0 - self.surviving.0;
+            tracing::warn!(
+                partition = %self.partition,
+                unflushed,
+                "rows are not flushed: the object store is slow or away"
+            );
+        }
     }
 
     /// Writes what the next owner would have to do again.
@@ -381,6 +404,7 @@ impl Owner {
             serving: self.serving,
             stopped: false,
             applied: self.fold.applied(),
+            flushed: self.surviving,
             last_known: self.last_known.max(self.fold.applied()),
             parked: self.fold.position().parked,
             stale: self.stale.len() as u64,

@@ -26,6 +26,8 @@ pub struct PartitionProgress {
     pub stopped: bool,
     /// All up to here is applied; as of the end of the ownership when not owned.
     pub applied: Seq,
+    /// The rows survive the owner's death up to here.
+    pub flushed: Seq,
     /// The last event of the partition as last heard.
     pub last_known: Seq,
     /// Valid events that could not be read, ever.
@@ -39,6 +41,11 @@ impl PartitionProgress {
     pub fn lag(&self) -> u64 {
         self.last_known.0.saturating_sub(self.applied.0)
     }
+
+    /// How many applied events the next owner would read from the log again.
+    pub fn unflushed(&self) -> u64 {
+        self.applied.0.saturating_sub(self.flushed.0)
+    }
 }
 
 #[derive(Debug, Default)]
@@ -47,6 +54,7 @@ struct Cell {
     serving: AtomicBool,
     stopped: AtomicBool,
     applied: AtomicU64,
+    flushed: AtomicU64,
     last_known: AtomicU64,
     parked: AtomicU64,
     stale: AtomicU64,
@@ -80,6 +88,7 @@ impl Progress {
             serving: cell.is_serving(),
             stopped: cell.stopped.load(Relaxed),
             applied: Seq(cell.applied.load(Relaxed)),
+            flushed: Seq(cell.flushed.load(Relaxed)),
             last_known: Seq(cell.last_known.load(Relaxed)),
             parked: cell.parked.load(Relaxed),
             stale: cell.stale.load(Relaxed),
@@ -113,6 +122,7 @@ impl Progress {
             cell.serving.store(now.serving, Relaxed);
             cell.stopped.store(now.stopped, Relaxed);
             cell.applied.store(now.applied.0, Relaxed);
+            cell.flushed.store(now.flushed.0, Relaxed);
             cell.last_known.store(now.last_known.0, Relaxed);
             cell.parked.store(now.parked, Relaxed);
             cell.stale.store(now.stale, Relaxed);

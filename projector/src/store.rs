@@ -34,6 +34,9 @@ const UNFLUSHED_BYTES_MAX: usize = 4 * 1024 * 1024;
 const FILES_MAX: usize = 32;
 /// How often a store looks whether its files are to be compacted.
 const COMPACT_EVERY: Duration = Duration::from_secs(5);
+/// How often a store looks what its compaction and others made of it. A service counts each look;
+/// what is written is compared in any case, and a writer that waits for compaction looks at once.
+const LOOK_EVERY: Duration = Duration::from_secs(5);
 /// What a scan reads ahead, so that a page costs few reads of the object store.
 const READ_AHEAD_BYTES: usize = 32 * 1024;
 
@@ -66,6 +69,7 @@ impl Stores {
         let settings = Settings {
             wal_enabled: false,
             flush_interval: None,
+            manifest_poll_interval: LOOK_EVERY,
             l0_sst_size_bytes: MEMTABLE_BYTES,
             max_unflushed_bytes: UNFLUSHED_BYTES_MAX,
             l0_max_ssts: FILES_MAX,
@@ -202,3 +206,6 @@ impl Rows for Snapshot {
         Ok(found)
     }
 }
+
+#[cfg(test)]
+mod tests;

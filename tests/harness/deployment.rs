@@ -1,7 +1,7 @@
 //! Processes put together: all roles in one, or each in its own.
 
 use std::net::{SocketAddr, TcpListener};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Output;
 use std::time::{Duration, Instant};
 
@@ -14,7 +14,7 @@ use serde::Deserialize;
 use serde_json::Value;
 use tempfile::TempDir;
 
-use super::{Dice, Http, Process, eventually, is_running, mint, run};
+use super::{Dice, Http, Process, Variable, eventually, is_running, mint, run_among};
 
 /// Few, so that a start is quick; several, so that what must not depend on one does not.
 const PARTITIONS: &str = "4";
@@ -25,6 +25,8 @@ const REPLAY_WITHIN: Duration = Duration::from_secs(60);
 /// Where a deployment keeps everything; gone with the value, after its nats-server.
 pub(crate) struct DataDir {
     dir: TempDir,
+    /// What every process on it finds in its environment.
+    variables: Vec<Variable>,
 }
 
 /// `hansard serve`: every role in one process.
@@ -65,6 +67,8 @@ pub(crate) struct Plan<'a> {
     pub(crate) to_gateways: &'a [&'a str],
     /// More arguments for the projectors.
     pub(crate) to_projectors: &'a [&'a str],
+    /// Variables for all of them, and for subcommands.
+    pub(crate) variables: &'a [Variable],
 }
 
 /// `hansard projector`
@@ -118,7 +122,12 @@ impl Serve {
 
     /// Starts with these arguments too.
     pub(crate) async fn with(more: &[&str]) -> Self {
-        let data = DataDir::new();
+        Self::among(&[], more).await
+    }
+
+    /// The same, with these variables.
+    pub(crate) async fn among(variables: &[Variable], more: &[&str]) -> Self {
+        let data = DataDir::among(variables);
         let admin = free_port();
         let mut arguments: Vec<String> = vec![
             "serve".to_owned(),
@@ -131,24 +140,23 @@ impl Serve {
             arguments.extend(["--partitions".to_owned(), PARTITIONS.to_owned()]);
         }
         arguments.extend(more.iter().map(|text| (*text).to_owned()));
-        let (process, address) = listen(&arguments, data.dir.path(), "127.0.0.1:0").await;
+        let (process, address) = listen(&arguments, &data, "127.0.0.1:0").await;
         Self { process, address, admin, arguments, data }
     }
 
     /// Starts again, on the same data and the same address.
     pub(crate) async fn restart(&mut self) {
         let listen_on = self.address.to_string();
-        let (process, _) = listen(&self.arguments, self.data.dir.path(), &listen_on).await;
+        let (process, _) = listen(&self.arguments, &self.data, &listen_on).await;
         self.process = process;
     }
 }
 
-async fn listen(arguments: &[String], log_dir: &Path, listen_on: &str) -> (Process, SocketAddr) {
+async fn listen(arguments: &[String], data: &DataDir, listen_on: &str) -> (Process, SocketAddr) {
     let mut arguments = arguments.to_vec();
     arguments.extend(["--listen".to_owned(), listen_on.to_owned()]);
     let name = arguments[0].clone();
-    let (process, address) =
-        Process::start(&name, &arguments, log_dir, "listening on http://").await;
+    let (process, address) = data.start(&name, &arguments, "listening on http://").await;
     (process, address.parse().unwrap())
 }
 
@@ -165,7 +173,7 @@ impl Roles {
 
     /// Starts what the plan says.
     pub(crate) async fn of(plan: Plan<'_>) -> Self {
-        let data = DataDir::new();
+        let data = DataDir::among(plan.variables);
         let nats = start_nats(&data).await;
         let role = |name: &str, more: &[&str]| {
             let more = more.iter().map(|text| (*text).to_owned());
@@ -196,8 +204,7 @@ impl Roles {
         let admin = free_port();
         let mut arguments = self.of_projectors.clone();
         arguments.extend(["--admin-listen".to_owned(), admin.to_string()]);
-        let (process, _) =
-            Process::start("projector", &arguments, self.data.dir.path(), "projecting").await;
+        let (process, _) = self.data.start("projector", &arguments, "projecting").await;
         self.projectors.push(Projector { process, admin });
     }
 
@@ -235,15 +242,14 @@ impl Roles {
 
     /// Starts one more gateway.
     pub(crate) async fn start_gateway(&mut self) {
-        let log_dir = self.data.dir.path();
-        let (process, address) = listen(&self.of_gateways, log_dir, "127.0.0.1:0").await;
+        let (process, address) = listen(&self.of_gateways, &self.data, "127.0.0.1:0").await;
         self.gateways.push(Gateway { process, address });
     }
 
     /// Starts a gateway again that has ended, at its address.
     pub(crate) async fn restart_gateway(&mut self, index: usize) {
         let listen_on = self.gateways[index].address.to_string();
-        let (process, _) = listen(&self.of_gateways, self.data.dir.path(), &listen_on).await;
+        let (process, _) = listen(&self.of_gateways, &self.data, &listen_on).await;
         self.gateways[index].process = process;
     }
 
@@ -256,12 +262,17 @@ impl Roles {
 async fn start_nats(data: &DataDir) -> Process {
     let arguments = ["nats", "--data", &data.path(), "--partitions", PARTITIONS];
     let arguments = arguments.map(str::to_owned);
-    Process::start("nats", &arguments, data.dir.path(), "nats on ").await.0
+    data.start("nats", &arguments, "nats on ").await.0
 }
 
 impl DataDir {
-    fn new() -> Self {
-        Self { dir: TempDir::with_prefix("hansard-e2e-").unwrap() }
+    fn among(variables: &[Variable]) -> Self {
+        let dir = TempDir::with_prefix("hansard-e2e-").unwrap();
+        Self { dir, variables: variables.to_vec() }
+    }
+
+    async fn start(&self, name: &str, arguments: &[String], ready: &str) -> (Process, String) {
+        Process::start(name, arguments, &self.variables, self.dir.path(), ready).await
     }
 
     /// Where it is.
@@ -346,7 +357,8 @@ impl DataDir {
     /// Runs a subcommand on this deployment.
     pub(crate) async fn hansard(&self, arguments: &[&str]) -> Output {
         let data = self.path();
-        run(&[arguments, &["--data", &data]].concat(), REPLAY_WITHIN).await
+        let arguments = [arguments, &["--data", &data]].concat();
+        run_among(&self.variables, &arguments, REPLAY_WITHIN).await
     }
 
     /// The same, which must succeed; its standard output.
@@ -363,7 +375,7 @@ impl DataDir {
     /// A conversation as the log holds it, void events included, by `hansard replay`.
     pub(crate) async fn replay(&self, conversation: &str) -> Vec<Replayed> {
         let arguments = ["replay", conversation, "--json", "--data", &self.path()];
-        let output = run(&arguments, REPLAY_WITHIN).await;
+        let output = run_among(&self.variables, &arguments, REPLAY_WITHIN).await;
         let errors = String::from_utf8_lossy(&output.stderr);
         assert!(output.status.success(), "{errors}");
         let text = String::from_utf8(output.stdout).unwrap();

@@ -18,6 +18,9 @@ const END_WITHIN: Duration = Duration::from_secs(30);
 /// How much of its log a process shows when its test fails.
 const LOG_TAIL_BYTES: u64 = 6_000;
 
+/// A variable of the environment: its name and its value.
+pub(crate) type Variable = (String, String);
+
 /// A running `hansard`; killed when dropped.
 pub(crate) struct Process {
     name: String,
@@ -40,17 +43,19 @@ pub(crate) enum Signal {
 }
 
 impl Process {
-    /// Starts `hansard` with these arguments and waits for its one line; returns what the line says
-    /// after `ready`.
+    /// Starts `hansard` with these arguments and variables and waits for its one line; returns what
+    /// the line says after `ready`.
     pub(crate) async fn start(
         name: &str,
         arguments: &[String],
+        variables: &[Variable],
         log_dir: &Path,
         ready: &str,
     ) -> (Self, String) {
         let log = log_dir.join(format!("{name}.log"));
         let errors = File::options().create(true).append(true).open(&log).unwrap();
         let mut child = command(arguments)
+            .envs(variables.iter().cloned())
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(errors)
@@ -127,8 +132,19 @@ impl Drop for Process {
 
 /// Runs `hansard` to its end.
 pub(crate) async fn run(arguments: &[&str], within: Duration) -> Output {
+    run_among(&[], arguments, within).await
+}
+
+/// Runs `hansard` with these variables too.
+pub(crate) async fn run_among(
+    variables: &[Variable],
+    arguments: &[&str],
+    within: Duration,
+) -> Output {
     let arguments: Vec<String> = arguments.iter().map(|text| (*text).to_owned()).collect();
-    let ended = timeout(within, command(&arguments).kill_on_drop(true).output()).await;
+    let mut command = command(&arguments);
+    command.envs(variables.iter().cloned()).kill_on_drop(true);
+    let ended = timeout(within, command.output()).await;
     ended.unwrap_or_else(|_| panic!("{arguments:?} does not end in {within:?}")).unwrap()
 }
 

@@ -4,6 +4,7 @@ mod faulty;
 mod restores;
 mod rig;
 mod s3;
+mod stores;
 
 use std::pin::pin;
 use std::sync::Arc;
@@ -11,7 +12,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::Poll;
 use std::time::Duration;
 
-use bytes::Bytes;
 use futures_util::TryStreamExt as _;
 use hansard_archive::{
     Archive, Archiver, ArchiverSettings, FollowError, Objects, ReadError, verify_offline,
@@ -26,7 +26,6 @@ use tokio_util::sync::CancellationToken;
 
 use self::faulty::Faulty;
 use self::rig::{DEADLINE, PARTITION, Rig, STREAM, eager, group, keeping, soon, within};
-use self::s3::S3;
 
 fn memory() -> Arc<dyn ObjectStore> {
     Arc::new(InMemory::new())
@@ -507,35 +506,6 @@ async fn accounts_are_archived_too_and_stay_in_their_stream() {
     let verified = archive.verify_stream(Some(&rig.log), StreamName::Accounts).await;
     let verified = verified.expect("verified");
     assert_eq!((verified.findings, verified.compared), (Vec::new(), 3));
-    rig.stop().await;
-}
-
-#[tokio::test]
-async fn an_s3_service_holds_an_archive() {
-    let s3 = tokio::task::spawn_blocking(S3::start).await.expect("an S3 server");
-    let rig = Rig::start().await;
-    let objects = s3.objects("some/prefix");
-    objects.bind(&rig.deployment).await.expect("nobody's");
-    objects.bind(&rig.deployment).await.expect("its own");
-    let other = hansard_nats::Deployment { salt: "another".to_owned(), ..rig.deployment.clone() };
-    assert!(objects.bind(&other).await.is_err());
-    let archive = Archive::open(objects.clone(), rig.archiving.connection(), &rig.deployment);
-    rig.append(330).await;
-    let expected = rig.stored().await;
-    rig.archive_until(&archive, eager(), (Seq(330), Seq(331))).await;
-    assert!(rig.whole_log(&archive).await == expected);
-    let verified = archive.verify(Some(&rig.log), PARTITION).await.expect("verified");
-    assert_eq!((verified.findings, verified.segments), (Vec::new(), 4));
-    let first = archive.list(STREAM).await.expect("a list").remove(0);
-    assert!(first.object.starts_with("some/prefix/archive/00/"), "{}", first.object);
-    let path = Path::parse(&first.object).expect("a path");
-    let file = objects.store.get(&path).await.expect("there").bytes().await.expect("bytes");
-    assert_eq!(file.len() as u64, first.bytes);
-    let mut damaged = file.to_vec();
-    damaged[70] ^= 4;
-    objects.store.put(&path, Bytes::from(damaged).into()).await.expect("put");
-    let found = archive.verify(None, PARTITION).await.expect("verified");
-    assert_eq!(found.findings[0].place, first.object);
     rig.stop().await;
 }
 

@@ -70,6 +70,7 @@ impl Owner {
             last_known: to,
             flushing: None,
             flushed: Instant::now(),
+            is_flush_slow: false,
             serving: false,
             fold,
             tenure,

@@ -76,6 +76,9 @@ pub struct ViewsStatus {
     pub partition: PartitionId,
     /// All up to here was applied.
     pub applied: Seq,
+    /// The rows survive the owner's death up to here; what follows is read from the log again.
+    #[serde(default)]
+    pub flushed: Seq,
     /// The last event of the partition as last heard.
     pub last_known: Seq,
     /// The epoch of the log that the views belong to.
