@@ -14,7 +14,8 @@ use futures_util::TryStreamExt;
 use hansard_archive::Objects;
 use hansard_model::PartitionId;
 use slatedb::config::{
-    CloseOptions, CompactorOptions, FlushOptions, FlushType, ReadOptions, ScanOptions,
+    CloseOptions, CompactionWorkerOptions, CompactorOptions, FlushOptions, FlushType, ReadOptions,
+    ScanOptions, SizeTieredCompactionSchedulerOptions,
 };
 use slatedb::db_cache::DbCache;
 use slatedb::db_cache::moka::{MokaCache, MokaCacheOptions};
@@ -26,14 +27,22 @@ use crate::rows::{Changed, Limit, Order, Row, RowKey, Rows, StoreError};
 
 /// Blocks that a process keeps of all its stores.
 const CACHE_BYTES_MAX: u64 = 64 * 1024 * 1024;
-/// Rows of a store that were not flushed yet, until it is flushed early.
-const MEMTABLE_BYTES: usize = 1024 * 1024;
+/// Rows of a store that were not flushed yet, until it is flushed early. In memory they take about
+/// three times as much.
+const MEMTABLE_BYTES: usize = 2 * 1024 * 1024;
 /// Unflushed rows of a store that make writes wait.
-const UNFLUSHED_BYTES_MAX: usize = 4 * 1024 * 1024;
-/// Small files that wait for compaction until writes wait.
-const FILES_MAX: usize = 32;
+const UNFLUSHED_BYTES_MAX: usize = 8 * 1024 * 1024;
+/// Small files that wait for compaction until writes wait. A replay makes them much faster than
+/// compaction, which looks seldom, takes them away: some 400,000 events are that many.
+const FILES_MAX: usize = 128;
+/// Files that one compaction takes together at most.
+const COMPACTED_FILES_MAX: usize = 64;
+/// What a compaction reads of a file at once. All stores of a process may compact at the same time.
+const COMPACTION_READ_BYTES: usize = 256 * 1024;
 /// How often a store looks whether its files are to be compacted.
 const COMPACT_EVERY: Duration = Duration::from_secs(5);
+/// How often it looks whether there is a compaction to be done.
+const COMPACTIONS_LOOK_EVERY: Duration = Duration::from_secs(2);
 /// How often a store looks what its compaction and others made of it. A service counts each look;
 /// what is written is compared in any case, and a writer that waits for compaction looks at once.
 const LOOK_EVERY: Duration = Duration::from_secs(5);
@@ -74,11 +83,7 @@ impl Stores {
             max_unflushed_bytes: UNFLUSHED_BYTES_MAX,
             l0_max_ssts: FILES_MAX,
             l0_max_ssts_per_key: FILES_MAX,
-            compactor_options: Some(CompactorOptions {
-                poll_interval: COMPACT_EVERY,
-                max_concurrent_compactions: 1,
-                ..CompactorOptions::default()
-            }),
+            compactor_options: Some(compaction()),
             ..Settings::default()
         };
         let scope = self.opened.fetch_add(1, Relaxed);
@@ -111,6 +116,28 @@ impl Stores {
             }
         }
         Ok(())
+    }
+}
+
+/// One compaction of a store at a time, with little of each file in memory.
+fn compaction() -> CompactorOptions {
+    let scheduler = SizeTieredCompactionSchedulerOptions {
+        max_compaction_sources: COMPACTED_FILES_MAX,
+        ..SizeTieredCompactionSchedulerOptions::default()
+    };
+    CompactorOptions {
+        poll_interval: COMPACT_EVERY,
+        max_concurrent_compactions: 1,
+        scheduler_options: scheduler.into(),
+        worker: Some(CompactionWorkerOptions {
+            max_concurrent_compactions: 1,
+            compactions_poll_interval: COMPACTIONS_LOOK_EVERY,
+            max_fetch_tasks: 1,
+            bytes_to_fetch: COMPACTION_READ_BYTES,
+            max_subcompactions: 1,
+            ..CompactionWorkerOptions::default()
+        }),
+        ..CompactorOptions::default()
     }
 }
 

@@ -13,7 +13,7 @@ const BATCH_RECORDS_MAX: usize = 512;
 /// Bytes of payloads of one batch, about.
 const BATCH_BYTES_MAX: usize = 1024 * 1024;
 /// Batches read ahead of the fold.
-const BATCHES_AHEAD_MAX: usize = 4;
+const BATCHES_AHEAD_MAX: usize = 2;
 
 /// What had arrived.
 #[derive(Debug)]
