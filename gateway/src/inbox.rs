@@ -249,7 +249,7 @@ impl Inbox {
         let partition = conversation.partition(self.partitions);
         let min: Vec<_> = min.map(|seq| (conversation, seq)).into_iter().collect();
         let min_seq = self.required(&min).get(partition.index()).copied();
-        let request = ConversationRequest { conversation, reader: user, min_seq };
+        let request = ConversationRequest { conversation, reader: user, read: None, min_seq };
         let verb = QueryVerb::Conversation;
         match ask(&self.connection, partition, verb, &request, READ_WITHIN).await {
             Ok(entry) => Ok(Some(entry)),
