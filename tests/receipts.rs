@@ -1,5 +1,6 @@
 //! Receipts: who is told what, what counts, and that no mark ever goes back.
 
+mod devices;
 mod marks;
 
 use serde_json::{Value, json};
