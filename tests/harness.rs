@@ -24,7 +24,7 @@ use serde_json::{Value, json};
 pub(crate) use deployment::{DataDir, Plan, Replayed, Roles, Serve, free_port};
 pub(crate) use dice::{Dice, mint, mint_at, now_ms, setting};
 pub(crate) use http::{Http, Response};
-pub(crate) use people::{Session, couple, forget_acks, sign_up};
+pub(crate) use people::{Session, couple, forget_acks, including_acks, sign_up};
 pub(crate) use process::{
     Process, Signal, Variable, is_running, memory_bytes, run, run_among, signal,
 };

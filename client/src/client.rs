@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use hansard_model::{ConversationId, Event, MessageId, limit};
+use hansard_model::{ConversationId, Event, MessageId, Seq, limit};
 use serde_json::value::RawValue;
 use tokio::sync::{mpsc, oneshot};
 
@@ -12,6 +12,7 @@ use crate::engine::{Clock, Command, Engine};
 use crate::gateway::Gateway;
 use crate::http::Http;
 use crate::machine::outbox::OutboxFull;
+use crate::machine::receipts::ReceiptPolicy;
 use crate::machine::{Machine, Options};
 use crate::store::{Store, StoreError};
 use crate::update::Update;
@@ -34,6 +35,8 @@ pub struct ClientOptions {
     pub background: bool,
     /// Between connections.
     pub backoff: Backoff,
+    /// What is said of messages that arrive and are read.
+    pub receipts: ReceiptPolicy,
     /// Of the jitter and the random part of ids; random if `None`.
     pub seed: Option<u64>,
 }
@@ -47,6 +50,7 @@ impl ClientOptions {
             catch_up: None,
             background: false,
             backoff: Backoff::RECONNECT,
+            receipts: ReceiptPolicy::default(),
             seed: None,
         }
     }
@@ -121,6 +125,7 @@ impl Client {
                 catch_up: options.catch_up,
                 background: options.background,
                 backoff: options.backoff,
+                receipts: options.receipts,
                 seed,
             },
             snapshot,
@@ -182,6 +187,25 @@ impl Client {
         let command = Command::Send { conversation, event, reply };
         self.commands.send(command).await.map_err(|_| SendError::Stopped)?;
         Ok(answer.await.map_err(|_| SendError::Stopped)??)
+    }
+
+    /// The person has read a conversation up to this event: its receipt goes out by itself,
+    /// gathered with others, again if need be, after a restart too. What is delivered is said
+    /// without a call.
+    pub async fn read(&self, conversation: ConversationId, seq: Seq) {
+        self.command(Command::Read { conversation, seq, private: false }).await;
+    }
+
+    /// The same, but the others are not to know: only the person's own devices are told.
+    pub async fn read_privately(&self, conversation: ConversationId, seq: Seq) {
+        self.command(Command::Read { conversation, seq, private: true }).await;
+    }
+
+    /// Whether there are receipts that the server does not have yet.
+    pub async fn has_receipts_pending(&self) -> bool {
+        let (reply, answer) = oneshot::channel();
+        self.command(Command::ReceiptsPending(reply)).await;
+        answer.await.unwrap_or(false)
     }
 
     /// Shows the person as typing; at most every few seconds. Lost without a connection.

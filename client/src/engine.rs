@@ -14,7 +14,7 @@ use std::time::Duration;
 use futures_util::StreamExt;
 use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;
-use hansard_model::{ConversationId, MessageId, limit};
+use hansard_model::{ConversationId, MessageId, Seq, limit};
 use serde_json::value::RawValue;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
@@ -41,6 +41,12 @@ pub(crate) enum Command {
         event: Box<RawValue>,
         reply: oneshot::Sender<Result<MessageId, OutboxFull>>,
     },
+    Read {
+        conversation: ConversationId,
+        seq: Seq,
+        private: bool,
+    },
+    ReceiptsPending(oneshot::Sender<bool>),
     Typing(ConversationId),
     Watch(Vec<ConversationId>),
     SetToken(String),
@@ -231,6 +237,10 @@ impl Engine {
                     Err(full) => drop(reply.send(Err(full))),
                 }
             }
+            Command::Read { conversation, seq, private } => {
+                self.machine.read(now, conversation, seq, private);
+            }
+            Command::ReceiptsPending(reply) => drop(reply.send(self.machine.receipts_pending())),
             Command::Typing(conversation) => self.machine.typing(conversation),
             Command::Watch(conversations) => self.machine.watch(conversations),
             Command::SetToken(token) => {

@@ -5,7 +5,7 @@ use hansard_model::{ConversationId, Seq, UserId};
 use hansard_protocol::FrameRef;
 use hansard_protocol::client::Outline;
 use hansard_protocol::http::{Conversation, User};
-use hansard_protocol::server::{Ack, EventFrame, Synced, Welcome};
+use hansard_protocol::server::{Ack, EventFrame, ReceiptFrame, Synced, Welcome};
 use serde::Deserialize;
 
 use crate::event::{ReadBodyError, StoredEvent};
@@ -32,6 +32,10 @@ pub enum Incoming {
     Synced(Synced),
     /// `cursor`, or the one in a `pong`.
     Cursor(String),
+    /// `receipt`
+    Receipt(ReceiptFrame),
+    /// `ok`
+    Ok(FrameRef),
     /// `typing`
     Typing(Typing),
     /// `drain`
@@ -108,6 +112,8 @@ pub fn decode(text: &str) -> Result<Incoming, DecodeFrameError> {
             let field: CursorField = serde_json::from_str(text)?;
             field.cursor.map_or(Incoming::Other, Incoming::Cursor)
         }
+        "receipt" => Incoming::Receipt(serde_json::from_str(text)?),
+        "ok" => outline.reference.map_or(Incoming::Other, Incoming::Ok),
         "typing" => Incoming::Typing(serde_json::from_str(text)?),
         "drain" => Incoming::Drain(serde_json::from_str(text)?),
         _ => Incoming::Other,

@@ -27,6 +27,7 @@ pub use client::{Client, ClientOptions, SendError, StartError, Updates};
 pub use event::{Content, StoredEvent};
 pub use gateway::Gateway;
 pub use http::{Http, HttpError};
+pub use machine::receipts::ReceiptPolicy;
 pub use refusal::Refusal;
 pub use store::{Store, StoreError};
 pub use update::{Loss, StopReason, Update};

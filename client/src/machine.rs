@@ -2,7 +2,7 @@
 //!
 //! [`Machine`] decides everything: when to connect, what to send, what to show, what to write
 //! down. The loop in `engine` only carries it out. Reading order: [`clock`], [`outbox`],
-//! [`timeline`], [`link`], then this file, which puts them together.
+//! [`timeline`], [`receipts`], [`link`], then this file, which puts them together.
 //!
 //! Invariant: an event is published once and in order; a cursor is persisted only when everything
 //! it covers is persisted before or with it.
@@ -12,14 +12,15 @@ pub mod action;
 pub mod clock;
 mod link;
 pub mod outbox;
+pub mod receipts;
 pub mod timeline;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use hansard_model::{ConversationId, MessageId, UserId};
+use hansard_model::{ConversationId, MessageId, Seq, UserId};
 use hansard_protocol::client::{ClientFrame, FrameRef, Hello};
-use hansard_protocol::server::{Synced, Welcome};
+use hansard_protocol::server::{ReceiptFrame, Synced, Welcome};
 use serde_json::value::RawValue;
 
 use crate::backoff::{Backoff, Dice};
@@ -30,6 +31,7 @@ use action::{Action, Change, EventsRequest, Snapshot, ViewRequest};
 use clock::{Moment, ServerClock};
 use link::{Link, Online, Phase};
 use outbox::{Outbox, OutboxFull};
+use receipts::{ReceiptPolicy, Receipts};
 use timeline::{Page, ReadFailure, Timelines};
 
 /// What a machine is told once.
@@ -45,6 +47,8 @@ pub struct Options {
     pub background: bool,
     /// Between connections.
     pub backoff: Backoff,
+    /// What is said of messages that arrive and are read.
+    pub receipts: ReceiptPolicy,
     /// Of the jitter and of the random part of ids.
     pub seed: u64,
 }
@@ -58,6 +62,7 @@ pub struct Machine {
     link: Link,
     outbox: Outbox,
     timelines: Timelines,
+    receipts: Receipts,
     user: Option<UserId>,
     /// The last cursor persisted, or about to be.
     cursor: Option<String>,
@@ -65,6 +70,8 @@ pub struct Machine {
     cursor_ahead: Option<String>,
     watched: Vec<ConversationId>,
     actions: Vec<Action>,
+    /// How many of the actions were looked at for what they deliver.
+    noted: usize,
 }
 
 /// Writes a frame. Frames are plain data: this cannot fail.
@@ -80,18 +87,21 @@ impl Machine {
             clock: ServerClock::default(),
             link: Link::new(options.gateways.len(), options.backoff),
             outbox: Outbox::restore(snapshot.outbox, snapshot.next_row),
+            receipts: Receipts::restore(options.receipts, snapshot.marks, &snapshot.timelines),
             timelines: Timelines::restore(snapshot.timelines),
             user: None,
             cursor: snapshot.cursor,
             cursor_ahead: None,
             watched: Vec::new(),
             actions: Vec::new(),
+            noted: 0,
             options,
         }
     }
 
     /// What is to be done since the last call, in order.
     pub fn take_actions(&mut self) -> Vec<Action> {
+        self.noted = 0;
         std::mem::take(&mut self.actions)
     }
 
@@ -101,6 +111,7 @@ impl Machine {
         if matches!(self.link.phase, Phase::Online(_)) {
             deadlines.push(self.outbox.deadline());
             deadlines.push(self.timelines.deadline());
+            deadlines.push(self.receipts.deadline());
         }
         deadlines.into_iter().flatten().min()
     }
@@ -154,6 +165,17 @@ impl Machine {
         Ok(id)
     }
 
+    /// The person has read a conversation up to here; `private`: the others are not to know.
+    pub fn read(&mut self, now: Moment, conversation: ConversationId, seq: Seq, private: bool) {
+        self.receipts.read(now, conversation, seq, private, &mut self.actions);
+        self.pump(now);
+    }
+
+    /// Receipts that the server does not have yet.
+    pub fn receipts_pending(&self) -> bool {
+        !self.receipts.are_stored()
+    }
+
     /// The person is typing. Lost without a connection, as it should be.
     pub fn typing(&mut self, conversation: ConversationId) {
         if matches!(self.link.phase, Phase::Online(_)) {
@@ -202,9 +224,11 @@ impl Machine {
         match loss {
             // The token may have ended in the moment between two frames: whoever has another
             // one sets it.
-            Loss::Closed(4001) => return self.stop(StopReason::Unauthorized),
-            Loss::Closed(4003) => return self.stop(StopReason::Revoked),
-            Loss::Closed(code @ (4000 | 4002)) => return self.stop(StopReason::Incompatible(code)),
+            Loss::Closed(4001) => return self.stop(now, StopReason::Unauthorized),
+            Loss::Closed(4003) => return self.stop(now, StopReason::Revoked),
+            Loss::Closed(code @ (4000 | 4002)) => {
+                return self.stop(now, StopReason::Incompatible(code));
+            }
             _ => {}
         }
         self.link.retry_after_ms = self.link.retry_after_ms.max(retry_after_ms.unwrap_or(0));
@@ -241,6 +265,8 @@ impl Machine {
             Incoming::Gap(gap) => self.timelines.gap(gap, &mut self.actions),
             Incoming::Synced(synced) => self.synced(now, synced),
             Incoming::Cursor(cursor) => self.cursor_ahead = Some(cursor),
+            Incoming::Receipt(receipt) => self.receipt(receipt),
+            Incoming::Ok(answers) => self.receipts.stored(now, &answers, &mut self.actions),
             Incoming::Typing(typing) => self.actions.push(Action::Publish(Update::Typing(typing))),
             Incoming::Drain(drain) => self.drain(now, &drain),
             Incoming::Other => {}
@@ -292,6 +318,13 @@ impl Machine {
         self.timelines.event(now, event, &mut self.actions);
     }
 
+    fn receipt(&mut self, receipt: ReceiptFrame) {
+        if Some(receipt.user) == self.user {
+            self.receipts.told(&receipt, &mut self.actions);
+        }
+        self.actions.push(Action::Publish(Update::Receipt(receipt)));
+    }
+
     fn conversation(&mut self, conversation: Arc<hansard_protocol::http::Conversation>) {
         self.timelines.view_from(conversation.conversation, conversation.view_from);
         self.actions.push(Action::Persist(Change::Conversation(Arc::clone(&conversation))));
@@ -308,8 +341,9 @@ impl Machine {
                 let (clock, dice) = (&mut self.clock, &mut self.dice);
                 self.outbox.refused(now, row, refusal, clock, dice, &mut self.actions);
             }
-            // Of no frame that this client wants an answer to.
-            Some(FrameRef::Text(_)) => {}
+            Some(answers @ FrameRef::Text(_)) => {
+                self.receipts.refused(now, &answers, &refusal, &mut self.actions);
+            }
             // About the connection; how it ends says the close code.
             None => {
                 self.link.retry_after_ms = refusal.retry_after_ms.unwrap_or(0);
@@ -321,6 +355,7 @@ impl Machine {
     fn synced(&mut self, now: Moment, synced: Synced) {
         if synced.reset && self.cursor.is_some() {
             self.timelines.reset();
+            self.receipts.reset();
             (self.cursor, self.cursor_ahead) = (None, None);
             self.actions.push(Action::Persist(Change::Reset));
             self.actions.push(Action::Publish(Update::Reset));
@@ -352,11 +387,25 @@ impl Machine {
 
     /// Starts what may start, and stores the cursor once nothing that it covers is held back.
     fn pump(&mut self, now: Moment) {
+        self.note_delivered(now);
         if let Phase::Online(online) = self.link.phase {
+            self.receipts.pump(now, &mut self.actions);
             self.outbox.pump(now, online.in_flight_max, &mut self.actions);
             self.timelines.pump(now, &mut self.actions);
         }
         self.flush_cursor();
+    }
+
+    /// What joined its timeline in this turn was delivered.
+    fn note_delivered(&mut self, now: Moment) {
+        for action in &self.actions[self.noted.min(self.actions.len())..] {
+            if let Action::Publish(Update::Event(event)) = action
+                && Some(event.sender) != self.user
+            {
+                self.receipts.delivered(now, event.conversation, event.seq);
+            }
+        }
+        self.noted = self.actions.len();
     }
 
     fn flush_cursor(&mut self) {
@@ -374,19 +423,20 @@ impl Machine {
     }
 
     fn lost(&mut self, now: Moment, loss: Loss) {
-        self.forget_connection();
+        self.forget_connection(now);
         let retry_in = Duration::from_millis(self.link.wait(now, &mut self.dice));
         self.actions.push(Action::Publish(Update::Disconnected { retry_in, loss }));
     }
 
-    fn stop(&mut self, reason: StopReason) {
-        self.forget_connection();
+    fn stop(&mut self, now: Moment, reason: StopReason) {
+        self.forget_connection(now);
         self.link.phase = Phase::Stopped;
         self.actions.push(Action::Publish(Update::Stopped(reason)));
     }
 
-    fn forget_connection(&mut self) {
+    fn forget_connection(&mut self, now: Moment) {
         self.outbox.release();
+        self.receipts.release(now);
         self.timelines.abandon_repairs();
         self.cursor_ahead = None;
     }

@@ -17,6 +17,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::event::StoredEvent;
 use crate::machine::action::{Change, OutboxEntry, Snapshot};
+use crate::machine::receipts::Marks;
 use hansard_protocol::server::EventFrame;
 
 /// Jobs waiting for the store's thread; more wait at the caller.
@@ -278,7 +279,25 @@ fn load(connection: &Connection) -> Result<Snapshot, StoreError> {
         timelines,
         outbox: outbox(connection)?,
         next_row,
+        marks: marks(connection)?,
     })
+}
+
+fn marks(connection: &Connection) -> Result<Vec<(ConversationId, Marks, Marks)>, StoreError> {
+    let mut statement = connection.prepare("SELECT * FROM marks")?;
+    let mut rows = statement.query([])?;
+    let mut marks = Vec::new();
+    while let Some(row) = rows.next()? {
+        let id: String = row.get(0)?;
+        let of = |first: usize| -> rusqlite::Result<Marks> {
+            let seq = |column: usize| row.get(column).map(Seq);
+            Ok(Marks { delivered: seq(first)?, read: seq(first + 1)?, own: seq(first + 2)? })
+        };
+        if let Ok(id) = id.parse() {
+            marks.push((id, of(1)?, of(4)?));
+        }
+    }
+    Ok(marks)
 }
 
 fn outbox(connection: &Connection) -> Result<Vec<OutboxEntry>, StoreError> {
@@ -381,9 +400,21 @@ fn apply(connection: &Connection, change: &Change) -> rusqlite::Result<()> {
             let text = serde_json::to_string(user.as_ref()).unwrap_or_default();
             run("INSERT OR REPLACE INTO users VALUES (?1, ?2)", params![user.user.to_string(), text])
         }
+        Change::Marks { conversation, marks, stored } => run(
+            "INSERT OR REPLACE INTO marks VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+            params![
+                conversation.to_string(),
+                marks.delivered.0,
+                marks.read.0,
+                marks.own.0,
+                stored.delivered.0,
+                stored.read.0,
+                stored.own.0
+            ],
+        ),
         Change::Cursor(cursor) => set_meta(connection, "cursor", cursor),
         Change::Reset => connection.execute_batch(
-            "DELETE FROM events; DELETE FROM timelines; DELETE FROM conversations; DELETE FROM meta WHERE key = 'cursor';",
+            "DELETE FROM events; DELETE FROM timelines; DELETE FROM conversations; DELETE FROM marks; DELETE FROM meta WHERE key = 'cursor';",
         ),
     }
 }

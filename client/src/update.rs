@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use hansard_model::{ConversationId, MessageId, Seq};
 use hansard_protocol::http::{Conversation, User};
-use hansard_protocol::server::Welcome;
+use hansard_protocol::server::{ReceiptFrame, Welcome};
 
 use crate::event::StoredEvent;
 use crate::frame::{Gap, Typing};
@@ -37,6 +37,8 @@ pub enum Update {
     Conversation(Arc<Conversation>),
     /// A person.
     User(Arc<User>),
+    /// How far somebody has got, this person on another device included. Never less than before.
+    Receipt(ReceiptFrame),
     /// Somebody is typing in a watched conversation.
     Typing(Typing),
     /// A send is stored; once per send.

@@ -74,6 +74,19 @@ impl Announcements {
         self.added.notify_one();
     }
 
+    /// A user's view of a conversation changed by something that is not of the accounts.
+    pub(crate) fn show(&self, user: UserId, conversation: ConversationId) {
+        let mut queue = self.lock();
+        if queue.waiting.len() < WAITING_MAX {
+            queue.waiting.insert(Announcement::Settings(user, conversation));
+        } else {
+            queue.overflowed = true;
+            metrics::announcement_skipped();
+        }
+        drop(queue);
+        self.added.notify_one();
+    }
+
     /// Everything up to this event of the accounts was told to those with a connection here.
     pub(crate) fn told(&self) -> Seq {
         let queue = self.lock();

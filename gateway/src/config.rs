@@ -128,6 +128,8 @@ impl Rate {
 pub struct Rates {
     /// Sends of one user, over all devices.
     pub sends_per_user: Rate,
+    /// Receipts of one user, over all devices.
+    pub receipts_per_user: Rate,
     /// Groups that one user creates, over all devices. A group costs more than a message: it stays
     /// in the inbox of everybody who is put into it.
     pub groups_per_user: Rate,
@@ -147,6 +149,8 @@ impl Default for Rates {
     fn default() -> Self {
         Self {
             sends_per_user: Rate::new(50, 200),
+            // Catching up in many conversations at once is one for each.
+            receipts_per_user: Rate::new(50, 1_000),
             groups_per_user: Rate::per_hour(600, 100),
             requests_per_user: Rate::new(50, 200),
             handshakes_per_address: Rate::new(20, 200),

@@ -22,6 +22,7 @@ use bytes::Bytes;
 use fastwebsockets::WebSocketError;
 use futures_util::future::BoxFuture;
 use futures_util::stream::{FuturesUnordered, StreamExt};
+use hansard_protocol::client::FrameRef;
 use hansard_protocol::server::Ack;
 use hansard_protocol::{ErrorBody, ErrorCode, ServerFrame};
 use tokio::net::TcpStream;
@@ -33,6 +34,7 @@ use crate::frame::Frame;
 use crate::heartbeat::Pulse;
 use crate::metrics::delivery as metrics;
 use crate::outbox::{Closing, Outbox};
+use crate::receipts::ReceiptError;
 use crate::resume;
 use crate::router::{Attachment, Link};
 use crate::send::{PendingSend, SendError, Stored};
@@ -75,6 +77,7 @@ struct Connection {
     /// Holds the attachment while it runs.
     catch_up: Option<BoxFuture<'static, Attachment>>,
     in_flight: FuturesUnordered<InFlight>,
+    receipts: FuturesUnordered<BoxFuture<'static, Receipted>>,
     opened: Instant,
     messages: u64,
 }
@@ -110,9 +113,13 @@ enum Woken {
     Writable(std::io::Result<()>),
     Staged(Staged),
     Answered(Answered),
+    Receipted(Receipted),
     CaughtUp(Attachment),
     Read(Result<Part, WebSocketError>),
 }
+
+/// A receipt that was stored, or not.
+type Receipted = (Option<FrameRef>, Result<(), ReceiptError>);
 
 type Answered = (Option<Answering>, Result<Stored, SendError>);
 
@@ -152,6 +159,7 @@ impl Connection {
             stage: None,
             catch_up: None,
             in_flight: FuturesUnordered::new(),
+            receipts: FuturesUnordered::new(),
             opened: Instant::now(),
             messages: 0,
             gateway,
@@ -184,6 +192,10 @@ impl Connection {
                 }
                 Woken::Answered((Some(answering), result)) => self.answer(answering, result),
                 Woken::Answered((None, _)) => {}
+                Woken::Receipted((reference, stored)) => self.outbox.push(match stored {
+                    Ok(()) => Frame::server(&ServerFrame::Ok { reference }),
+                    Err(error) => Frame::error(error.body().answering(reference)),
+                }),
                 Woken::CaughtUp(attachment) => {
                     self.catch_up = None;
                     if let Phase::Identified(member) = &mut self.phase {
@@ -205,7 +217,7 @@ impl Connection {
 
     async fn wait(&mut self, written: Written) -> Woken {
         let reads = self.stage.is_none()
-            && self.in_flight.len() < self.gateway.config.limits.in_flight
+            && self.in_flight.len() + self.receipts.len() < self.gateway.config.limits.in_flight
             && !self.outbox.is_congested();
         tokio::select! {
             () = self.outbox.changed() => Woken::Outbox,
@@ -213,6 +225,9 @@ impl Connection {
             staged = of(&mut self.stage), if self.stage.is_some() => Woken::Staged(staged),
             Some(answered) = self.in_flight.next(), if !self.in_flight.is_empty() => {
                 Woken::Answered(answered)
+            }
+            Some(receipted) = self.receipts.next(), if !self.receipts.is_empty() => {
+                Woken::Receipted(receipted)
             }
             attachment = of(&mut self.catch_up), if self.catch_up.is_some() => {
                 Woken::CaughtUp(attachment)
@@ -260,6 +275,11 @@ impl Connection {
                 self.stage = Some(Box::pin(async move {
                     Staged::Sent(answering, sender.submit(*command).await)
                 }));
+            }
+            Action::Receipt(said, reference) => {
+                let receipts = self.gateway.receipts.clone();
+                let stored = async move { (reference, receipts.take(said).await) };
+                self.receipts.push(Box::pin(stored));
             }
             Action::Typing(conversation) => {
                 let (router, user) = (&self.gateway.router, member.state.user);
@@ -352,7 +372,7 @@ impl Connection {
     async fn end(self, closing: Option<(Closing, bool)>) {
         let Self { gateway, wire, reader, writer, outbox, phase, opened, messages, .. } = self;
         // What is under way is polled no more: it would keep its locks and places from others.
-        drop((self.stage, self.catch_up, self.in_flight));
+        drop((self.stage, self.catch_up, self.in_flight, self.receipts));
         let frames = writer.frames;
         // The place in the router is given up first: nothing more is for this connection.
         let user = match phase {

@@ -1,13 +1,15 @@
-//! Where a client is: a position in every partition and in the accounts, bound to the epoch of the
-//! log. Opaque to clients.
+//! Where a client is: a position in every partition, in the accounts and in the receipts, bound to
+//! the epoch of the log. Opaque to clients.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use hansard_model::{ConversationId, PartitionCount, Seq};
 
 /// The form of the bytes; another one reads as a cursor of another log.
-const FORM: u8 = 2;
-/// The form before, which had no position in the accounts.
+const FORM: u8 = 3;
+/// The form before, which had no position in the receipts.
+const FORM_WITHOUT_RECEIPTS: u8 = 2;
+/// The one before that, which had no position in the accounts either.
 const FORM_WITHOUT_ACCOUNTS: u8 = 1;
 /// Longest text that is looked at: 1,024 partitions at 10 bytes each, in base64, and some.
 const TEXT_BYTES_MAX: usize = 16 * 1024;
@@ -21,6 +23,8 @@ pub(crate) struct Cursor {
     pub(crate) positions: Vec<Seq>,
     /// All changes of the user's own settings up to here were told.
     pub(crate) accounts: Seq,
+    /// All receipts up to here were told.
+    pub(crate) receipts: Seq,
 }
 
 /// What a client's cursor is worth here.
@@ -34,6 +38,8 @@ pub(crate) enum Start {
         positions: Vec<Seq>,
         /// In the accounts.
         accounts: Seq,
+        /// In the receipts.
+        receipts: Seq,
     },
     /// It has events of another log.
     Reset,
@@ -51,6 +57,7 @@ impl Cursor {
         bytes.push(FORM);
         put_varint(&mut bytes, self.epoch);
         put_varint(&mut bytes, self.accounts.0);
+        put_varint(&mut bytes, self.receipts.0);
         put_varint(&mut bytes, self.positions.len() as u64);
         for position in &self.positions {
             put_varint(&mut bytes, position.0);
@@ -69,10 +76,11 @@ impl Cursor {
         let bytes = URL_SAFE_NO_PAD.decode(text).map_err(|_| ParseCursorError)?;
         let (form, mut rest) = bytes.split_first().ok_or(ParseCursorError)?;
         let epoch = take_varint(&mut rest)?;
-        let accounts = match *form {
-            FORM => Seq(take_varint(&mut rest)?),
-            // Whatever was set is told once more.
-            FORM_WITHOUT_ACCOUNTS => Seq::ZERO,
+        // Whatever has no position is told once more.
+        let (accounts, receipts) = match *form {
+            FORM => (Seq(take_varint(&mut rest)?), Seq(take_varint(&mut rest)?)),
+            FORM_WITHOUT_RECEIPTS => (Seq(take_varint(&mut rest)?), Seq::ZERO),
+            FORM_WITHOUT_ACCOUNTS => (Seq::ZERO, Seq::ZERO),
             _ => return Err(ParseCursorError),
         };
         let count = usize::try_from(take_varint(&mut rest)?).map_err(|_| ParseCursorError)?;
@@ -81,7 +89,7 @@ impl Cursor {
         }
         let positions =
             (0..count).map(|_| take_varint(&mut rest).map(Seq)).collect::<Result<Vec<_>, _>>()?;
-        let cursor = Self { epoch, positions, accounts };
+        let cursor = Self { epoch, positions, accounts, receipts };
         if rest.is_empty() { Ok(cursor) } else { Err(ParseCursorError) }
     }
 
@@ -92,7 +100,8 @@ impl Cursor {
         } else if self.positions.is_empty() {
             Start::Nothing
         } else if self.positions.len() == usize::from(partitions.get()) {
-            Start::From { positions: self.positions, accounts: self.accounts }
+            let Self { positions, accounts, receipts, .. } = self;
+            Start::From { positions, accounts, receipts }
         } else {
             Start::Reset
         }
@@ -148,10 +157,12 @@ mod tests {
         fn cursors_parse_what_they_print(
             epoch: u64,
             accounts: u64,
+            receipts: u64,
             positions in prop::collection::vec(any::<u64>(), 0..40)
         ) {
             let positions = positions.into_iter().map(Seq).collect();
-            let cursor = Cursor { epoch, positions, accounts: Seq(accounts) };
+            let (accounts, receipts) = (Seq(accounts), Seq(receipts));
+            let cursor = Cursor { epoch, positions, accounts, receipts };
             prop_assert_eq!(Cursor::parse(&cursor.to_text()), Ok(cursor));
         }
 
@@ -167,21 +178,25 @@ mod tests {
     fn a_cursor_of_another_log_is_a_reset() {
         let two = PartitionCount::new(2).expect("valid");
         let positions = vec![Seq(3), Seq(4)];
-        let cursor = Cursor { epoch: 1, positions: positions.clone(), accounts: Seq(9) };
-        let from = Start::From { positions, accounts: Seq(9) };
+        let (accounts, receipts) = (Seq(9), Seq(5));
+        let cursor = Cursor { epoch: 1, positions: positions.clone(), accounts, receipts };
+        let from = Start::From { positions, accounts, receipts };
         assert_eq!(cursor.clone().start(1, two), from);
         assert_eq!(cursor.clone().start(2, two), Start::Reset);
         assert_eq!(cursor.start(1, PartitionCount::DEFAULT), Start::Reset);
-        let nothing = Cursor { epoch: 1, positions: Vec::new(), accounts: Seq(9) };
+        let nothing = Cursor { epoch: 1, positions: Vec::new(), accounts, receipts };
         assert_eq!(nothing.start(1, two), Start::Nothing);
     }
 
     #[test]
-    fn a_cursor_of_before_there_were_accounts_in_it_is_read() {
-        let text = URL_SAFE_NO_PAD.encode([1, 7, 2, 3, 4]);
-        let positions = vec![Seq(3), Seq(4)];
-        let cursor = Cursor { epoch: 7, positions, accounts: Seq::ZERO };
-        assert_eq!(Cursor::parse(&text), Ok(cursor));
-        assert_eq!(Cursor::parse(&URL_SAFE_NO_PAD.encode([3, 7, 0])), Err(ParseCursorError));
+    fn cursors_of_earlier_forms_are_read() {
+        let cursor = |accounts| {
+            let (positions, receipts) = (vec![Seq(3), Seq(4)], Seq::ZERO);
+            Ok(Cursor { epoch: 7, positions, accounts, receipts })
+        };
+        let parse = |bytes: &[u8]| Cursor::parse(&URL_SAFE_NO_PAD.encode(bytes));
+        assert_eq!(parse(&[1, 7, 2, 3, 4]), cursor(Seq::ZERO));
+        assert_eq!(parse(&[2, 7, 9, 2, 3, 4]), cursor(Seq(9)));
+        assert_eq!(parse(&[4, 7, 0, 0, 0]), Err(ParseCursorError));
     }
 }

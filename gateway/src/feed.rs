@@ -13,7 +13,7 @@ use std::time::Duration;
 use futures_util::future::BoxFuture;
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use hansard_model::event::EventClass;
-use hansard_model::query::{FeedReply, FeedRequest, QueryError};
+use hansard_model::query::{FeedReply, FeedRequest, InboxEntry, QueryError};
 use hansard_model::subject::QueryVerb;
 use hansard_model::{Envelope, PartitionId, Seq};
 use hansard_nats::live::{LiveEvent, LiveFeed, LiveMessage};
@@ -104,7 +104,14 @@ impl<'a> Follow<'a> {
         match message {
             LiveMessage::Event(event) => self.event(event),
             LiveMessage::User(user, notice) => {
-                if self.gateway.router.has_user(user) {
+                let InboxEntry { conversation, member, .. } = &notice.entry;
+                if !self.gateway.router.has_user(user) {
+                    return;
+                }
+                if member.role.is_some() && member.joined < member.as_of {
+                    // How far they have read is not all in the notice: receipts say more.
+                    self.gateway.router.announcements.show(user, *conversation);
+                } else {
                     let view = self.gateway.inbox.view(user, &notice.entry);
                     let frame = Frame::server(&ServerFrame::Conversation(view));
                     self.gateway.router.send_to_user(user, &frame);

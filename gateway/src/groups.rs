@@ -175,6 +175,13 @@ impl Groups {
         Ok(members)
     }
 
+    /// The group's state, if it is in memory and nothing later is known to exist. It is at least
+    /// that of the last removal that was acknowledged.
+    pub(crate) fn known(&self, group: ConversationId) -> Option<Arc<Group>> {
+        let entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
+        entries.by_group.get(&group)?.known()
+    }
+
     /// Takes note of a live meta event: the next use compares again.
     pub(crate) fn observe(&self, live: &LiveEvent) {
         let entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);

@@ -9,6 +9,7 @@ mod history;
 mod landing;
 mod mentions;
 mod messages;
+mod receipts;
 mod sessions;
 pub(crate) mod sync;
 mod upgrade;
@@ -57,6 +58,8 @@ pub(crate) fn router(gateway: Arc<Gateway>) -> Router {
         )
         .route("/v1/conversations/{conversation}/events", get(history::events))
         .route("/v1/conversations/{conversation}/explain", get(explain::explain))
+        .route("/v1/conversations/{conversation}/receipt", post(receipts::take))
+        .route("/v1/conversations/{conversation}/receipts", get(receipts::list))
         .route("/v1/mentions", get(mentions::list))
         .fallback(no_route)
         .method_not_allowed_fallback(wrong_method)

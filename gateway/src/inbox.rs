@@ -6,16 +6,19 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures_util::future::try_join_all;
+use futures_util::stream::{self, StreamExt, TryStreamExt};
 use hansard_model::inbox::{Head, MemberRecord};
 use hansard_model::query::{
     ChangedReply, ChangedRequest, ConversationRequest, InboxEntry, QueryError,
 };
+use hansard_model::receipt::Mark;
 use hansard_model::subject::QueryVerb;
 use hansard_model::{ConversationId, PartitionCount, PartitionId, Role, Seq, UserId};
 use hansard_nats::Connection;
 use hansard_nats::inbox::{InboxBucket, Memberships};
 use hansard_nats::log::ReadError;
 use hansard_nats::query::{AskError, ask};
+use hansard_nats::receipts::Receipts;
 use hansard_protocol::http::{Conversation, ConversationKind};
 use hansard_protocol::server::EventFrame;
 use hansard_protocol::{ErrorBody, ErrorCode};
@@ -30,6 +33,8 @@ use crate::router::Router;
 
 /// How long the bucket or an owner may take.
 const READ_WITHIN: Duration = Duration::from_secs(3);
+/// Conversations of one inbox whose mentions owners count at once.
+const COUNTS_AT_ONCE: usize = 16;
 /// Conversations in the inboxes that are remembered: about a kilobyte each.
 const REMEMBERED_MAX: u64 = 65_536;
 /// How long an inbox is remembered: then it is read anew, whatever an operator has repaired.
@@ -74,6 +79,7 @@ pub(crate) struct Inbox {
     partitions: PartitionCount,
     router: Arc<Router>,
     directory: Directory,
+    receipts: Receipts,
     reads: Arc<Reads<(UserId, Vec<Seq>), Shared>>,
     known: Arc<Known>,
 }
@@ -95,6 +101,7 @@ impl Inbox {
             partitions,
             router,
             directory,
+            receipts: Receipts::open(connection),
             reads: Arc::default(),
             known: Arc::new(Known::new()),
         }
@@ -249,13 +256,69 @@ impl Inbox {
         let partition = conversation.partition(self.partitions);
         let min: Vec<_> = min.map(|seq| (conversation, seq)).into_iter().collect();
         let min_seq = self.required(&min).get(partition.index()).copied();
-        let request = ConversationRequest { conversation, reader: user, min_seq };
+        let marks = self.read_marks(user, [conversation]).await?;
+        let read = marks.get(&conversation).copied();
+        let request = ConversationRequest { conversation, reader: user, read, min_seq };
         let verb = QueryVerb::Conversation;
         match ask(&self.connection, partition, verb, &request, READ_WITHIN).await {
             Ok(entry) => Ok(Some(entry)),
             Err(AskError::Query(QueryError::NotFound)) => Ok(None),
             Err(error) => Err(error.into()),
         }
+    }
+
+    /// How far a user has read, by the receipts; not where they have none.
+    pub(crate) async fn read_marks(
+        &self,
+        user: UserId,
+        conversations: impl IntoIterator<Item = ConversationId>,
+    ) -> Result<HashMap<ConversationId, Mark>, ReadError> {
+        let (epoch, marks) = (self.router.epoch(), self.receipts.of_user(user, conversations));
+        let of_this_log = marks.await?.into_iter().filter(|(_, s)| s.marks.epoch == epoch);
+        Ok(of_this_log.map(|(conversation, stored)| (conversation, stored.marks.own)).collect())
+    }
+
+    /// Takes in what the receipts say of how far the user has read, as of now.
+    ///
+    /// # Errors
+    /// [`InboxError`]
+    pub(crate) async fn with_receipts(
+        &self,
+        user: UserId,
+        entries: &mut [InboxEntry],
+    ) -> Result<(), InboxError> {
+        let is_unread =
+            |entry: &&InboxEntry| entry.member.role.is_some() && entry.head.n > entry.member.read_n;
+        let unread = entries.iter().filter(is_unread).map(|entry| entry.conversation);
+        let marks = self.read_marks(user, unread).await?;
+        let mut asked = Vec::new();
+        for (place, InboxEntry { conversation, head, member }) in entries.iter_mut().enumerate() {
+            let Some(read) = marks.get(conversation).filter(|read| member.is_behind(read)) else {
+                continue;
+            };
+            if member.mentions == 0 || read.seq >= head.seq {
+                member.raise(read, 0);
+            } else {
+                // How many of the mentions are behind the mark, the owner counts.
+                let (conversation, read) = (*conversation, Some(*read));
+                let min_seq = Some(head.seq.max(member.as_of));
+                let request = ConversationRequest { conversation, reader: user, read, min_seq };
+                asked.push((place, request));
+            }
+        }
+        let mut answers = stream::iter(asked)
+            .map(|(place, request)| async move {
+                let partition = request.conversation.partition(self.partitions);
+                let verb = QueryVerb::Conversation;
+                let entry: InboxEntry =
+                    ask(&self.connection, partition, verb, &request, READ_WITHIN).await?;
+                Ok::<_, InboxError>((place, entry))
+            })
+            .buffer_unordered(COUNTS_AT_ONCE);
+        while let Some((place, entry)) = answers.try_next().await? {
+            entries[place] = entry;
+        }
+        Ok(())
     }
 
     /// An entry as its user sees it, with what they set for it.

@@ -8,7 +8,8 @@
 //! 3. `http` and `connection`: the two ways to say the same;
 //! 4. `accounts`: who somebody is; `groups`: where they are a member, under a lease;
 //! 5. `send`, `removal`, `targets`, `acks`, `past`: check, vouch, append, once;
-//! 6. `feed`, `router`, `outbox`, `frame`: from the live feed to sockets, encoded once;
+//! 6. `feed`, `router`, `outbox`, `frame`: from the live feed to sockets, encoded once; `receipts`:
+//!    how far everybody has got, likewise;
 //! 7. `resume`, `cursor`, `inbox`, `reads`: what was missed; `announce`: what changed besides; `epoch`: when
 //!    the log itself is another;
 //! 8. `admin` and [`metrics`]: for operators.
@@ -39,6 +40,7 @@ mod outbox;
 mod past;
 mod rate;
 mod reads;
+mod receipts;
 mod removal;
 mod resume;
 mod router;
@@ -76,6 +78,8 @@ pub(crate) struct Gateway {
     pub(crate) rates: Arc<rate::RateLimits>,
     pub(crate) router: Arc<router::Router>,
     pub(crate) inbox: inbox::Inbox,
+    pub(crate) receipts: receipts::Receipts,
+    pub(crate) receipt_changes: receipts::tell::Changes,
     pub(crate) past: past::Past,
     /// Pages of history that are being read.
     pub(crate) pages: http::Pages,

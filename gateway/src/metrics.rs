@@ -86,6 +86,8 @@ impl Refused {
 pub(crate) enum Limited {
     /// Sends.
     Sends,
+    /// Receipts.
+    Receipts,
     /// New groups.
     Groups,
     /// HTTP requests.
@@ -103,6 +105,7 @@ impl Limited {
     pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::Sends => "sends",
+            Self::Receipts => "receipts",
             Self::Groups => "groups",
             Self::Requests => "requests",
             Self::Handshakes => "handshakes",

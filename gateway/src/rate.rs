@@ -40,6 +40,7 @@ impl TooFast {
 /// All rate limits of a gateway.
 pub(crate) struct RateLimits {
     sends: Limit<UserId>,
+    receipts: Limit<UserId>,
     groups: Limit<UserId>,
     requests: Limit<UserId>,
     handshakes: Limit<IpAddr>,
@@ -54,6 +55,7 @@ impl RateLimits {
     pub(crate) fn new(rates: &Rates, trust_loopback: bool) -> Self {
         Self {
             sends: Limit::new(rates.sends_per_user, Limited::Sends),
+            receipts: Limit::new(rates.receipts_per_user, Limited::Receipts),
             groups: Limit::new(rates.groups_per_user, Limited::Groups),
             requests: Limit::new(rates.requests_per_user, Limited::Requests),
             handshakes: Limit::new(rates.handshakes_per_address, Limited::Handshakes),
@@ -70,6 +72,14 @@ impl RateLimits {
     /// [`TooFast`]: nothing was counted.
     pub(crate) fn send(&self, user: UserId) -> Result<(), TooFast> {
         self.sends.check(&user)
+    }
+
+    /// Counts a receipt.
+    ///
+    /// # Errors
+    /// [`TooFast`]: nothing was counted.
+    pub(crate) fn receipt(&self, user: UserId) -> Result<(), TooFast> {
+        self.receipts.check(&user)
     }
 
     /// Counts the creation of a group.
@@ -123,6 +133,7 @@ impl RateLimits {
     /// Forgets everybody who has been slow enough for a while.
     pub(crate) fn forget_the_idle(&self) {
         self.sends.forget_the_idle();
+        self.receipts.forget_the_idle();
         self.groups.forget_the_idle();
         self.requests.forget_the_idle();
         self.handshakes.forget_the_idle();

@@ -15,7 +15,9 @@ use hansard_model::limit::{CATCH_UP_MAX, PAGE_ITEMS_MAX};
 use hansard_model::query::{EventsRequest, InboxEntry, Page, QueryError};
 use hansard_model::subject::QueryVerb;
 use hansard_model::{ConversationId, PartitionId, Seq};
+use hansard_nats::log::ReadError;
 use hansard_nats::query::{AskError, ask};
+use hansard_nats::receipts::StoredMarks;
 use hansard_protocol::ServerFrame;
 use hansard_protocol::http::Conversation;
 use hansard_protocol::server::Synced;
@@ -27,6 +29,7 @@ use crate::cursor::{Cursor, Start};
 use crate::frame::Frame;
 use crate::inbox::InboxError;
 use crate::metrics::delivery as metrics;
+use crate::receipts::tell::as_told;
 use crate::router::{Attachment, Link, PageBehind};
 
 use self::fetched::{Fetched, gap};
@@ -70,6 +73,8 @@ pub(crate) struct ResumeRequest {
 enum CatchUpError {
     #[error(transparent)]
     Inbox(#[from] InboxError),
+    #[error("the receipts do not answer")]
+    Receipts(#[from] ReadError),
     #[error(transparent)]
     Ask(#[from] AskError),
     #[error(transparent)]
@@ -132,8 +137,8 @@ impl Budget {
 
 impl CatchUp<'_> {
     async fn run(&self, attachment: &mut Attachment, request: &ResumeRequest) -> bool {
-        let plan = match self.plan(attachment, request).await {
-            Ok(plan) => plan,
+        let (plan, missed) = match self.plan(attachment, request).await {
+            Ok(planned) => planned,
             Err(error) => {
                 tracing::warn!(user.id = %attachment.link().user, %error, "catch-up not planned");
                 return false;
@@ -178,6 +183,8 @@ impl CatchUp<'_> {
                 }
             }
         }
+        // Behind the conversations and events that they are of.
+        self.gateway.router.catch_up_receipts(link, as_told(link.user, &missed));
         self.feed_passes(&newest).await;
         complete
     }
@@ -205,7 +212,7 @@ impl CatchUp<'_> {
         &self,
         attachment: &mut Attachment,
         request: &ResumeRequest,
-    ) -> Result<Plan, CatchUpError> {
+    ) -> Result<(Plan, Vec<StoredMarks>), CatchUpError> {
         let router = attachment.router().clone();
         let user = attachment.link().user;
         // The connection is attached: what is set from here on is announced to it.
@@ -213,20 +220,31 @@ impl CatchUp<'_> {
             Start::From { accounts, .. } => self.gateway.directory.settings_after(user, *accounts),
             Start::Nothing | Start::Reset => Vec::new(),
         };
-        let wanted = PlanRequest {
-            start: &request.start,
-            seen: &request.seen,
-            settings: &settings,
-            partitions: router.partitions(),
-        };
         for _ in 0..PLANS_MAX {
-            let mut entries = {
+            let (mut entries, missed) = {
                 let _place = self.place().await?;
-                self.gateway.inbox.entries(user, &[]).await?
+                let mut entries = self.gateway.inbox.entries(user, &[]).await?;
+                self.gateway.inbox.with_receipts(user, &mut entries).await?;
+                let changes = &self.gateway.receipt_changes;
+                let missed = changes.missed(self.gateway, user, &entries, &request.start).await?;
+                (entries, missed)
+            };
+            // What the user has read elsewhere changes their view, as what they have set does.
+            let read = missed.iter().filter(|stored| stored.key.user == user);
+            let is_from = matches!(request.start, Start::From { .. });
+            let read = read.filter(|_| is_from).map(|stored| stored.key.conversation);
+            let mut known: HashSet<ConversationId> = HashSet::new();
+            let mut changed: Vec<ConversationId> = settings.iter().copied().chain(read).collect();
+            changed.retain(|conversation| known.insert(*conversation));
+            let wanted = PlanRequest {
+                start: &request.start,
+                seen: &request.seen,
+                settings: &changed,
+                partitions: router.partitions(),
             };
             self.gateway.inbox.add_unspoken(user, &settings, &mut entries);
             if let Ok(plan) = router.plan(attachment, &entries, &wanted) {
-                return Ok(plan);
+                return Ok((plan, missed));
             }
         }
         Err(CatchUpError::Overrun)
@@ -389,7 +407,8 @@ impl ResumeRequest {
         match (&self.start, &self.cursor) {
             (Start::From { .. }, Some(cursor)) => cursor.clone(),
             (Start::From { .. } | Start::Nothing | Start::Reset, _) => {
-                Cursor { epoch, positions: Vec::new(), accounts: Seq::ZERO }.to_text()
+                let (accounts, receipts) = (Seq::ZERO, Seq::ZERO);
+                Cursor { epoch, positions: Vec::new(), accounts, receipts }.to_text()
             }
         }
     }

@@ -11,6 +11,7 @@ mod change;
 mod cursors;
 mod drain;
 mod link;
+mod receipts;
 mod roster;
 
 use std::collections::HashMap;
@@ -90,6 +91,8 @@ struct State {
     rosters: HashMap<ConversationId, Vec<Arc<Link>>>,
     watchers: HashMap<ConversationId, Vec<Arc<Link>>>,
     passed: Passed,
+    /// Every receipt up to here was told.
+    receipts: Seq,
     draining: bool,
 }
 
@@ -103,6 +106,7 @@ impl Router {
                 rosters: HashMap::new(),
                 watchers: HashMap::new(),
                 passed: Passed::default(),
+                receipts: Seq::ZERO,
                 draining: false,
             }),
             partitions,
@@ -136,6 +140,7 @@ impl Router {
     pub(crate) fn begin_epoch(&self, epoch: u64) {
         let mut state = self.lock();
         state.positions.fill(None);
+        state.receipts = Seq::ZERO;
         self.ready.send_replace(false);
         state.close_all(RESTARTING, "the log was restored");
         self.epoch.send_replace(epoch);

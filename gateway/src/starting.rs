@@ -23,6 +23,8 @@ use crate::groups::Groups;
 use crate::inbox::Inbox;
 use crate::past::Past;
 use crate::rate::{FORGET_EVERY, RateLimits};
+use crate::receipts::Receipts;
+use crate::receipts::tell::Changes;
 use crate::removal::Removals;
 use crate::router::Router;
 use crate::send::Sender;
@@ -166,6 +168,14 @@ async fn assemble(
         config.group_limit,
     );
     let inbox = Inbox::new(&connection, deployment.partitions, router.clone(), directory.clone());
+    let receipts = Receipts::new(
+        &connection,
+        router.clone(),
+        groups.clone(),
+        past.clone(),
+        acks.clone(),
+        rates.clone(),
+    );
     let gateway = Arc::new(Gateway {
         config,
         deployment,
@@ -178,12 +188,16 @@ async fn assemble(
         rates,
         router,
         inbox,
+        receipts,
+        receipt_changes: Changes::new(),
         past,
         pages: http::Pages::default(),
         sockets: TaskTracker::new(),
         stopping: CancellationToken::new(),
     });
     background.spawn(gateway.router.announcements.clone().run(gateway.clone()));
+    background.spawn(gateway.receipts.clone().keep());
+    background.spawn(gateway.receipt_changes.clone().run(gateway.clone()));
     background.spawn(epoch::follow(gateway.clone()));
     background.spawn(feed::run(gateway.clone()));
     Ok(gateway)

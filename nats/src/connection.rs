@@ -58,7 +58,7 @@ impl ServiceRole {
             Self::Gateway => &["live.>", "$KV.INBOX.>", "$KV.LEASES.>", "$KV.DEPLOYMENT.>"],
             // The deployment bucket holds what owners agree on: heads of archives, generations of
             // views, the epoch.
-            Self::Projector => &["ev.>", "acct.>", "$KV.GATEWAYS.>"],
+            Self::Projector => &["ev.>", "acct.>", "receipt.>", "$KV.GATEWAYS.>"],
             Self::Operator | Self::Monitor => &[],
         };
         let administration: &[&str] = match self {
@@ -79,6 +79,7 @@ impl ServiceRole {
                 "$JS.API.STREAM.PURGE.KV_DEPLOYMENT",
                 "$JS.API.STREAM.PURGE.KV_GATEWAYS",
                 "$JS.API.STREAM.PURGE.KV_LEASES",
+                "$JS.API.STREAM.PURGE.RECEIPTS",
             ],
             Self::Operator | Self::Monitor => &[],
         };

@@ -7,7 +7,7 @@
 //! 3. [`streams`] and [`deployment`]: the table of streams and buckets, provisioning, drift;
 //! 4. [`log`]: append with pipelined acks, leader reads, the dense reader, log time;
 //! 5. [`live`], [`query`]: what projectors tell gateways, unasked and asked;
-//! 6. [`inbox`], [`accounts`], [`lease`], [`registry`]: the other streams and buckets.
+//! 6. [`inbox`], [`accounts`], [`receipts`], [`lease`], [`registry`]: the other streams and buckets.
 //!
 //! Invariant: the types of async-nats stop here; callers see `hansard_model` types and bytes.
 //! Invariant: an acknowledgement is never assumed. A timeout is [`log::AppendError::Unknown`], not
@@ -28,6 +28,7 @@ pub mod log;
 pub mod metrics;
 pub mod query;
 pub mod raw;
+pub mod receipts;
 pub mod registry;
 pub mod server;
 pub mod streams;

@@ -5,6 +5,7 @@
 //! |---|---|---|---|
 //! | `EVENTS_<p>` | `ev.<p>.>` | the hot window; before it, the archive | yes |
 //! | `ACCOUNTS` | `acct.>` | for ever | yes |
+//! | `RECEIPTS` | `receipt.>` | last | no: gateways and clients say them again |
 //! | `KV_DEPLOYMENT` | bucket | last | yes |
 //! | `KV_GATEWAYS` | bucket, TTL per key | last | yes: a removal relies on it |
 //! | `KV_INBOX` | bucket | last | no: a view |
@@ -20,7 +21,11 @@ use hansard_model::{PartitionCount, PartitionId, limit};
 /// Largest stored event, headers included, in bytes.
 const EVENT_MESSAGE_BYTES_MAX: i32 = 128 * 1024;
 
+/// Largest receipt, headers included, in bytes.
+const RECEIPT_MESSAGE_BYTES_MAX: i32 = 4 * 1024;
+
 pub(crate) const ACCOUNTS: &str = "ACCOUNTS";
+pub(crate) const RECEIPTS: &str = "RECEIPTS";
 pub(crate) const DEPLOYMENT_BUCKET: &str = "DEPLOYMENT";
 pub(crate) const GATEWAYS_BUCKET: &str = "GATEWAYS";
 pub(crate) const INBOX_BUCKET: &str = "INBOX";
@@ -83,6 +88,7 @@ pub(crate) fn table(partitions: PartitionCount, replicas: usize) -> Vec<Config> 
         synced(bucket(DEPLOYMENT_BUCKET)),
         synced(bucket(GATEWAYS_BUCKET)),
         rebuildable(bucket(INBOX_BUCKET)),
+        rebuildable(receipts()),
         synced(bucket(LEASES_BUCKET)),
     ];
     table.extend(partitions.partitions().map(|p| synced(log(events(p), format!("ev.{p}.>")))));
@@ -99,6 +105,20 @@ fn log(name: String, subject: String) -> Config {
         max_message_size: EVENT_MESSAGE_BYTES_MAX,
         allow_direct: true,
         deny_delete: true,
+        ..Config::default()
+    }
+}
+
+fn receipts() -> Config {
+    Config {
+        name: RECEIPTS.to_owned(),
+        subjects: vec!["receipt.>".to_owned()],
+        storage: StorageType::File,
+        max_messages_per_subject: 1,
+        discard: DiscardPolicy::New,
+        duplicate_window: Duration::from_secs(1),
+        max_message_size: RECEIPT_MESSAGE_BYTES_MAX,
+        allow_direct: true,
         ..Config::default()
     }
 }

@@ -138,7 +138,8 @@ pub(crate) async fn own(
     drop((questions, source));
     let outcome = match stopped {
         Ok(Stopped::Between) => {
-            owner.finish().await;
+            // Large, and needed once.
+            Box::pin(owner.finish()).await;
             return Ok(());
         }
         Ok(Stopped::HalfWay) => Ok(()),

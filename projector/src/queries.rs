@@ -5,6 +5,7 @@ mod entry;
 mod feed;
 mod mentions;
 mod page;
+mod reach;
 mod render;
 mod window;
 
@@ -14,7 +15,8 @@ use hansard_model::query::{
     ChangedReply, ChangedRequest, ConversationRequest, EventsRequest, ExplainRequest, Explanation,
     FeedReply, FeedRequest, GroupReply, GroupRequest, InboxEntry, LookupReply, LookupRequest,
     MentionsReply, MentionsRequest, MessagesRequest, Page, ParkedItem, ParkedReply, ParkedRequest,
-    QueryError, ReactionsRequest, RecordRequest, StoredRecord, ViewsRequest, ViewsStatus,
+    QueryError, ReachReply, ReachRequest, ReactionsRequest, RecordRequest, StoredRecord,
+    ViewsRequest, ViewsStatus,
 };
 use hansard_model::subject::QueryVerb;
 use serde::Serialize;
@@ -42,6 +44,7 @@ pub(crate) enum Request {
     Group(GroupRequest),
     Mentions(MentionsRequest),
     Explain(ExplainRequest),
+    Reach(ReachRequest),
     Parked(ParkedRequest),
     /// Of the log, not of rows.
     Record(RecordRequest),
@@ -62,6 +65,7 @@ pub(crate) enum Answer {
     Group(GroupReply),
     Mentions(MentionsReply),
     Explanation(Explanation),
+    Reach(ReachReply),
     Parked(ParkedReply),
     Record(Option<StoredRecord>),
     Views(Box<ViewsStatus>),
@@ -85,6 +89,7 @@ impl Request {
             QueryVerb::Record => serde_json::from_slice(payload).map(Self::Record),
             QueryVerb::Mentions => serde_json::from_slice(payload).map(Self::Mentions),
             QueryVerb::Explain => serde_json::from_slice(payload).map(Self::Explain),
+            QueryVerb::Reach => serde_json::from_slice(payload).map(Self::Reach),
             QueryVerb::Parked => serde_json::from_slice(payload).map(Self::Parked),
             QueryVerb::Views => serde_json::from_slice(payload).map(Self::Views),
         };
@@ -101,6 +106,7 @@ impl Request {
             Self::Group(request) => request.min_seq,
             Self::Mentions(request) => request.min_seq,
             Self::Explain(request) => request.min_seq,
+            Self::Reach(request) => request.min_seq,
             Self::Lookup(_)
             | Self::Feed(_)
             | Self::Reactions(_)
@@ -119,6 +125,7 @@ impl Request {
             Self::Conversation(request) => Some(request.conversation),
             Self::Group(request) => Some(request.conversation),
             Self::Explain(request) => Some(request.conversation),
+            Self::Reach(request) => Some(request.conversation),
             Self::Lookup(_)
             | Self::Changed(_)
             | Self::Feed(_)
@@ -148,6 +155,7 @@ impl Request {
             Self::Group(request) => Answer::Group(group(at, *request).await?),
             Self::Mentions(request) => Answer::Mentions(mentions::mentions(at, *request).await?),
             Self::Explain(request) => Answer::Explanation(mentions::explain(at, *request).await?),
+            Self::Reach(request) => Answer::Reach(reach::reach(at, *request).await?),
             Self::Parked(request) => Answer::Parked(parked(at, *request).await?),
             // Asked of somebody else.
             Self::Record(_) | Self::Views(_) => return Err(QueryError::BadRequest.into()),

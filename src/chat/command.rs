@@ -31,6 +31,8 @@ pub(super) enum Input {
     Delete,
     /// `/react <emoji>`: to the last message.
     React(String),
+    /// `/read`: who has got and read the own last message.
+    Read,
     /// Nothing.
     Empty,
 }
@@ -43,11 +45,13 @@ pub(super) const HELP: &str = "\
 /add <handle>...   /remove <handle>   /leave   /members   /title <title>
 /edit <text>   /delete           change or delete your last message
 /react <emoji>                   react to the last message
+/read                            who has got and who has read your last message
 /quit
 Anything else is sent to the open conversation; begin with // to send a text that begins with /.
 Keys: PgUp and PgDn scroll, Esc goes to the newest, Up and Down bring back what you typed,
       Ctrl-U and Ctrl-W clear the line or a word, Ctrl-C or Ctrl-D leaves
-Marks: … waiting to be sent   ✓ stored   ⏎ a line break   👍2* two reacted, you are one of them
+Marks: … waiting to be sent   ✓ stored   ✓✓ delivered, in a group ✓✓3 to three
+       ✓✓ read, in a group ✓✓3 read 2 by two of them   ⏎ a line break   👍2* two reacted, you are one of them
        (3) unread   ▌ open   (left) you are no member any more";
 
 impl Input {
@@ -94,6 +98,10 @@ impl Input {
             "delete" => {
                 takes_nothing("deletes your last message")?;
                 Self::Delete
+            }
+            "read" => {
+                takes_nothing("lists who has read your last message")?;
+                Self::Read
             }
             "react" => Self::React(needs("an emoji")?),
             _ => return Err(format!("there is no /{name}; /help lists what there is")),

@@ -87,6 +87,11 @@ impl Room {
         self.as_of = self.as_of.max(as_of);
     }
 
+    /// Everything up to here is shown.
+    pub(super) fn as_of(&self) -> Seq {
+        self.as_of.max(self.messages.keys().next_back().copied().unwrap_or_default())
+    }
+
     /// Takes an event that came by; `false` if its page had it already.
     pub(super) fn event(&mut self, event: &StoredEvent, me: UserId) -> bool {
         if event.seq <= self.as_of {

@@ -2,6 +2,7 @@
 
 pub(super) mod act;
 mod incoming;
+mod receipts;
 pub(super) mod words;
 
 use std::collections::{BTreeSet, HashMap};
@@ -36,6 +37,8 @@ pub(super) struct Chat {
     pub(super) pending: Vec<Pending>,
     reacting: Vec<Reacting>,
     typing: Vec<(UserId, Instant)>,
+    /// How far the others in the open conversation have got: delivered and read.
+    got: HashMap<UserId, (Seq, Seq)>,
     pub(super) link: Link,
 }
 
@@ -113,6 +116,7 @@ impl Chat {
             pending: Vec::new(),
             reacting: Vec::new(),
             typing: Vec::new(),
+            got: HashMap::new(),
             link: Link::Connecting,
             me,
             client,
@@ -183,6 +187,7 @@ impl Chat {
                 }
                 return News::Nothing;
             }
+            Update::Receipt(receipt) => return self.receipt(&receipt),
             Update::Ack { id, .. } => {
                 if let Some(pending) = self.pending.iter_mut().find(|pending| pending.id == id) {
                     pending.stored = true;
@@ -276,8 +281,12 @@ impl Chat {
         self.reacting.retain(|one| {
             one.conversation != conversation || !room.reacted(one.target, &one.emoji, me)
         });
+        let as_of = room.as_of();
         self.room = Some(room);
         self.typing.clear();
+        self.got.clear();
+        self.client.read(conversation, as_of).await;
+        self.look_up_receipts(conversation).await;
         if let Some(entry) = self.inbox.get_mut(&conversation) {
             entry.unread = 0;
         }

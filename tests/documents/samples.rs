@@ -10,10 +10,11 @@ use hansard_protocol::client::{Hello, Presence, Receipt, Send};
 use hansard_protocol::error::{ErrorBody, ErrorCode, Retry, Stored};
 use hansard_protocol::http::{
     Conversation, ConversationKind, CreateConversation, CreateUser, ErrorResponse, EventList,
-    Explanation, List, Member, MessageList, OpenSession, OpenedSession, PatchConversation,
-    PatchUser, SendMessage, SentMessage, Session, SyncResponse, User,
+    Explanation, List, Member, MemberReceipt, MessageList, OpenSession, OpenedSession,
+    PatchConversation, PatchUser, PostReceipt, ReceiptList, SendMessage, SentMessage, Session,
+    SyncResponse, User,
 };
-use hansard_protocol::server::{Ack, EventFrame, Limits, Synced, Welcome};
+use hansard_protocol::server::{Ack, EventFrame, Limits, ReceiptFrame, Synced, Welcome};
 use hansard_protocol::{ClientFrame, FrameRef, ServerFrame};
 use serde::Serialize;
 use serde_json::value::RawValue;
@@ -200,6 +201,15 @@ pub(crate) fn server_frames() -> Vec<(&'static str, ServerFrame)> {
         ServerFrame::Gap { conversation: conversation(), from: Seq(1), to: Seq(2) },
         ServerFrame::Synced(Synced { cursor: cursor.clone(), complete: true, reset: false }),
         ServerFrame::Cursor { cursor: cursor.clone() },
+        ServerFrame::Receipt(ReceiptFrame {
+            conversation: conversation(),
+            user: user(),
+            delivered: Seq(9),
+            delivered_ts: TIME,
+            read: Seq(7),
+            read_ts: Some(TIME),
+            read_n: Some(3),
+        }),
         ServerFrame::Typing { conversation: conversation(), user: user() },
         ServerFrame::Drain { after_ms: 5, url },
         ServerFrame::Ok { reference: reference() },
@@ -219,6 +229,7 @@ fn server_schema(frame: &ServerFrame) -> &'static str {
         ServerFrame::Gap { .. } => "Gap",
         ServerFrame::Synced(_) => "Synced",
         ServerFrame::Cursor { .. } => "Cursor",
+        ServerFrame::Receipt(_) => "ReceiptOfMember",
         ServerFrame::Typing { .. } => "TypingOfOthers",
         ServerFrame::Drain { .. } => "Drain",
         ServerFrame::Ok { .. } => "Ok",
@@ -337,6 +348,21 @@ fn conversation_bodies() -> Vec<Sample> {
     let member = Member { user: user(), role: Role::Member, joined: Seq(1) };
     let messages =
         MessageList { items: vec![frame()], as_of: Seq(9), more_before: true, more_after: false };
+    let (delivered, read) = (Some(Seq(9)), Some(Seq(7)));
+    let post_receipt = PostReceipt { delivered, read, private: true };
+    let of_member = MemberReceipt {
+        user: user(),
+        delivered: Seq(9),
+        delivered_ts: TIME,
+        read: Seq(7),
+        read_ts: Some(TIME),
+    };
+    let receipts = ReceiptList {
+        items: vec![of_member.clone()],
+        delivered_count: 1,
+        read_count: 0,
+        next: Some("n".to_owned()),
+    };
     let synced = SyncResponse { frames: vec![raw(&json!({"type": "synced", "cursor": "c"}))] };
     let group =
         CreateConversation::Group { id: id(), title: "t".to_owned(), members: vec![user()] };
@@ -360,6 +386,9 @@ fn conversation_bodies() -> Vec<Sample> {
         ("MessageList", value(messages)),
         ("MentionList", value(list(vec![frame()]))),
         ("Explanation", value(explanation())),
+        ("PostReceipt", value(post_receipt)),
+        ("MemberReceipt", value(&of_member)),
+        ("ReceiptList", value(receipts)),
         ("SyncResponse", value(synced)),
     ]
 }
@@ -394,9 +423,8 @@ pub(crate) fn read_and_write(schema: &str, value: Value) -> Result<Value, serde_
             again::<ClientFrame>(value)
         }
         "Welcome" | "Ack" | "ErrorFrame" | "ConversationFrame" | "UserFrame" | "Gap" | "Synced"
-        | "Cursor" | "TypingOfOthers" | "Drain" | "Ok" | "Pong" | "EventFrame" => {
-            again::<ServerFrame>(value)
-        }
+        | "Cursor" | "ReceiptOfMember" | "TypingOfOthers" | "Drain" | "Ok" | "Pong"
+        | "EventFrame" => again::<ServerFrame>(value),
         "User" => again::<User>(value),
         "UserList" => again::<List<User>>(value),
         "CreateUser" => again::<CreateUser>(value),
@@ -417,6 +445,9 @@ pub(crate) fn read_and_write(schema: &str, value: Value) -> Result<Value, serde_
         "MessageList" => again::<MessageList>(value),
         "MentionList" => again::<List<EventFrame>>(value),
         "Explanation" => again::<Explanation>(value),
+        "PostReceipt" => again::<PostReceipt>(value),
+        "MemberReceipt" => again::<MemberReceipt>(value),
+        "ReceiptList" => again::<ReceiptList>(value),
         "SyncResponse" => again::<SyncResponse>(value),
         "ErrorResponse" => again::<ErrorResponse>(value),
         "MessageEvent" | "EditEvent" | "DeleteEvent" | "ReactionEvent" | "PinEvent"

@@ -56,7 +56,7 @@ pub(crate) fn forget_acks(conversation: &str) {
 }
 
 /// The parameter by which a read includes all that was acknowledged.
-fn including_acks(conversation: &str) -> String {
+pub(crate) fn including_acks(conversation: &str) -> String {
     let told = TOLD.lock().unwrap();
     told.get(conversation).map_or_else(String::new, |seq| format!("min_seq={conversation}:{seq}"))
 }
@@ -110,6 +110,20 @@ impl Session {
     /// A socket that goes on from a cursor, once it is caught up.
     pub(crate) async fn resume(&self, cursor: &str) -> Socket {
         self.connect_with(json!({"cursor": cursor})).await
+    }
+
+    /// A socket that goes on from a cursor, if there is one, at a gateway that may not be there;
+    /// `None` when it is not, or could not catch it up.
+    pub(crate) async fn try_resume(&self, cursor: Option<&str>) -> Option<Socket> {
+        let mut socket = Socket::try_open(self.http.address).await?;
+        socket.send(&json!({"type": "hello", "token": self.token, "cursor": cursor})).await;
+        loop {
+            let frame = socket.next().await.ok()?;
+            if frame["type"] == "synced" {
+                // Else the contract says to resume again.
+                return (frame["complete"] == true).then_some(socket);
+            }
+        }
     }
 
     /// A socket whose `hello` has these fields too, once it is caught up.

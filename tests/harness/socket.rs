@@ -30,13 +30,18 @@ pub(crate) struct Closed(pub(crate) u16);
 impl Socket {
     /// Shakes hands, and says nothing yet.
     pub(crate) async fn open(address: SocketAddr) -> Self {
+        Self::try_open(address).await.unwrap_or_else(|| panic!("no WebSocket at {address}"))
+    }
+
+    /// The same, where perhaps nobody is; `None`: nobody is.
+    pub(crate) async fn try_open(address: SocketAddr) -> Option<Self> {
         let mut request = format!("ws://{address}/v1/ws").into_client_request().unwrap();
         let protocol = HeaderValue::from_static("hansard.v1");
         request.headers_mut().insert("Sec-WebSocket-Protocol", protocol);
-        let stream = TcpStream::connect(address).await.unwrap();
-        stream.set_nodelay(true).unwrap();
-        let (stream, _) = tokio_tungstenite::client_async(request, stream).await.unwrap();
-        Self { stream, seen: Vec::new(), refs: 0 }
+        let stream = TcpStream::connect(address).await.ok()?;
+        stream.set_nodelay(true).ok()?;
+        let (stream, _) = tokio_tungstenite::client_async(request, stream).await.ok()?;
+        Some(Self { stream, seen: Vec::new(), refs: 0 })
     }
 
     /// Sends a frame.

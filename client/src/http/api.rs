@@ -6,8 +6,8 @@ use hansard_model::account::Handle;
 use hansard_model::{ConversationId, DeviceId, MessageId, Seq, UserId};
 use hansard_protocol::http::{
     Conversation, CreateConversation, CreateUser, EventList, List, Member, MessageList,
-    OpenSession, OpenedSession, PatchConversation, PatchUser, SendMessage, SentMessage, Session,
-    User,
+    OpenSession, OpenedSession, PatchConversation, PatchUser, ReceiptList, SendMessage,
+    SentMessage, Session, User,
 };
 use http::Method;
 
@@ -172,6 +172,23 @@ impl Http {
         }
         parts.extend(query.limit.map(|limit| format!("limit={limit}")));
         self.get(&path_with(&format!("/v1/conversations/{id}/messages"), &parts)).await
+    }
+
+    /// A page of the members who have an event, and how many have it and have read it in all.
+    pub async fn receipts(
+        &self,
+        id: ConversationId,
+        seq: Option<Seq>,
+        cursor: Option<&str>,
+    ) -> Result<ReceiptList, HttpError> {
+        let mut parts = Vec::new();
+        parts.extend(seq.map(|seq| format!("seq={seq}")));
+        parts.extend(cursor.map(|cursor| {
+            let mut escaped = "cursor=".to_owned();
+            escape(cursor, &mut escaped);
+            escaped
+        }));
+        self.get(&path_with(&format!("/v1/conversations/{id}/receipts"), &parts)).await
     }
 
     /// The chain: events of every kind.

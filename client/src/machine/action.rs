@@ -7,6 +7,7 @@ use hansard_protocol::http::{Conversation, User};
 use serde_json::value::RawValue;
 
 use crate::event::StoredEvent;
+use crate::machine::receipts::Marks;
 use crate::update::Update;
 
 /// Something for the loop around the machine to do. All [`Action::Persist`] of one turn are
@@ -86,6 +87,15 @@ pub enum Change {
     Conversation(Arc<Conversation>),
     /// A person.
     User(Arc<User>),
+    /// How far the person has got in a conversation, and what of it the server has.
+    Marks {
+        /// Which.
+        conversation: ConversationId,
+        /// How far.
+        marks: Marks,
+        /// What of it the server has.
+        stored: Marks,
+    },
     /// Where the connection got to.
     Cursor(String),
     /// Everything but the outbox is dropped.
@@ -127,4 +137,6 @@ pub struct Snapshot {
     pub outbox: Vec<OutboxEntry>,
     /// The next number for the outbox.
     pub next_row: u64,
+    /// How far the person has got, and what of it the server has.
+    pub marks: Vec<(ConversationId, Marks, Marks)>,
 }

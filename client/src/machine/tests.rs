@@ -9,6 +9,10 @@ use super::*;
 use crate::event::StoredEvent;
 use crate::frame::{Incoming, decode};
 use crate::machine::action::OutboxEntry;
+use crate::machine::receipts::Marks;
+
+mod connection;
+mod receipts;
 
 const CONVERSATIONS: u8 = 3;
 
@@ -31,6 +35,7 @@ struct Disk {
     timelines: BTreeMap<ConversationId, (Seq, Seq)>,
     outbox: BTreeMap<u64, OutboxEntry>,
     next_row: u64,
+    marks: BTreeMap<ConversationId, (Marks, Marks)>,
 }
 
 impl Disk {
@@ -53,6 +58,9 @@ impl Disk {
                 self.timelines.entry(conversation).or_default().0 = through;
             }
             Change::Conversation(_) | Change::User(_) => {}
+            Change::Marks { conversation, marks, stored } => {
+                self.marks.insert(conversation, (marks, stored));
+            }
             Change::Cursor(cursor) => self.cursor = Some(cursor),
             Change::Reset => (self.cursor, self.timelines) = (None, BTreeMap::new()),
         }
@@ -64,6 +72,7 @@ impl Disk {
             timelines: self.timelines.iter().map(|(c, (last, from))| (*c, *last, *from)).collect(),
             outbox: self.outbox.values().cloned().collect(),
             next_row: self.next_row,
+            marks: self.marks.iter().map(|(id, (marks, stored))| (*id, *marks, *stored)).collect(),
         }
     }
 }
@@ -94,6 +103,10 @@ struct World {
     gaps: u32,
     others: u64,
     restarts: u64,
+    /// What the server was told by receipts.
+    told: BTreeMap<ConversationId, Marks>,
+    /// What the person has read.
+    read: BTreeMap<ConversationId, Marks>,
 }
 
 fn options() -> Options {
@@ -103,6 +116,7 @@ fn options() -> Options {
         catch_up: None,
         background: false,
         backoff: Backoff { base_ms: 10, cap_ms: 100 },
+        receipts: ReceiptPolicy::All,
         seed: 0,
     }
 }
@@ -127,6 +141,8 @@ impl World {
             gaps: 0,
             others: 0,
             restarts: 0,
+            told: BTreeMap::new(),
+            read: BTreeMap::new(),
         }
     }
 
@@ -224,6 +240,7 @@ impl World {
                 self.resume(hello.cursor.as_deref());
             }
             Some("send") => self.store(&serde_json::from_str(&text).expect("a send")),
+            Some("receipt") => self.receive(&serde_json::from_str(&text).expect("a receipt")),
             other => panic!("{other:?}"),
         }
     }
@@ -356,6 +373,7 @@ impl World {
             Step::Drop => {}
             Step::Restart => self.restart(),
             Step::Advance(ms) => self.advance(ms),
+            Step::Reads(n, private) => self.reads_up_to(group(n), private),
         }
     }
 
@@ -374,6 +392,7 @@ impl World {
                 && self.to_client.is_empty()
                 && self.to_server.is_empty()
                 && self.machine.timelines.are_whole()
+                && !self.machine.receipts_pending()
             {
                 return;
             }
@@ -387,14 +406,20 @@ enum Step {
     Send(u8),
     OtherSends(u8),
     Serve,
-    Deliver { repeat: bool },
-    Read { fails: bool },
+    Deliver {
+        repeat: bool,
+    },
+    Read {
+        fails: bool,
+    },
     Cursor,
     SkipLive,
     Refuse(&'static str),
     Drop,
     Restart,
     Advance(u64),
+    /// The person reads, in private or not.
+    Reads(u8, bool),
 }
 
 const UNAVAILABLE: &str =
@@ -415,6 +440,7 @@ fn any_step() -> impl Strategy<Value = Step> {
         1 => Just(Step::Drop),
         1 => Just(Step::Restart),
         6 => (1u64..200).prop_map(Step::Advance),
+        2 => (0..CONVERSATIONS, any::<bool>()).prop_map(|(n, private)| Step::Reads(n, private)),
     ]
 }
 
@@ -449,6 +475,7 @@ proptest! {
             prop_assert_eq!(shown, expected);
         }
         prop_assert_eq!(world.gaps, 0);
+        world.everything_was_told();
     }
 }
 
@@ -502,81 +529,4 @@ fn ids_made_offline_with_a_fast_clock_are_renewed_before_they_are_sent() {
     world.settle();
     assert_ne!(world.sent[0], id);
     assert_eq!(world.acked.get(&world.sent[0]), Some(&1));
-}
-
-#[test]
-fn a_server_that_is_silent_for_two_and_a_half_heartbeats_is_left() {
-    let mut world = online();
-    world.advance(74_000);
-    assert!(world.connected);
-    world.advance(1_500);
-    assert!(!world.connected);
-}
-
-#[test]
-fn a_revoked_session_is_not_tried_again_before_it_has_another_token() {
-    let mut world = online();
-    world.drop_socket();
-    world.machine.disconnected(world.now, Loss::Closed(4003), None);
-    world.turn();
-    world.advance(600_000);
-    assert!(!world.connected);
-    world.machine.set_token(world.now, "t2".to_owned());
-    world.turn();
-    assert!(world.connected);
-    assert!(world.to_server.front().expect("a hello").contains(r#""token":"t2""#));
-}
-
-#[test]
-fn a_gap_is_stated_and_the_next_event_continues_after_it() {
-    let mut world = online();
-    for _ in 0..5 {
-        world.other_sends(group(0));
-    }
-    let last = world.to_client.pop_back().expect("five events");
-    while world.to_client.len() > 1 {
-        world.to_client.pop_back();
-    }
-    world
-        .to_client
-        .push_back(format!(r#"{{"type":"gap","conversation":"{}","from":1,"to":4}}"#, group(0)));
-    world.to_client.push_back(last);
-    while !world.to_client.is_empty() {
-        world.deliver_one(false);
-    }
-    assert_eq!((world.shown[&group(0)].clone(), world.gaps), (vec![1, 5], 1));
-    assert!(world.reads.is_empty());
-}
-
-#[test]
-fn another_log_drops_the_cache_and_starts_without_a_cursor() {
-    let mut world = online();
-    world.other_sends(group(0));
-    world.deliver_one(false);
-    assert!(world.disk.cursor.is_some());
-    world
-        .to_client
-        .push_back(r#"{"type":"synced","cursor":"0","complete":true,"reset":true}"#.to_owned());
-    world.deliver_one(false);
-    assert!(world.disk.cursor.is_none() && world.disk.timelines.is_empty());
-    world.advance(1_000);
-    assert!(!world.to_server.front().expect("a hello").contains("cursor"));
-}
-
-#[test]
-fn a_cursor_is_not_stored_past_what_a_hole_holds_back() {
-    let mut world = online();
-    world.other_sends(group(0));
-    world.deliver_one(false);
-    let before = world.disk.cursor.clone();
-    world.skip_live = true;
-    world.other_sends(group(0));
-    world.other_sends(group(0));
-    world.deliver_one(false);
-    world.step(&Step::Cursor);
-    world.deliver_one(false);
-    assert_eq!(world.disk.cursor, before);
-    world.read_one(false);
-    assert_eq!(world.shown[&group(0)], vec![1, 2, 3]);
-    assert_eq!(world.disk.cursor.as_deref(), Some("3"));
 }

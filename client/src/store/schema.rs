@@ -7,7 +7,7 @@ use rusqlite::Connection;
 use crate::store::StoreError;
 
 /// The version of the tables; a file of a later one is refused.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 
 /// A file that another process lets go of just now is waited for.
 const BUSY_TIMEOUT: Duration = Duration::from_millis(500);
@@ -26,6 +26,14 @@ const TABLES: &str = "
     CREATE TABLE users (user TEXT PRIMARY KEY, profile TEXT NOT NULL) WITHOUT ROWID;
 ";
 
+/// Since version 2.
+const MARKS: &str = "
+    CREATE TABLE marks (
+        conversation TEXT PRIMARY KEY, delivered INTEGER NOT NULL, read INTEGER NOT NULL,
+        own INTEGER NOT NULL, stored_delivered INTEGER NOT NULL, stored_read INTEGER NOT NULL,
+        stored_own INTEGER NOT NULL) WITHOUT ROWID;
+";
+
 /// Takes the file for this process and brings its tables up to date.
 pub(super) fn prepare(connection: &Connection, on_disk: bool) -> Result<(), StoreError> {
     connection.busy_timeout(BUSY_TIMEOUT)?;
@@ -41,7 +49,12 @@ pub(super) fn prepare(connection: &Connection, on_disk: bool) -> Result<(), Stor
     match version {
         0 => connection
             .execute_batch(&format!(
-                "BEGIN IMMEDIATE; {TABLES} PRAGMA user_version = {VERSION}; COMMIT;"
+                "BEGIN IMMEDIATE; {TABLES} {MARKS} PRAGMA user_version = {VERSION}; COMMIT;"
+            ))
+            .map_err(in_use),
+        1 => connection
+            .execute_batch(&format!(
+                "BEGIN IMMEDIATE; {MARKS} PRAGMA user_version = {VERSION}; COMMIT;"
             ))
             .map_err(in_use),
         VERSION => connection.execute_batch("BEGIN IMMEDIATE; COMMIT;").map_err(in_use),

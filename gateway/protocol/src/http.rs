@@ -290,6 +290,50 @@ pub struct Explanation {
     pub inbox_as_of: Seq,
 }
 
+/// `POST /v1/conversations/{c}/receipt`
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub struct PostReceipt {
+    /// A device of the caller's has everything up to here.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub delivered: Option<Seq>,
+    /// The caller has read up to here.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub read: Option<Seq>,
+    /// Do not tell the others what was read.
+    #[serde(default)]
+    pub private: bool,
+}
+
+/// An item of `GET /v1/conversations/{c}/receipts`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MemberReceipt {
+    /// Who.
+    pub user: UserId,
+    /// A device of theirs has everything up to here.
+    pub delivered: Seq,
+    /// When it had.
+    pub delivered_ts: LogTime,
+    /// They have read up to here; 0: nothing that they tell.
+    pub read: Seq,
+    /// When they had.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub read_ts: Option<LogTime>,
+}
+
+/// `GET /v1/conversations/{c}/receipts`
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReceiptList {
+    /// Members other than the caller who have the event (or anything), by id.
+    pub items: Vec<MemberReceipt>,
+    /// How many have it, on all pages.
+    pub delivered_count: usize,
+    /// How many of them have read it.
+    pub read_count: usize,
+    /// The `cursor` of the next page.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next: Option<String>,
+}
+
 /// `GET /v1/sync`
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct SyncResponse {

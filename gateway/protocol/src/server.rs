@@ -44,6 +44,8 @@ pub enum ServerFrame {
         /// Opaque.
         cursor: String,
     },
+    /// How far a member has got.
+    Receipt(ReceiptFrame),
     /// Somebody is typing.
     Typing {
         /// Where.
@@ -126,6 +128,7 @@ enum Plain {
     Cursor {
         cursor: String,
     },
+    Receipt(ReceiptFrame),
     Typing {
         conversation: ConversationId,
         user: UserId,
@@ -159,6 +162,7 @@ impl From<Plain> for ServerFrame {
             Plain::Gap { conversation, from, to } => Self::Gap { conversation, from, to },
             Plain::Synced(synced) => Self::Synced(synced),
             Plain::Cursor { cursor } => Self::Cursor { cursor },
+            Plain::Receipt(receipt) => Self::Receipt(receipt),
             Plain::Typing { conversation, user } => Self::Typing { conversation, user },
             Plain::Drain { after_ms, url } => Self::Drain { after_ms, url },
             Plain::Ok { reference } => Self::Ok { reference },
@@ -249,6 +253,28 @@ pub struct Synced {
     pub complete: bool,
     /// The cursor given was of another log: drop the cache.
     pub reset: bool,
+}
+
+/// `receipt`: how far a member has got. Never less than in an earlier one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReceiptFrame {
+    /// Where.
+    pub conversation: ConversationId,
+    /// Who.
+    pub user: UserId,
+    /// A device of theirs has everything up to here.
+    pub delivered: Seq,
+    /// When it had.
+    pub delivered_ts: LogTime,
+    /// They have read up to here; 0: nothing that they tell.
+    pub read: Seq,
+    /// When they had.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub read_ts: Option<LogTime>,
+    /// Only in the reader's own: messages up to `read`, so that the `n` of the newest message less
+    /// this is unread.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub read_n: Option<u64>,
 }
 
 /// Everything of an `event` frame before the body; the body and a `}` follow.

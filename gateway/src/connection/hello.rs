@@ -23,7 +23,7 @@ const READY_WITHIN: Duration = Duration::from_secs(5);
 /// When to come back to a gateway that cannot serve now, in milliseconds.
 const RETRY_MS: u64 = 2_000;
 /// What this server does beyond the bare contract.
-const FEATURES: [&str; 2] = ["sync", "typing"];
+const FEATURES: [&str; 3] = ["receipts", "sync", "typing"];
 
 /// A connection that may begin its catch-up.
 pub(super) struct Welcomed {

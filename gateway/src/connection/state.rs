@@ -1,12 +1,13 @@
 //! What a connection may do, as types; no socket and no I/O inside.
 
 use hansard_model::{ConversationId, DeviceId, MessageId, UserId};
-use hansard_protocol::client::{ClientFrame, FrameRef, Hello, Outline, Send};
+use hansard_protocol::client::{ClientFrame, FrameRef, Hello, Outline, Receipt, Send};
 use hansard_protocol::{ErrorBody, ErrorCode};
 use serde_json::Value;
 use tokio::time::Instant;
 
 use super::flood::{Flood, Pace};
+use crate::receipts::Said;
 use crate::send::Command;
 
 /// Bytes of a `ref` that is text.
@@ -50,6 +51,8 @@ pub(super) enum Action {
     Refuse(Box<ErrorBody>),
     /// Store an event, and answer.
     Send(Box<Command>, Answering),
+    /// Store how far the user has got, and answer.
+    Receipt(Said, Option<FrameRef>),
     /// Tell others that the user types.
     Typing(ConversationId),
     /// Show typing in these.
@@ -120,6 +123,7 @@ impl Identified {
         }
         match outline.kind.as_deref() {
             Some("send") => self.send(text, outline.reference),
+            Some("receipt") => self.receipt(text, outline.reference),
             Some(kind) if ClientFrame::TYPES.contains(&kind) => other(text, outline.reference),
             Some(_) => refuse(ErrorCode::Unsupported, "unknown type of frame", outline.reference),
             None => refuse(ErrorCode::BadFrame, "no type", outline.reference),
@@ -141,9 +145,19 @@ impl Identified {
         };
         Action::Send(Box::new(command), Answering { reference, conversation, id })
     }
+
+    fn receipt(&self, text: &str, reference: Option<FrameRef>) -> Action {
+        let receipt: Receipt = match serde_json::from_str(text) {
+            Ok(receipt) => receipt,
+            Err(error) => return Action::Refuse(Box::new(unreadable(text, &error, reference))),
+        };
+        let Receipt { conversation, delivered, read, private, .. } = receipt;
+        let (user, device) = (self.user, self.device);
+        Action::Receipt(Said { conversation, user, device, delivered, read, private }, reference)
+    }
 }
 
-/// Frames other than `send`.
+/// Frames other than `send` and `receipt`.
 fn other(text: &str, reference: Option<FrameRef>) -> Action {
     let frame: ClientFrame = match serde_json::from_str(text) {
         Ok(frame) => frame,

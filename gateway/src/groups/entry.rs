@@ -122,6 +122,13 @@ impl Entry {
         state.required = state.required.max(seq);
     }
 
+    /// The fold, if it has everything that is known to exist.
+    pub(super) fn known(&self) -> Option<Arc<Group>> {
+        let state = self.state();
+        let is_whole = state.compared.is_some() && state.fold.covered() >= state.required;
+        is_whole.then(|| Arc::clone(&state.fold.group))
+    }
+
     /// A live meta event has passed.
     pub(super) fn observe(&self, seq: Seq) {
         self.require(seq);

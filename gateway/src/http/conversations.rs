@@ -76,17 +76,21 @@ pub(crate) async fn list(
     super::check_reachable(&gateway, &min).await?;
     min.extend(gateway.acks.all(identity.device));
     let entries = gateway.inbox.shared(identity.user, &min).await.map_err(|e| e.body())?;
-    let mut entries: Vec<&InboxEntry> = entries
+    let mut listed: Vec<&InboxEntry> = entries
         .iter()
         .filter(|entry| entry.member.role.is_some() || !entry.conversation.is_group())
         .filter(|entry| after.is_none_or(|after| place(entry) > after))
         .collect();
-    entries.sort_unstable_by_key(|entry| place(entry));
-    let more = entries.len() > limit;
-    entries.truncate(limit);
-    let next = entries.last().filter(|_| more).map(|last| print_cursor(place(last)));
+    listed.sort_unstable_by_key(|entry| place(entry));
+    let more = listed.len() > limit;
+    listed.truncate(limit);
+    let next = listed.last().filter(|_| more).map(|last| print_cursor(place(last)));
+    let mut listed: Vec<InboxEntry> = listed.into_iter().cloned().collect();
+    // Behind the shared read: a receipt that this caller was told is stored is in it.
+    let counted = gateway.inbox.with_receipts(identity.user, &mut listed).await;
+    counted.map_err(|error| error.body())?;
     let items: Vec<Conversation> =
-        entries.into_iter().map(|entry| gateway.inbox.view(identity.user, entry)).collect();
+        listed.iter().map(|entry| gateway.inbox.view(identity.user, entry)).collect();
     json(StatusCode::OK, &List { items, next })
 }
 
@@ -219,11 +223,7 @@ pub(crate) async fn members(
     let limit = params.limit()?;
     let after: Option<UserId> = params.parsed("cursor")?;
     admit_reader(&gateway, identity.user, conversation).await?;
-    let members = if conversation.is_group() {
-        gateway.groups.members(conversation).await?
-    } else {
-        pair(conversation)
-    };
+    let members = members_of(&gateway, conversation).await?;
     let rest = members.into_iter().filter(|(user, _)| after.is_none_or(|after| *user > after));
     let mut items: Vec<Member> = rest
         .take(limit + 1)
@@ -233,6 +233,17 @@ pub(crate) async fn members(
     items.truncate(limit);
     let next = items.last().filter(|_| more).map(|last| last.user.to_string());
     json(StatusCode::OK, &List { items, next })
+}
+
+/// The members by the log itself, by id.
+pub(super) async fn members_of(
+    gateway: &Gateway,
+    conversation: ConversationId,
+) -> Result<Vec<(UserId, Membership)>, Failure> {
+    if conversation.is_group() {
+        return Ok(gateway.groups.members(conversation).await?);
+    }
+    Ok(pair(conversation))
 }
 
 /// The members of a direct conversation: its name.

@@ -16,6 +16,7 @@ use super::conversations::{admit_reader, min_seq};
 use super::error::{Failure, json};
 use super::extract::{Authorized, Params, PathId};
 use crate::Gateway;
+use crate::inbox::InboxError;
 
 /// How long an owner may take.
 const READ_WITHIN: Duration = Duration::from_secs(3);
@@ -30,7 +31,10 @@ pub(crate) async fn explain(
     let min_seq = min_seq(&gateway, &identity, conversation, &params).await?;
     admit_reader(&gateway, identity.user, conversation).await?;
     let partition = conversation.partition(gateway.deployment.partitions);
-    let request = ExplainRequest { conversation, reader: identity.user, read: None, min_seq };
+    let marks = gateway.inbox.read_marks(identity.user, [conversation]).await;
+    let marks = marks.map_err(|error| InboxError::from(error).body())?;
+    let read = marks.get(&conversation).map(|read| read.seq);
+    let request = ExplainRequest { conversation, reader: identity.user, read, min_seq };
     let (connection, verb) = (&gateway.connection, QueryVerb::Explain);
     let explained: Explained = ask(connection, partition, verb, &request, READ_WITHIN).await?;
     let Explained {

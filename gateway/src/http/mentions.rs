@@ -184,7 +184,10 @@ impl Merge {
 }
 
 fn print_cursor(epoch: u64, positions: Vec<Seq>) -> String {
-    format!("{MARK}{}", Cursor { epoch, positions, accounts: Seq::ZERO }.to_text())
+    format!(
+        "{MARK}{}",
+        Cursor { epoch, positions, accounts: Seq::ZERO, receipts: Seq::ZERO }.to_text()
+    )
 }
 
 fn parse_cursor(text: &str, epoch: u64, partitions: PartitionCount) -> Result<Vec<Seq>, Failure> {
@@ -301,8 +304,13 @@ mod tests {
     #[test]
     fn a_cursor_of_something_else_is_refused() {
         let two = PartitionCount::new(2).expect("two");
-        let of_resume =
-            Cursor { epoch: 3, positions: vec![Seq(1), Seq(2)], accounts: Seq(1) }.to_text();
+        let of_resume = Cursor {
+            epoch: 3,
+            positions: vec![Seq(1), Seq(2)],
+            accounts: Seq(1),
+            receipts: Seq(1),
+        }
+        .to_text();
         let other_epoch = print_cursor(2, vec![Seq(1), Seq(2)]);
         for text in ["", "m", "x", &of_resume, &other_epoch, &print_cursor(3, vec![Seq(1)])] {
             assert!(parse_cursor(text, 3, two).is_err(), "{text}");

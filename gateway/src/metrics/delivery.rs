@@ -27,6 +27,9 @@ pub const LIVE_REPEATED_TOTAL: &str = "hansard_gateway_live_events_repeated_tota
 /// Live events taken, from the feed or from a repair.
 pub const LIVE_EVENTS_TOTAL: &str = "hansard_gateway_live_events_total";
 
+/// Receipts taken from the stream and told to those whom they concern.
+pub const RECEIPTS_TOLD_TOTAL: &str = "hansard_gateway_receipts_told_total";
+
 /// Describes them to the recorder; call once, after it is installed.
 pub fn describe() {
     describe_gauge!(SOCKETS_IDENTIFIED, "WebSocket connections that have said who they are");
@@ -41,11 +44,17 @@ pub fn describe() {
     describe_counter!(HOLES_REPAIRED_TOTAL, "Holes in the live feed that were filled");
     describe_counter!(LIVE_REPEATED_TOTAL, "Live events dropped because they had been seen");
     describe_counter!(LIVE_EVENTS_TOTAL, "Live events taken, from the feed or from a repair");
+    describe_counter!(RECEIPTS_TOLD_TOTAL, "Receipts taken from the stream and told");
 }
 
 /// A connection said who it is.
 pub(crate) fn identified() {
     gauge!(SOCKETS_IDENTIFIED).increment(1.0);
+}
+
+/// A receipt was taken from the stream.
+pub(crate) fn receipt_told() {
+    counter!(RECEIPTS_TOLD_TOTAL).increment(1);
 }
 
 /// An identified connection is gone.

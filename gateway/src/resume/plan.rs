@@ -187,7 +187,7 @@ mod tests {
     }
 
     fn from(position: u64) -> Start {
-        Start::From { positions: vec![Seq(position)], accounts: Seq(3) }
+        Start::From { positions: vec![Seq(position)], accounts: Seq(3), receipts: Seq(2) }
     }
 
     fn plan(

@@ -60,7 +60,8 @@ impl Router {
 
     fn cursor_of(&self, state: &State) -> String {
         let accounts = self.announcements.told();
-        Cursor { epoch: self.epoch(), positions: state.known_positions(), accounts }.to_text()
+        let (epoch, receipts) = (self.epoch(), state.receipts);
+        Cursor { epoch, positions: state.known_positions(), accounts, receipts }.to_text()
     }
 
     /// Pushes a `cursor` frame; none before `synced`.

@@ -8,8 +8,11 @@ use hansard_nats::live::LiveEvent;
 
 use crate::frame::Frame;
 use crate::outbox::Outbox;
+use crate::receipts::order::{Live, Order};
+use crate::receipts::told::Told;
 use crate::resume::merge::{Merge, Turned};
 use crate::router::Router;
+use crate::router::drain::RESTARTING;
 
 /// A connection that is attached.
 pub(crate) struct Link {
@@ -30,6 +33,8 @@ struct Progress {
     /// The catch-up; gone once the feed has passed all of it.
     merge: Option<Box<Merge<Frame>>>,
     cursor: Position,
+    /// What was told of receipts, while that is not in order by itself.
+    receipts: Order,
     /// Whose typing is shown.
     watched: Box<[ConversationId]>,
 }
@@ -67,6 +72,7 @@ impl Link {
             progress: Mutex::new(Progress {
                 merge: Some(Box::new(Merge::new())),
                 cursor: Position::NotYet,
+                receipts: Order::new(),
                 watched: Box::default(),
             }),
             fresh: AtomicBool::new(false),
@@ -156,6 +162,27 @@ impl Link {
         let mut progress = self.lock();
         if progress.merge.as_deref_mut().is_some_and(|merge| merge.settle(position)) {
             progress.merge = None;
+        }
+    }
+
+    /// Hands a receipt to the connection, or keeps it until the catch-up has told those before it.
+    pub(super) fn receipt(&self, told: &Told) {
+        let mut progress = self.lock();
+        match progress.receipts.live(told) {
+            Live::Tell => {
+                self.fresh.store(true, Ordering::Relaxed);
+                self.outbox.push(told.frame());
+            }
+            Live::Keep => {}
+            Live::Overflow => self.outbox.close(RESTARTING, "too many receipts: resume"),
+        }
+    }
+
+    /// Ends the catch-up of receipts: pushes what was `fetched`, and what came by meanwhile.
+    pub(super) fn catch_up_receipts(&self, fetched: Vec<Told>, passed: Seq) {
+        let mut progress = self.lock();
+        for told in progress.receipts.catch_up(fetched, passed) {
+            self.outbox.push(told.frame());
         }
     }
 

@@ -40,7 +40,7 @@ fn router() -> Arc<Router> {
 }
 
 fn from(position: u64) -> Start {
-    Start::From { positions: vec![Seq(position)], accounts: Seq::ZERO }
+    Start::From { positions: vec![Seq(position)], accounts: Seq::ZERO, receipts: Seq::ZERO }
 }
 
 fn attach(router: &Arc<Router>, who: u8) -> Attachment {

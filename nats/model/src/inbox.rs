@@ -9,6 +9,7 @@ use serde_json::value::RawValue;
 
 use crate::event::Role;
 use crate::id::{ConversationId, PartitionId, Seq, UserId};
+use crate::receipt::Mark;
 use crate::time::LogTime;
 
 /// A key of the inbox bucket.
@@ -114,6 +115,22 @@ pub struct MemberRecord {
     pub mentions: u64,
     /// The event this record is a copy at.
     pub as_of: Seq,
+}
+
+impl MemberRecord {
+    /// Whether the member has read further than the log knows of.
+    pub fn is_behind(&self, read: &Mark) -> bool {
+        self.role.is_some() && read.seq > self.read
+    }
+
+    /// Takes in that the member has read up to `read`, after which `mentions` messages mention
+    /// them. Nothing when [that is known](Self::is_behind).
+    pub fn raise(&mut self, read: &Mark, mentions: u64) {
+        if self.is_behind(read) {
+            (self.read, self.read_n) = (read.seq, self.read_n.max(read.n));
+            self.mentions = mentions;
+        }
+    }
 }
 
 /// Everything of a partition up to here is in the bucket.

@@ -59,3 +59,6 @@ pub const CATCH_UP_DEFAULT: usize = 100;
 pub const CATCH_UP_MAX: usize = 1_000;
 /// Conversations in the catch-up of a client without a cursor.
 pub const FIRST_LOAD_CONVERSATIONS: usize = 50;
+/// Members of a group up to which everybody is told how far the others have got; in larger ones
+/// the list is for who asks.
+pub const RECEIPTS_TOLD_MEMBERS_MAX: usize = 100;

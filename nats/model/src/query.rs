@@ -3,6 +3,7 @@
 //! The reply payload is a [`Reply`]. Every request that reads may carry `min_seq`: the owner
 //! answers only once it has applied that position, or says [`QueryError::Behind`].
 
+mod receipts;
 mod views;
 
 use serde::{Deserialize, Serialize};
@@ -12,9 +13,11 @@ use crate::event::EventClass;
 use crate::group::Group;
 use crate::id::{ConversationId, MessageId, PartitionId, Seq, UserId};
 use crate::inbox::{Head, MemberRecord};
+use crate::receipt::Mark;
 use crate::record::{EventKey, Record};
 use crate::time::LogTime;
 
+pub use self::receipts::{ReachReply, ReachRequest, Reached};
 pub use self::views::{
     DIFFERENCES_MAX, Difference, DifferenceKind, JobState, ParkedItem, ParkedReply, ParkedRequest,
     View, ViewsJob, ViewsOp, ViewsRequest, ViewsStatus,
@@ -238,6 +241,9 @@ pub struct ConversationRequest {
     pub conversation: ConversationId,
     /// Who reads.
     pub reader: UserId,
+    /// The reader's mark, which may be beyond what the log knows of (a receipt).
+    #[serde(default)]
+    pub read: Option<Mark>,
     /// Answer only once this was applied.
     #[serde(default)]
     pub min_seq: Option<Seq>,

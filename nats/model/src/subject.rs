@@ -64,6 +64,8 @@ pub enum QueryVerb {
     Mentions,
     /// The events behind the counts of an inbox entry.
     Explain,
+    /// What a receipt comes to.
+    Reach,
     /// Events that could not be read.
     Parked,
     /// The views of the partition: status, rebuild, verification, rollback.
@@ -72,7 +74,7 @@ pub enum QueryVerb {
 
 impl QueryVerb {
     /// All verbs, for registering a service.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::Events,
         Self::Messages,
         Self::Lookup,
@@ -84,6 +86,7 @@ impl QueryVerb {
         Self::Record,
         Self::Mentions,
         Self::Explain,
+        Self::Reach,
         Self::Parked,
         Self::Views,
     ];
@@ -102,6 +105,7 @@ impl QueryVerb {
             Self::Record => "record",
             Self::Mentions => "mentions",
             Self::Explain => "explain",
+            Self::Reach => "reach",
             Self::Parked => "parked",
             Self::Views => "views",
         }

@@ -9,6 +9,7 @@ use hansard_model::query::{
 use hansard_model::{ConversationId, LogTime, Seq, UserId};
 
 use super::at::{At, Refusal, Seen};
+use super::mentions::mentions_in;
 use super::render;
 use crate::rows::{ConversationRow, Limit, MemberRow, Order, Prefix, RowKey, Rows, StoreError};
 
@@ -25,11 +26,32 @@ pub(super) async fn conversation<R: Rows>(
     let (id, reader) = (request.conversation, request.reader);
     match at.seen(id, reader).await? {
         Some(Seen { conversation, member: Some(member) }) => {
-            Ok(entry(at, id, &conversation, &member).await?)
+            let mut entry = entry(at, id, &conversation, &member).await?;
+            if let Some(read) = request.read.filter(|read| entry.member.is_behind(read)) {
+                let mentions = mentions_after(at, id, reader, &entry, read.seq).await?;
+                entry.member.raise(&read, mentions);
+            }
+            Ok(entry)
         }
         None if id.other(reader).is_some() => Err(QueryError::NotFound.into()),
         Some(Seen { member: None, .. }) | None => Err(QueryError::NotAMember.into()),
     }
+}
+
+/// How many messages after `read`, which is beyond the entry's own mark, mention the reader.
+async fn mentions_after<R: Rows>(
+    at: &At<R>,
+    id: ConversationId,
+    reader: UserId,
+    entry: &InboxEntry,
+    read: Seq,
+) -> Result<u64, StoreError> {
+    let InboxEntry { head, member, .. } = entry;
+    if member.mentions == 0 || read >= head.seq {
+        return Ok(0);
+    }
+    let count = usize::try_from(member.mentions).unwrap_or(usize::MAX);
+    Ok(mentions_in(at, id, reader, read.next()..head.seq.next(), count).await?.len() as u64)
 }
 
 /// The conversations that a user is or was in.

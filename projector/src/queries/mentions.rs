@@ -198,7 +198,7 @@ pub(super) async fn explain<R: Rows>(
 }
 
 /// How many messages there were at a position.
-async fn messages_up_to<R: Rows>(
+pub(super) async fn messages_up_to<R: Rows>(
     at: &At<R>,
     id: ConversationId,
     seq: Seq,
@@ -240,15 +240,28 @@ async fn unread_of<R: Rows>(
     }
     unread.truncate(EXPLAINED_MAX);
     unread.reverse();
+    let mut mentions = mentions_in(at, id, reader, seqs, EXPLAINED_MAX).await?;
+    let skipped = mentions.len().saturating_sub(EXPLAINED_MAX);
+    Ok((unread, mentions.split_off(skipped)))
+}
+
+/// Messages of others in a range that mention the reader, ascending; at least the newest `count`.
+pub(super) async fn mentions_in<R: Rows>(
+    at: &At<R>,
+    id: ConversationId,
+    reader: UserId,
+    seqs: std::ops::Range<Seq>,
+    count: usize,
+) -> Result<Vec<Seq>, StoreError> {
     let by_name = Prefix::Mentions(reader).between(seqs.clone());
     let by_name = at.rows.scan(by_name, Order::Descending, Limit::rows(usize::MAX)).await?;
     let mut mentions: Vec<Seq> = by_name
         .iter()
         .filter(|(_, value)| conversation_of(value) == Some(id))
         .filter_map(|(key, _)| RowKey::parse(key)?.seq())
-        .take(EXPLAINED_MAX)
+        .take(count)
         .collect();
-    mentions.extend(of_everybody(at, id, seqs, EXPLAINED_MAX).await?);
+    mentions.extend(of_everybody(at, id, seqs, count).await?);
     mentions.sort_unstable();
     mentions.dedup();
     let mut of_others = Vec::with_capacity(mentions.len());
@@ -258,6 +271,5 @@ async fn unread_of<R: Rows>(
             of_others.push(seq);
         }
     }
-    let skipped = of_others.len().saturating_sub(EXPLAINED_MAX);
-    Ok((unread, of_others.split_off(skipped)))
+    Ok(of_others)
 }

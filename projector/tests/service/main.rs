@@ -215,8 +215,12 @@ async fn a_removed_member_sees_up_to_the_removal_and_nothing_after() {
     let after = rig.append(group(9), ANA, message("secret")).await;
     let page = rig.events(group(9), BEN, after).await.expect("a page");
     assert_eq!((page.items.len(), page.items[2].seq, page.more_after), (3, removal, false));
-    let question =
-        ConversationRequest { conversation: group(9), reader: user(BEN), min_seq: Some(after) };
+    let question = ConversationRequest {
+        conversation: group(9),
+        reader: user(BEN),
+        read: None,
+        min_seq: Some(after),
+    };
     let entry: InboxEntry =
         rig.ask(group(9), QueryVerb::Conversation, &question).await.expect("an entry");
     assert_eq!((entry.member.view_to, entry.head.seq), (Some(removal), removal));

@@ -153,10 +153,11 @@ fn rows(chat: &Chat, columns: usize) -> Vec<Row> {
     if room.more_before {
         rows.push(Row { text: "  (PgUp for earlier messages)".to_owned(), color: None, dim: true });
     }
-    for message in room.messages.values() {
+    for (seq, message) in &room.messages {
         let mine = message.sender == chat.me.user;
         let notice = !matches!(message.content, Said::Text(_));
-        let mark = if mine && !notice { " ✓" } else { "" };
+        let mark =
+            if mine && !notice { format!(" {}", chat.got_mark(*seq)) } else { String::new() };
         let who = chat.name(message.sender);
         let color = if mine { Color::Green } else { Color::Blue };
         let text = format!("{}{mark}", chat.say(message));

@@ -77,11 +77,15 @@ impl Chat {
                 return Ok(Done::Said(vec![format!("deleting “{quote}”")]));
             }
             Input::React(emoji) => self.react(emoji).await?,
+            Input::Read => {
+                let (seq, _) = self.own_last()?;
+                return self.receipt_lines(seq).await.map(Done::Said);
+            }
         }
         Ok(Done::Quietly)
     }
 
-    fn here(&self) -> anyhow::Result<ConversationId> {
+    pub(super) fn here(&self) -> anyhow::Result<ConversationId> {
         let room = self.room.as_ref().map(|room| room.conversation);
         room.context("no conversation is open: /open <handle>")
     }
@@ -226,7 +230,9 @@ impl Chat {
 }
 
 /// An answer of the server's in time, its refusals in words.
-async fn answer<T>(call: impl Future<Output = Result<T, HttpError>>) -> anyhow::Result<T> {
+pub(super) async fn answer<T>(
+    call: impl Future<Output = Result<T, HttpError>>,
+) -> anyhow::Result<T> {
     match timeout(READ_TIMEOUT, call).await {
         Ok(Ok(answer)) => Ok(answer),
         Ok(Err(error)) => Err(failure(error)),

@@ -78,6 +78,9 @@ impl Chat {
                 if !room.event(&event, me) {
                     return News::Nothing;
                 }
+                if event.sender != me {
+                    self.client.read(event.conversation, event.seq).await;
+                }
                 if let Some(target) = unsure {
                     self.read_again(target).await;
                 }

@@ -56,7 +56,14 @@ fn refused_frames_are_answered_with_their_ref() {
         (r#"{"ref":3}"#.to_owned(), ErrorCode::BadFrame),
         (r#"{"type":"hello","ref":3,"token":"t"}"#.to_owned(), ErrorCode::BadFrame),
         (r#"{"type":"presence","ref":3,"state":"online"}"#.to_owned(), ErrorCode::Unsupported),
-        (format!(r#"{{"type":"receipt","ref":3,"conversation":"{c}"}}"#), ErrorCode::Unsupported),
+        (
+            format!(r#"{{"type":"receipt","ref":3,"conversation":"{c}","read":-1}}"#),
+            ErrorCode::BadFrame,
+        ),
+        (
+            r#"{"type":"receipt","ref":3,"conversation":"g.>","read":1}"#.to_owned(),
+            ErrorCode::BadId,
+        ),
         (r#"{"type":"typing","ref":3,"conversation":"g.*"}"#.to_owned(), ErrorCode::BadId),
         (
             format!(r#"{{"type":"send","ref":3,"conversation":"{c}","id":"x","event":{{}}}}"#),

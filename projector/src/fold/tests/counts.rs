@@ -1,5 +1,8 @@
 //! What counts say, and which events are behind them.
 
+use hansard_model::query::{ConversationRequest, ReachRequest};
+use hansard_model::receipt::Mark;
+
 use super::*;
 
 #[test]
@@ -59,4 +62,44 @@ fn mentions_are_listed_newest_first_as_they_stand_now_and_paged() {
     assert_eq!(listed(ANA), [12]);
     let edited = mentions(&state, BEN, Some(10), 1);
     assert_eq!(text(&edited.items[0].item.body).as_deref(), Some("edited"));
+}
+
+#[test]
+fn a_receipt_beyond_the_log_s_own_mark_leaves_what_comes_after_it() {
+    let state = state_of(
+        group(),
+        &[
+            (ANA, create(&[BEN, CLEO])),
+            (ANA, json!({"kind": "message", "text": "1", "mentions": [user(BEN)]})),
+            (ANA, json!({"kind": "message", "text": "2", "mentions": ["all"]})),
+            (ANA, json!({"kind": "title", "title": "t"})),
+            (ANA, json!({"kind": "message", "text": "3", "mentions": [user(BEN)]})),
+            (ANA, message("4")),
+            (ANA, member(CLEO, "remove")),
+        ],
+    );
+    let reach = |reader, delivered, read| {
+        let (delivered, read) = (Some(Seq(delivered)), Some(Seq(read)));
+        let conversation = group();
+        let reader = user(reader);
+        let request = ReachRequest { conversation, reader, delivered, read, min_seq: None };
+        state.answer(&Request::Reach(request))
+    };
+    let Ok(Answer::Reach(reply)) = reach(BEN, 99, 4) else { panic!("answers") };
+    let (delivered, read) = (reply.delivered.expect("asked"), reply.read.expect("asked"));
+    assert_eq!((delivered.seq, delivered.n), (Seq(7), 4), "not beyond the end");
+    assert_eq!((read.seq, read.n, reply.member_count), (Seq(4), 2, 2));
+    assert_eq!(reach(CLEO, 1, 1).unwrap_err(), QueryError::NotAMember);
+
+    let read_to = |seq: u64, n: u64| {
+        let read = Some(Mark { seq: Seq(seq), n, ts: LogTime::default() });
+        let (conversation, reader) = (group(), user(BEN));
+        let request = ConversationRequest { conversation, reader, read, min_seq: None };
+        let Ok(Answer::Conversation(entry)) = state.answer(&Request::Conversation(request)) else {
+            panic!("answers")
+        };
+        (entry.member.read.0, unread(&entry), entry.member.mentions)
+    };
+    assert_eq!([read_to(1, 0), read_to(2, 1)], [(1, 4, 3), (2, 3, 2)]);
+    assert_eq!([read_to(4, 2), read_to(7, 4)], [(4, 2, 1), (7, 0, 0)]);
 }
