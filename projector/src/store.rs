@@ -21,6 +21,7 @@ use slatedb::db_cache::DbCache;
 use slatedb::db_cache::moka::{MokaCache, MokaCacheOptions};
 use slatedb::object_store::ObjectStoreExt;
 use slatedb::{Db, DbSnapshot, IterationOrder, Settings, WriteBatch};
+use tokio::sync::Semaphore;
 
 pub(crate) use self::buffered::Buffered;
 use crate::rows::{Changed, Limit, Order, Row, RowKey, Rows, StoreError};
@@ -46,6 +47,9 @@ const COMPACTIONS_LOOK_EVERY: Duration = Duration::from_secs(2);
 /// How often a store looks what its compaction and others made of it. A service counts each look;
 /// what is written is compared in any case, and a writer that waits for compaction looks at once.
 const LOOK_EVERY: Duration = Duration::from_secs(5);
+/// Reads of all the stores of a process at once; the others wait. Each that finds nothing in memory
+/// takes a thread for a moment, and what a thread allocates stays with it for a while.
+const READS_MAX: usize = 64;
 /// What a scan reads ahead, so that a page costs few reads of the object store.
 const READ_AHEAD_BYTES: usize = 32 * 1024;
 
@@ -55,6 +59,7 @@ pub(crate) struct Stores {
     objects: Objects,
     cache: Arc<dyn DbCache>,
     opened: Arc<AtomicU64>,
+    reads: Arc<Semaphore>,
 }
 
 impl Stores {
@@ -62,7 +67,8 @@ impl Stores {
         let options =
             MokaCacheOptions { max_capacity: CACHE_BYTES_MAX, ..MokaCacheOptions::default() };
         let cache = Arc::new(MokaCache::new_with_opts(options));
-        Self { objects, cache, opened: Arc::new(AtomicU64::new(0)) }
+        let reads = Arc::new(Semaphore::new(READS_MAX));
+        Self { objects, cache, opened: Arc::new(AtomicU64::new(0)), reads }
     }
 
     /// Opens a store, or makes it. Whoever had it open can write nothing further.
@@ -92,7 +98,7 @@ impl Stores {
             .with_db_cache(Arc::clone(&self.cache), scope)
             .build()
             .await?;
-        Ok(Store { db })
+        Ok(Store { db, reads: Arc::clone(&self.reads) })
     }
 
     /// Removes a store, and what an attempt at it left.
@@ -148,6 +154,7 @@ fn name(partition: PartitionId, generation: u64) -> String {
 /// An open store.
 pub(crate) struct Store {
     db: Db,
+    reads: Arc<Semaphore>,
 }
 
 impl Store {
@@ -156,7 +163,7 @@ impl Store {
     /// # Errors
     /// [`StoreError`]
     pub(crate) fn snapshot(&self) -> Result<Snapshot, StoreError> {
-        Ok(Snapshot(self.db.snapshot()?))
+        Ok(Snapshot { rows: self.db.snapshot()?, reads: Arc::clone(&self.reads) })
     }
 
     /// Writes rows, all or none.
@@ -197,11 +204,16 @@ impl Store {
 
 /// The rows of a store at one position.
 #[derive(Clone)]
-pub(crate) struct Snapshot(Arc<DbSnapshot>);
+pub(crate) struct Snapshot {
+    rows: Arc<DbSnapshot>,
+    reads: Arc<Semaphore>,
+}
 
 impl Rows for Snapshot {
     async fn get(&self, key: &RowKey) -> Result<Option<Bytes>, StoreError> {
-        Ok(self.0.get_with_options(key.encode(), &ReadOptions::default()).await?)
+        // The semaphore is never closed.
+        let _turn = self.reads.acquire().await;
+        Ok(self.rows.get_with_options(key.encode(), &ReadOptions::default()).await?)
     }
 
     async fn scan(
@@ -224,7 +236,9 @@ impl Rows for Snapshot {
         };
         let mut found = Vec::new();
         let mut bytes = 0;
-        let mut rows = self.0.scan_with_options(range, &options).await?;
+        // The semaphore is never closed.
+        let _turn = self.reads.acquire().await;
+        let mut rows = self.rows.scan_with_options(range, &options).await?;
         while found.len() < limit.rows && bytes < limit.bytes {
             let Some(row) = rows.next().await? else { break };
             bytes += row.value.len();

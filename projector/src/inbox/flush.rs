@@ -4,8 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use futures_util::StreamExt;
-use futures_util::stream::FuturesUnordered;
+use futures_util::{StreamExt, stream};
 use hansard_model::inbox::InboxKey;
 use hansard_model::{PartitionId, Seq};
 use hansard_nats::Connection;
@@ -35,8 +34,11 @@ const EVENTS_PER_WRITE: usize = 10;
 const COUNTED_OVER: Duration = Duration::from_secs(1);
 /// After a pause, what was earned in this part of a second may come at once.
 const AT_ONCE_DIVISOR: usize = 4;
-/// Entries of one flush, all of them in flight at once.
+/// Entries of one flush.
 const FLUSH_ENTRIES_MAX: usize = 250;
+/// Entries of a partition that are read and written at once. Each read of what is not in memory
+/// takes a thread.
+const ENTRIES_AT_ONCE: usize = 16;
 /// Revisions remembered per partition; beyond it all are forgotten, which costs a read each.
 const REVISIONS_MAX: usize = 65_536;
 
@@ -215,7 +217,7 @@ impl Flush {
         let taken = stale.take(count);
         let covered = stale.covered(at.applied);
         let position = Some(covered).filter(|covered| *covered > self.written);
-        let puts: FuturesUnordered<_> = taken
+        let puts: Vec<_> = taken
             .into_iter()
             .map(|(since, key)| {
                 let revision = self.revisions.get(&key).copied().unwrap_or(0);
@@ -314,11 +316,12 @@ async fn put<R: Rows>(
     Ok(Some(bucket.put(key, value, as_of, revision).await?))
 }
 
-async fn settle<F>(mut puts: FuturesUnordered<F>) -> Flushed
+async fn settle<F>(puts: Vec<F>) -> Flushed
 where
     F: Future<Output = (Seq, InboxKey, Result<Option<u64>, FlushError>)>,
 {
     let mut flushed = Flushed { written: Vec::new(), failed: Vec::new(), position: None };
+    let mut puts = stream::iter(puts).buffer_unordered(ENTRIES_AT_ONCE);
     while let Some((since, key, outcome)) = puts.next().await {
         match outcome {
             Ok(revision) => flushed.written.extend(revision.map(|revision| (key, revision))),
