@@ -7,7 +7,7 @@ use hansard_nats::deployment::{self, ProvisionError};
 use hansard_nats::server::BinarySearch;
 use hansard_nats::{Connection, Durability, ServiceRole, durability};
 
-use crate::settings::{DeploymentArgs, DurabilityArgs, GatewaySettings, NatsArgs, ObjectStoreArgs};
+use crate::settings::{GatewaySettings, LogArgs, ObjectStoreArgs};
 
 /// How long the object store gets to answer.
 const REACH_WITHIN: Duration = Duration::from_secs(10);
@@ -19,11 +19,7 @@ const REACH_WITHIN: Duration = Duration::from_secs(10);
 )]
 pub(crate) struct Args {
     #[command(flatten)]
-    nats: NatsArgs,
-    #[command(flatten)]
-    durability: DurabilityArgs,
-    #[command(flatten)]
-    deployment: DeploymentArgs,
+    log: LogArgs,
     #[command(flatten)]
     objects: ObjectStoreArgs,
     #[command(flatten)]
@@ -53,7 +49,7 @@ impl Report {
 pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
     let mut report = Report::default();
     configuration(&args, &mut report);
-    let url = args.objects.url(&args.nats.data);
+    let url = args.objects.url(&args.log.nats.data);
     let marker = match objects(&url, &mut report).await {
         Ok(marker) => marker,
         Err(error) => {
@@ -61,7 +57,7 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
             None
         }
     };
-    match args.nats.endpoint() {
+    match args.log.nats.endpoint() {
         Ok(endpoint) => {
             report.say(format!("nats = {}", endpoint.servers().join(",")));
             if let Err(error) = log(&args, &endpoint, marker, &mut report).await {
@@ -69,13 +65,13 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
             }
         }
         // A URL that cannot be read is no embedded nats-server.
-        Err(error) if args.nats.nats.is_some() => report.warn(&format!("{error:#}")),
-        Err(_) if !args.nats.data.exists() => report.say(format!(
+        Err(error) if args.log.nats.nats.is_some() => report.warn(&format!("{error:#}")),
+        Err(_) if !args.log.nats.data.exists() => report.say(format!(
             "nats = embedded; there is no directory {} yet: `hansard serve` makes it",
-            args.nats.data.display()
+            args.log.nats.data.display()
         )),
         Err(_) => report
-            .say(format!("nats = embedded, in {} (not started yet)", args.nats.data.display())),
+            .say(format!("nats = embedded, in {} (not started yet)", args.log.nats.data.display())),
     }
     for line in &report.lines {
         println!("{line}");
@@ -86,7 +82,7 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
 }
 
 fn configuration(args: &Args, report: &mut Report) {
-    let Args { nats, durability, deployment, objects: _, gateway } = args;
+    let Args { log: LogArgs { nats, durability, deployment }, objects: _, gateway } = args;
     report.say(format!("data = {}", nats.data.display()));
     report.say(format!("durability = {}", durability.durability));
     report.say(format!("listen = {}", gateway.listen));
@@ -148,7 +144,7 @@ async fn log(
             report
                 .say(format!("server {} {}: {}", server.server, server.version, server.durability));
             if server.durability == Durability::Os
-                && args.durability.durability == Durability::Fsync
+                && args.log.durability.durability == Durability::Fsync
             {
                 report.warn(&format!("{} acknowledges before it syncs", server.server));
             }
@@ -167,12 +163,14 @@ async fn log(
         report.warn(&BindError::Other { found, expected }.to_string());
     }
     if let Some(wanted) =
-        args.deployment.partitions.filter(|wanted| *wanted != deployment.partitions)
+        args.log.deployment.partitions.filter(|wanted| *wanted != deployment.partitions)
     {
         let recorded = deployment.partitions;
         report.warn(&ProvisionError::Partitions { recorded, wanted }.to_string());
     }
-    for difference in deployment::drift(&connection, &deployment, args.deployment.replicas).await? {
+    for difference in
+        deployment::drift(&connection, &deployment, args.log.deployment.replicas).await?
+    {
         report.warn(&difference);
     }
     Ok(())

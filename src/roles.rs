@@ -17,7 +17,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::settings::{
-    ArchivingArgs, DeploymentArgs, DurabilityArgs, GatewaySettings, NatsArgs, ObjectStoreArgs,
+    ArchivingArgs, DeploymentArgs, DurabilityArgs, GatewaySettings, LogArgs, ObjectStoreArgs,
 };
 use crate::telemetry;
 use crate::{admin, serve};
@@ -30,11 +30,7 @@ const REACH_WITHIN: Duration = Duration::from_secs(30);
 #[derive(clap::Args, Debug)]
 pub(crate) struct GatewayArgs {
     #[command(flatten)]
-    nats: NatsArgs,
-    #[command(flatten)]
-    durability: DurabilityArgs,
-    #[command(flatten)]
-    deployment: DeploymentArgs,
+    log: LogArgs,
     #[command(flatten)]
     gateway: GatewaySettings,
 }
@@ -42,11 +38,7 @@ pub(crate) struct GatewayArgs {
 #[derive(clap::Args, Debug)]
 pub(crate) struct ProjectorArgs {
     #[command(flatten)]
-    nats: NatsArgs,
-    #[command(flatten)]
-    durability: DurabilityArgs,
-    #[command(flatten)]
-    deployment: DeploymentArgs,
+    log: LogArgs,
     #[command(flatten)]
     objects: ObjectStoreArgs,
     #[command(flatten)]
@@ -59,24 +51,21 @@ pub(crate) struct ProjectorArgs {
 #[derive(clap::Args, Debug)]
 pub(crate) struct NatsServerArgs {
     #[command(flatten)]
-    nats: NatsArgs,
+    log: LogArgs,
     /// Loopback port; 0: the one it had before, or any.
     #[arg(long, env = "HANSARD_NATS_PORT", default_value_t = 0)]
     port: u16,
-    #[command(flatten)]
-    durability: DurabilityArgs,
-    #[command(flatten)]
-    deployment: DeploymentArgs,
 }
 
 /// `hansard gateway`
 pub(crate) async fn gateway(args: GatewayArgs) -> anyhow::Result<()> {
     let metrics = telemetry::install()?;
     let stop = stop_signal()?;
-    let endpoint = args.nats.endpoint()?;
-    provision(&endpoint, args.durability, args.deployment).await?;
+    let endpoint = args.log.nats.endpoint()?;
+    provision(&endpoint, args.log.durability, args.log.deployment).await?;
     let gateway =
-        GatewayRole::start(endpoint, &args.gateway, args.durability, metrics, Vec::new()).await?;
+        GatewayRole::start(endpoint, &args.gateway, args.log.durability, metrics, Vec::new())
+            .await?;
     say_ready(&format!("listening on http://{}", gateway.address()));
     let failed = tokio::select! {
         () = stop.cancelled() => false,
@@ -91,9 +80,9 @@ pub(crate) async fn gateway(args: GatewayArgs) -> anyhow::Result<()> {
 pub(crate) async fn projector(args: ProjectorArgs) -> anyhow::Result<()> {
     let metrics = telemetry::install()?;
     let stop = stop_signal()?;
-    let endpoint = args.nats.endpoint()?;
-    provision(&endpoint, args.durability, args.deployment).await?;
-    let objects = reach(&args.objects, &args.nats.data, &stop).await?;
+    let endpoint = args.log.nats.endpoint()?;
+    provision(&endpoint, args.log.durability, args.log.deployment).await?;
+    let objects = reach(&args.objects, &args.log.nats.data, &stop).await?;
     let projector = ProjectorRole::start(endpoint, objects, args.archiving)?;
     if let Some(address) = args.admin_listen {
         admin::listen(address, metrics, projector.health_probe()).await?;
@@ -111,8 +100,8 @@ pub(crate) async fn nats_server(args: NatsServerArgs) -> anyhow::Result<()> {
     telemetry::install()?;
     let stop = stop_signal()?;
     let (server, endpoint) =
-        serve::start_embedded_on(args.nats.data, args.durability, args.port).await?;
-    provision(&endpoint, args.durability, args.deployment).await?;
+        serve::start_embedded_on(args.log.nats.data, args.log.durability, args.port).await?;
+    provision(&endpoint, args.log.durability, args.log.deployment).await?;
     say_ready(&format!("nats on {}", server.address()));
     stop.cancelled().await;
     server.stop().await;

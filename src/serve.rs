@@ -8,19 +8,13 @@ use hansard_nats::embedded::{self, EmbeddedOptions};
 use hansard_nats::server::Server;
 
 use crate::roles::{self, GatewayRole, ProjectorRole};
-use crate::settings::{
-    ArchivingArgs, DeploymentArgs, DurabilityArgs, GatewaySettings, NatsArgs, ObjectStoreArgs,
-};
+use crate::settings::{ArchivingArgs, DurabilityArgs, GatewaySettings, LogArgs, ObjectStoreArgs};
 use crate::telemetry;
 
 #[derive(clap::Args, Debug)]
 pub(crate) struct Args {
     #[command(flatten)]
-    nats: NatsArgs,
-    #[command(flatten)]
-    durability: DurabilityArgs,
-    #[command(flatten)]
-    deployment: DeploymentArgs,
+    log: LogArgs,
     #[command(flatten)]
     objects: ObjectStoreArgs,
     #[command(flatten)]
@@ -33,20 +27,21 @@ pub(crate) struct Args {
 pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
     let metrics = telemetry::install()?;
     let signal = roles::stop_signal()?;
-    let (server, endpoint) = match args.nats.external()? {
+    let (server, endpoint) = match args.log.nats.external()? {
         Some(endpoint) => (None, endpoint),
         None => {
             let (server, endpoint) =
-                start_embedded(args.nats.data.clone(), args.durability).await?;
+                start_embedded(args.log.nats.data.clone(), args.log.durability).await?;
             (Some(server), endpoint)
         }
     };
-    roles::provision(&endpoint, args.durability, args.deployment).await?;
-    let objects = roles::reach(&args.objects, &args.nats.data, &signal).await?;
+    roles::provision(&endpoint, args.log.durability, args.log.deployment).await?;
+    let objects = roles::reach(&args.objects, &args.log.nats.data, &signal).await?;
     let projector = ProjectorRole::start(endpoint.clone(), objects, args.archiving)?;
     let ready = projector.ready_probe();
     let gateway =
-        GatewayRole::start(endpoint, &args.gateway, args.durability, metrics, vec![ready]).await?;
+        GatewayRole::start(endpoint, &args.gateway, args.log.durability, metrics, vec![ready])
+            .await?;
     let serving = async {
         gateway.ready().await;
         roles::say_ready(&format!("listening on http://{}", gateway.address()));

@@ -60,6 +60,17 @@ impl NatsArgs {
     }
 }
 
+/// What every role has to know of the log.
+#[derive(clap::Args, Clone, Debug)]
+pub(crate) struct LogArgs {
+    #[command(flatten)]
+    pub(crate) nats: NatsArgs,
+    #[command(flatten)]
+    pub(crate) durability: DurabilityArgs,
+    #[command(flatten)]
+    pub(crate) deployment: DeploymentArgs,
+}
+
 /// Where objects are.
 #[derive(clap::Args, Clone, Debug)]
 pub(crate) struct ObjectStoreArgs {

@@ -1,24 +1,17 @@
 //! The account stream: append with create-if-absent, follow.
 
-use std::time::Duration;
-
 use async_nats::header::{HeaderMap, NATS_EXPECTED_LAST_SUBJECT_SEQUENCE};
-use async_nats::jetstream::consumer::DeliverPolicy;
-use async_nats::jetstream::consumer::pull::{Ordered, OrderedConfig};
 use async_nats::jetstream::context::PublishErrorKind;
 use async_nats::jetstream::context::traits::Publisher as _;
 use async_nats::jetstream::message::OutboundMessage;
-use futures_util::StreamExt;
 use hansard_model::account::{AccountEvent, AccountSubject};
 use hansard_model::subject::Subject;
 use hansard_model::{LogTime, Seq};
-use tokio::sync::watch;
 
 use crate::connection::Connection;
-use crate::direct::{self, ReadError, unavailable};
+use crate::direct::{self, ReadError};
 use crate::streams::ACCOUNTS;
-
-const RETRY_PAUSE: Duration = Duration::from_millis(200);
+use crate::tail::{Tail, Tailed};
 
 /// The account stream; clones share it.
 #[derive(Clone)]
@@ -97,70 +90,25 @@ impl AccountLog {
 
     /// Follows the stream from just after `after`, for ever.
     pub fn follow(&self, after: Seq) -> AccountReader {
-        let interruptions = self.connection.interruptions();
-        AccountReader { connection: self.connection.clone(), after, messages: None, interruptions }
+        AccountReader { tail: Tail::new(&self.connection, ACCOUNTS, after, 0) }
     }
 }
 
 /// A reader of the account stream. It survives lost connections by itself.
 pub struct AccountReader {
-    connection: Connection,
-    after: Seq,
-    messages: Option<Ordered>,
-    interruptions: watch::Receiver<u64>,
+    tail: Tail,
 }
 
 impl AccountReader {
     /// The next event. Waits for ever; safe to drop while it waits.
     pub async fn next(&mut self) -> AccountRecord {
-        loop {
-            let messages = match &mut self.messages {
-                Some(messages) => messages,
-                None => match consume(&self.connection, self.after).await {
-                    Ok(messages) => self.messages.insert(messages),
-                    Err(error) => {
-                        tracing::debug!(%error, "accounts not available");
-                        tokio::time::sleep(RETRY_PAUSE).await;
-                        continue;
-                    }
-                },
-            };
-            let message = tokio::select! {
-                biased;
-                // As with the log: the consumer may be gone with its server.
-                _ = self.interruptions.changed() => None,
-                message = messages.next() => message,
-            };
-            let Some(Ok(message)) = message else {
-                self.messages = None;
-                continue;
-            };
-            let Ok(info) = message.info() else { continue };
-            let seq = Seq(info.stream_sequence);
-            if seq <= self.after {
-                continue;
-            }
-            self.after = seq;
-            let nanos = info.published.unix_timestamp_nanos().try_into().unwrap_or(0);
-            let event = read(&message.subject, &message.payload);
-            if event.is_none() {
-                tracing::error!(event.seq = seq.0, "an account event cannot be read");
-            }
-            return AccountRecord { seq, ts: LogTime::from_nanos(nanos), event };
+        let Tailed { seq, ts, subject, payload } = self.tail.next().await;
+        let event = read(&subject, &payload);
+        if event.is_none() {
+            tracing::error!(event.seq = seq.0, "an account event cannot be read");
         }
+        AccountRecord { seq, ts, event }
     }
-}
-
-/// A consumer from just after `after`. It borrows no reader: its messages are not `Sync`, and a
-/// reader must be able to move between threads while it waits.
-async fn consume(connection: &Connection, after: Seq) -> Result<Ordered, ReadError> {
-    let stream = connection.jetstream.get_stream_no_info(ACCOUNTS).await.map_err(unavailable)?;
-    let config = OrderedConfig {
-        deliver_policy: DeliverPolicy::ByStartSequence { start_sequence: after.next().0 },
-        ..OrderedConfig::default()
-    };
-    let consumer = stream.create_consumer(config).await.map_err(unavailable)?;
-    consumer.messages().await.map_err(unavailable)
 }
 
 fn read(subject: &str, payload: &[u8]) -> Option<(AccountSubject, AccountEvent)> {

@@ -32,6 +32,7 @@ pub mod receipts;
 pub mod registry;
 pub mod server;
 pub mod streams;
+mod tail;
 
 pub use connection::{Connection, Endpoint, ServiceRole};
 pub use deployment::Deployment;

@@ -5,22 +5,18 @@
 //! the last of either: so each value is all that was ever said, and of two the later one counts.
 
 use std::collections::HashMap;
-use std::time::Duration;
 
 use async_nats::header::{HeaderMap, NATS_EXPECTED_LAST_SUBJECT_SEQUENCE};
-use async_nats::jetstream::consumer::DeliverPolicy;
-use async_nats::jetstream::consumer::pull::{Ordered, OrderedConfig};
 use async_nats::jetstream::context::PublishErrorKind;
 use async_nats::jetstream::context::traits::Publisher as _;
 use async_nats::jetstream::message::OutboundMessage;
-use futures_util::StreamExt;
 use hansard_model::receipt::{Audience, Marks, ReceiptKey};
 use hansard_model::{ConversationId, Seq, UserId};
-use tokio::sync::watch;
 
 use crate::connection::Connection;
 use crate::direct::{self, BATCH_MAX, BatchRequest, LeaderRequest, ReadError, Stored, unavailable};
 use crate::streams::RECEIPTS;
+use crate::tail::{Tail, Tailed};
 
 /// Which subjects the expected sequence is of, when not of the message's own alone.
 const EXPECTED_OF: &str = "Nats-Expected-Last-Subject-Sequence-Subject";
@@ -28,7 +24,6 @@ const EXPECTED_OF: &str = "Nats-Expected-Last-Subject-Sequence-Subject";
 const RAISE_ATTEMPTS: u32 = 16;
 /// Attempts of a read whose values are replaced while it is answered.
 const READ_ATTEMPTS: u32 = 5;
-const RETRY_PAUSE: Duration = Duration::from_millis(200);
 /// After an interruption a reader begins this many before where it was: the stream is not synced,
 /// and a server that was killed may have lost the last of it and stored others in their place.
 const READ_AGAIN: u64 = 512;
@@ -263,75 +258,26 @@ impl Receipts {
     /// Follows the stream from just after `after`, for ever. What was replaced before it was read
     /// is not seen: its successor is.
     pub fn follow(&self, after: Seq) -> ReceiptReader {
-        let interruptions = self.connection.interruptions();
-        let connection = self.connection.clone();
-        ReceiptReader { connection, after, messages: None, interruptions }
+        ReceiptReader { tail: Tail::new(&self.connection, RECEIPTS, after, READ_AGAIN) }
     }
 }
 
 /// A reader of the receipts. It survives lost connections by itself, and may give some again.
 pub struct ReceiptReader {
-    connection: Connection,
-    after: Seq,
-    messages: Option<Ordered>,
-    interruptions: watch::Receiver<u64>,
+    tail: Tail,
 }
 
 impl ReceiptReader {
     /// The next marks. Waits for ever; safe to drop while it waits.
     pub async fn next(&mut self) -> StoredMarks {
         loop {
-            let messages = match &mut self.messages {
-                Some(messages) => messages,
-                None => match consume(&self.connection, self.after).await {
-                    Ok((messages, after)) => {
-                        self.after = after;
-                        self.messages.insert(messages)
-                    }
-                    Err(error) => {
-                        tracing::debug!(%error, "receipts not available");
-                        tokio::time::sleep(RETRY_PAUSE).await;
-                        continue;
-                    }
-                },
-            };
-            let message = tokio::select! {
-                biased;
-                // As with the log: the consumer may be gone with its server.
-                _ = self.interruptions.changed() => {
-                    self.after = Seq(self.after.0.saturating_sub(READ_AGAIN));
-                    None
-                }
-                message = messages.next() => message,
-            };
-            let Some(Ok(message)) = message else {
-                self.messages = None;
-                continue;
-            };
-            let Ok(info) = message.info() else { continue };
-            let seq = Seq(info.stream_sequence);
-            if seq <= self.after {
-                continue;
-            }
-            self.after = seq;
-            match parse(seq, &message.subject, &message.payload) {
+            let Tailed { seq, subject, payload, .. } = self.tail.next().await;
+            match parse(seq, &subject, &payload) {
                 Some(stored) => return stored,
                 None => tracing::warn!(receipt.seq = seq.0, "a receipt cannot be read"),
             }
         }
     }
-}
-
-/// A consumer from just after `after`, or from the end if the stream has less than that.
-async fn consume(connection: &Connection, after: Seq) -> Result<(Ordered, Seq), ReadError> {
-    let after = direct::leader_info(connection, RECEIPTS).await?.last.min(after);
-    let stream = connection.jetstream.get_stream_no_info(RECEIPTS).await.map_err(unavailable)?;
-    let config = OrderedConfig {
-        deliver_policy: DeliverPolicy::ByStartSequence { start_sequence: after.next().0 },
-        ..OrderedConfig::default()
-    };
-    let consumer = stream.create_consumer(config).await.map_err(unavailable)?;
-    Ok((consumer.messages().await.map_err(unavailable)?, after))
 }
 
 fn read(stored: &Stored) -> Option<StoredMarks> {

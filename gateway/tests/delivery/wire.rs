@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::TcpStream;
 
+use crate::client::Client;
 use crate::rig::{DEADLINE, Person, new_id};
 
 pub(crate) struct Wire {
@@ -72,10 +73,15 @@ impl Wire {
 
     /// A connection of a person; gives the frames of its catch-up, `synced` last.
     pub(crate) async fn hello(person: &Person, more: Value) -> (Self, Vec<Value>) {
-        let mut wire = Self::open(person.client.addr).await;
+        Self::hello_of(&person.client, more).await
+    }
+
+    /// A connection with a client's token; gives the frames of its catch-up, `synced` last.
+    pub(crate) async fn hello_of(client: &Client, more: Value) -> (Self, Vec<Value>) {
+        let mut wire = Self::open(client.addr).await;
         let mut hello = more;
         hello["type"] = json!("hello");
-        hello["token"] = json!(person.client.token.as_deref().expect("a token"));
+        hello["token"] = json!(client.token.as_deref().expect("a token"));
         wire.say(&hello).await;
         let welcome = wire.next_frame().await;
         assert_eq!(welcome["type"], "welcome", "{welcome}");

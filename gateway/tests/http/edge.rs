@@ -7,7 +7,7 @@ use tokio::io::AsyncReadExt as _;
 use tokio::net::TcpStream;
 
 use crate::rig::{DEADLINE, Rig, eventually};
-use crate::socket::Socket;
+use crate::wire::Wire;
 
 #[tokio::test]
 async fn every_error_is_typed() {
@@ -138,8 +138,7 @@ async fn strangers_do_not_take_the_places_of_those_who_are_known() {
     let ana = rig.person("ana").await;
     let narrow = rig.add_gateway(|config| config.limits.unidentified = 1).await;
     let client = narrow.with_token(ana.client.token.as_deref().expect("a token"));
-    let known = Socket::open(client.addr).await;
-    let known = known.hello(ana.client.token.as_deref().expect("a token")).await;
+    let (known, _) = Wire::hello_of(&client, json!({})).await;
     let stranger = TcpStream::connect(client.addr).await.expect("connected");
     eventually("a refusal", async || client.get("/v1/users/me").await.status == 503).await;
     drop(stranger);

@@ -6,6 +6,8 @@ mod conversations;
 mod edge;
 mod mentions;
 mod rig;
-mod socket;
 mod sockets;
 mod trimmed;
+#[expect(dead_code, reason = "shared with the tests of delivery, which use more of it")]
+#[path = "../delivery/wire.rs"]
+mod wire;

@@ -6,11 +6,10 @@ use serde_json::json;
 
 use crate::client::Client;
 use crate::rig::Rig;
-use crate::socket::Socket;
+use crate::wire::Wire;
 
-async fn listen(client: &Client) -> Socket {
-    let socket = Socket::open(client.addr).await;
-    socket.hello(client.token.as_deref().expect("a token")).await
+async fn listen(client: &Client) -> Wire {
+    Wire::hello_of(client, json!({})).await.0
 }
 
 #[tokio::test]
@@ -29,9 +28,9 @@ async fn a_revoked_session_closes_its_sockets_everywhere() {
     let path = format!("/v1/sessions/{}", other["device"].as_str().expect("an id"));
     let revoked = Instant::now();
     assert_eq!(ana.client.delete(&path).await.status, 204);
-    assert_eq!((here.closed().await, there.closed().await), (4003, 4003));
+    assert_eq!((here.end().await.0, there.end().await.0), (4003, 4003));
     assert!(revoked.elapsed() < Duration::from_secs(2), "{:?}", revoked.elapsed());
-    own.send(&json!({"type": "ping", "ref": 1})).await;
+    own.say(&json!({"type": "ping", "ref": 1})).await;
     own.until("pong").await;
     rig.stop().await;
 }
@@ -43,12 +42,12 @@ async fn a_session_that_expires_closes_its_socket_unless_it_was_refreshed() {
     let mut expiring = listen(&ben.client).await;
     let mut refreshed = listen(&ana.client).await;
     assert_eq!(expiring.until_closed_refreshing(&ana.client).await, 4001);
-    refreshed.send(&json!({"type": "ping", "ref": 1})).await;
+    refreshed.say(&json!({"type": "ping", "ref": 1})).await;
     refreshed.until("pong").await;
     rig.stop().await;
 }
 
-impl Socket {
+impl Wire {
     /// The close code; until then another session is refreshed every second.
     async fn until_closed_refreshing(&mut self, client: &Client) -> u16 {
         let mut client = client.clone();
@@ -61,7 +60,7 @@ impl Socket {
             }
         };
         tokio::select! {
-            code = self.closed() => code,
+            (code, _) = self.end() => code,
             () = refreshing => unreachable!("it refreshes for ever"),
         }
     }
