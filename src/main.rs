@@ -71,6 +71,7 @@ fn main() -> ExitCode {
         return ExitCode::from(2);
     }
     let cli = Cli::parse();
+    use_small_pages();
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
@@ -84,6 +85,16 @@ fn main() -> ExitCode {
             report(&error);
             ExitCode::FAILURE
         }
+    }
+}
+
+/// Keeps the kernel from backing memory with huge pages, also that of processes started from here:
+/// with them half of a projector's memory was the empty rest of a page (1.1 GiB instead of 0.6).
+/// Where it cannot be done, nothing but memory is lost.
+fn use_small_pages() {
+    #[cfg(target_os = "linux")]
+    if let Err(error) = rustix::thread::disable_transparent_huge_pages(true) {
+        tracing::debug!(%error, "huge pages are left as they are");
     }
 }
 
