@@ -3,7 +3,8 @@
 //!
 //! Code map: [`deployment`] starts and stops the processes, [`people`] writes accounts and sessions
 //! straight to the log, [`crowd`] is the bench's end of a process full of WebSocket clients
-//! ([`clients`]); [`send`], [`fanout`], [`idle`], [`views`] and [`faults`] are the runs.
+//! ([`clients`]); [`send`], [`fanout`], [`idle`], [`views`], [`presence`]
+//! and [`faults`] are the runs.
 
 mod clients;
 mod crowd;
@@ -15,6 +16,7 @@ mod idle;
 mod machine;
 mod payload;
 mod people;
+mod presence;
 mod process;
 mod raw;
 mod report;
@@ -45,6 +47,8 @@ enum Run {
     Idle(idle::Args),
     /// The projector's views: how fast they are built, how fresh they are, what reading them costs.
     Views(views::Args),
+    /// People who watch each other while connections drop and come back.
+    Presence(presence::Args),
     /// Kill and pause processes under load, then check that nothing is lost, doubled or reordered.
     Faults(faults::Args),
     /// Many light WebSocket clients, told what to do on standard input.
@@ -85,6 +89,7 @@ async fn measure(args: Args) -> anyhow::Result<()> {
         Run::Fanout(args) => Box::pin(fanout::run(args)).await,
         Run::Idle(args) => Box::pin(idle::run(args)).await,
         Run::Views(args) => Box::pin(views::run(args)).await,
+        Run::Presence(args) => Box::pin(presence::run(args)).await,
         Run::Faults(args) => Box::pin(faults::run(args)).await,
         Run::Clients => clients::run().await,
         Run::Client(args) => Box::pin(faults::client(args)).await,

@@ -190,6 +190,7 @@ impl GatewayRole {
         config.limits.connections = settings.connections_max;
         config.rates.sends_per_user = Rate::new(settings.sends_per_second, settings.send_burst);
         config.drain_period = settings.drain;
+        config.away_after = settings.away_after;
         config.metrics = Some(metrics);
         config.ready = ready;
         Ok(Self { running: Box::pin(hansard_gateway::start(config)).await? })

@@ -222,4 +222,7 @@ pub(crate) struct GatewaySettings {
     /// How long connections get to leave after a stop was asked for, such as `5s`.
     #[arg(long, env = "HANSARD_DRAIN", default_value = "5s", value_parser = humantime::parse_duration)]
     pub(crate) drain: Duration,
+    /// How long somebody may do nothing before they are shown as away, such as `10m`.
+    #[arg(long, env = "HANSARD_AWAY_AFTER", default_value = "10m", value_parser = humantime::parse_duration)]
+    pub(crate) away_after: Duration,
 }

@@ -333,6 +333,9 @@ fn every_limit_is_in_the_operations_manual_with_its_value() {
         CATCH_UP_MAX,
         FIRST_LOAD_CONVERSATIONS,
         RECEIPTS_TOLD_MEMBERS_MAX,
+        PRESENCE_TOLD_MEMBERS_MAX,
+        WATCHED_USERS_MAX,
+        WATCHED_CONVERSATIONS_MAX,
     ]);
     let (shortest, longest) = limit::PASSWORD_BYTES.into_inner();
     limits.insert("PASSWORD_BYTES", format!("{shortest} to {longest}"));

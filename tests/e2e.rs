@@ -16,6 +16,7 @@ mod history;
 mod hostile;
 mod import;
 mod once;
+mod presence;
 mod receipts;
 mod removal;
 mod restarts;

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use hansard_model::{ConversationId, Event, MessageId, Seq, limit};
+use hansard_model::{ConversationId, Event, MessageId, Seq, UserId, limit};
+use hansard_protocol::client::Presence;
 use serde_json::value::RawValue;
 use tokio::sync::{mpsc, oneshot};
 
@@ -216,6 +217,18 @@ impl Client {
     /// Whose typing is wanted: at most 4 conversations, replaces the last.
     pub async fn watch(&self, conversations: Vec<ConversationId>) {
         self.command(Command::Watch(conversations)).await;
+    }
+
+    /// Whose presence is wanted: at most 200 people who share a conversation with this one,
+    /// replaces the last. [`Update::Presence`] says how each is, and then what changes.
+    pub async fn watch_users(&self, users: Vec<UserId>) {
+        self.command(Command::WatchUsers(users)).await;
+    }
+
+    /// How the person is shown from now on: online (and away by itself after a while), away, or
+    /// not at all.
+    pub async fn present_as(&self, state: Presence) {
+        self.command(Command::PresentAs(state)).await;
     }
 
     /// Another token from now on; connects again after [`Update::Stopped`].

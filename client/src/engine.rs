@@ -14,7 +14,8 @@ use std::time::Duration;
 use futures_util::StreamExt;
 use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;
-use hansard_model::{ConversationId, MessageId, Seq, limit};
+use hansard_model::{ConversationId, MessageId, Seq, UserId, limit};
+use hansard_protocol::client::Presence;
 use serde_json::value::RawValue;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
@@ -49,6 +50,8 @@ pub(crate) enum Command {
     ReceiptsPending(oneshot::Sender<bool>),
     Typing(ConversationId),
     Watch(Vec<ConversationId>),
+    WatchUsers(Vec<UserId>),
+    PresentAs(Presence),
     SetToken(String),
     Pending(oneshot::Sender<usize>),
 }
@@ -243,6 +246,8 @@ impl Engine {
             Command::ReceiptsPending(reply) => drop(reply.send(self.machine.receipts_pending())),
             Command::Typing(conversation) => self.machine.typing(conversation),
             Command::Watch(conversations) => self.machine.watch(conversations),
+            Command::WatchUsers(users) => self.machine.watch_users(users),
+            Command::PresentAs(state) => self.machine.present_as(state),
             Command::SetToken(token) => {
                 for (_, http) in &self.gateways {
                     http.set_token(Some(token.clone()));

@@ -5,7 +5,7 @@ use hansard_model::{ConversationId, Seq, UserId};
 use hansard_protocol::FrameRef;
 use hansard_protocol::client::Outline;
 use hansard_protocol::http::{Conversation, User};
-use hansard_protocol::server::{Ack, EventFrame, ReceiptFrame, Synced, Welcome};
+use hansard_protocol::server::{Ack, EventFrame, PresenceFrame, ReceiptFrame, Synced, Welcome};
 use serde::Deserialize;
 
 use crate::event::{ReadBodyError, StoredEvent};
@@ -38,6 +38,8 @@ pub enum Incoming {
     Ok(FrameRef),
     /// `typing`
     Typing(Typing),
+    /// `presence`
+    Presence(PresenceFrame),
     /// `drain`
     Drain(Drain),
     /// Of no meaning to this version.
@@ -115,6 +117,7 @@ pub fn decode(text: &str) -> Result<Incoming, DecodeFrameError> {
         "receipt" => Incoming::Receipt(serde_json::from_str(text)?),
         "ok" => outline.reference.map_or(Incoming::Other, Incoming::Ok),
         "typing" => Incoming::Typing(serde_json::from_str(text)?),
+        "presence" => Incoming::Presence(serde_json::from_str(text)?),
         "drain" => Incoming::Drain(serde_json::from_str(text)?),
         _ => Incoming::Other,
     })

@@ -18,8 +18,8 @@ pub mod timeline;
 use std::sync::Arc;
 use std::time::Duration;
 
-use hansard_model::{ConversationId, MessageId, Seq, UserId};
-use hansard_protocol::client::{ClientFrame, FrameRef, Hello};
+use hansard_model::{ConversationId, MessageId, Seq, UserId, limit};
+use hansard_protocol::client::{ClientFrame, FrameRef, Hello, Presence};
 use hansard_protocol::server::{ReceiptFrame, Synced, Welcome};
 use serde_json::value::RawValue;
 
@@ -69,6 +69,9 @@ pub struct Machine {
     /// A cursor that covers events which a repair still holds back.
     cursor_ahead: Option<String>,
     watched: Vec<ConversationId>,
+    watched_users: Vec<UserId>,
+    /// How the person is shown, once they have said.
+    presence: Option<Presence>,
     actions: Vec<Action>,
     /// How many of the actions were looked at for what they deliver.
     noted: usize,
@@ -93,6 +96,8 @@ impl Machine {
             cursor: snapshot.cursor,
             cursor_ahead: None,
             watched: Vec::new(),
+            watched_users: Vec::new(),
+            presence: None,
             actions: Vec::new(),
             noted: 0,
             options,
@@ -189,9 +194,24 @@ impl Machine {
         self.transmit_watch();
     }
 
+    /// Whose presence to show, now and on later connections: at most 200, the rest is left out.
+    pub fn watch_users(&mut self, mut users: Vec<UserId>) {
+        users.truncate(limit::WATCHED_USERS_MAX);
+        self.watched_users = users;
+        self.transmit_watch();
+    }
+
+    /// How the person is shown, now and on later connections.
+    pub fn present_as(&mut self, state: Presence) {
+        self.presence = Some(state);
+        if matches!(self.link.phase, Phase::Online(_)) {
+            self.actions.push(Action::Transmit(encode(&ClientFrame::Presence { state })));
+        }
+    }
+
     fn transmit_watch(&mut self) {
         if matches!(self.link.phase, Phase::Online(_)) {
-            let (users, conversations) = (Vec::new(), self.watched.clone());
+            let (users, conversations) = (self.watched_users.clone(), self.watched.clone());
             let frame = ClientFrame::Watch { users, conversations };
             self.actions.push(Action::Transmit(encode(&frame)));
         }
@@ -214,6 +234,7 @@ impl Machine {
             cursor: self.cursor.clone(),
             catch_up: self.options.catch_up,
             background: self.options.background,
+            presence: self.presence,
             ..Hello::default()
         });
         self.actions.push(Action::Transmit(encode(&hello)));
@@ -268,6 +289,9 @@ impl Machine {
             Incoming::Receipt(receipt) => self.receipt(receipt),
             Incoming::Ok(answers) => self.receipts.stored(now, &answers, &mut self.actions),
             Incoming::Typing(typing) => self.actions.push(Action::Publish(Update::Typing(typing))),
+            Incoming::Presence(presence) => {
+                self.actions.push(Action::Publish(Update::Presence(presence)));
+            }
             Incoming::Drain(drain) => self.drain(now, &drain),
             Incoming::Other => {}
         }
@@ -305,7 +329,7 @@ impl Machine {
         let online = Online::new(now, welcome.heartbeat_s, welcome.limits.in_flight);
         self.link.phase = Phase::Online(online);
         self.actions.push(Action::Publish(Update::Connected(welcome)));
-        if !self.watched.is_empty() {
+        if !self.watched.is_empty() || !self.watched_users.is_empty() {
             self.transmit_watch();
         }
     }

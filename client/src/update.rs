@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use hansard_model::{ConversationId, MessageId, Seq};
 use hansard_protocol::http::{Conversation, User};
-use hansard_protocol::server::{ReceiptFrame, Welcome};
+use hansard_protocol::server::{PresenceFrame, ReceiptFrame, Welcome};
 
 use crate::event::StoredEvent;
 use crate::frame::{Gap, Typing};
@@ -41,6 +41,8 @@ pub enum Update {
     Receipt(ReceiptFrame),
     /// Somebody is typing in a watched conversation.
     Typing(Typing),
+    /// Somebody who is watched is there, or is not.
+    Presence(PresenceFrame),
     /// A send is stored; once per send.
     Ack {
         /// Where.

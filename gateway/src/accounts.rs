@@ -16,6 +16,7 @@ use std::sync::{Arc, RwLock, RwLockReadGuard};
 use std::time::Duration;
 
 use hansard_model::account::{Account, Accounts, Handle, Session};
+use hansard_model::presence::{PresenceSettings, Visibility};
 use hansard_model::subject::Subject;
 use hansard_model::{AccountEvent, DeviceId, LogTime, Seq, UserId};
 use hansard_nats::LogClock;
@@ -240,6 +241,14 @@ impl Directory {
     /// A user, as far as is known here.
     pub(crate) fn account(&self, user: UserId) -> Option<User> {
         self.shared.read().user(user).map(shown)
+    }
+
+    /// What a user lets others know of their being there, as far as is known here; nothing of a
+    /// user who is not known.
+    pub(crate) fn presence_settings(&self, user: UserId) -> PresenceSettings {
+        let nothing =
+            PresenceSettings { presence: Visibility::Nobody, last_seen: Visibility::Nobody };
+        self.shared.read().user(user).map_or(nothing, |account| account.presence)
     }
 
     /// The users of these ids, in their order; unknown ones are left out.

@@ -58,7 +58,7 @@ impl Announcements {
                 Some(Announcement::Settings(user, conversation))
             }
             Some(Change::ProfileChanged(user)) => Some(Announcement::Profile(user)),
-            Some(Change::SessionRevoked(..)) | None => None,
+            Some(Change::SessionRevoked(..) | Change::PresenceChanged(_)) | None => None,
         };
         let mut queue = self.lock();
         queue.noted = seq;

@@ -41,6 +41,8 @@ pub struct Config {
     /// How long connections get to leave after a stop was asked for: `drain` frames are spread over
     /// it. Default: 5 s.
     pub drain_period: Duration,
+    /// How long somebody may do nothing before they are shown as away. Default: 10 minutes.
+    pub away_after: Duration,
     /// Renders `/metrics`.
     pub metrics: Option<MetricsRenderer>,
     /// Asked by `/readyz`.
@@ -62,6 +64,7 @@ impl Config {
             rates: Rates::default(),
             session_ttl: Duration::from_hours(30 * 24),
             drain_period: Duration::from_secs(5),
+            away_after: Duration::from_mins(10),
             metrics: None,
             ready: Vec::new(),
         }

@@ -8,6 +8,7 @@ mod farewell;
 mod flood;
 pub(crate) mod hello;
 mod message;
+mod network;
 mod reader;
 mod state;
 mod wire;
@@ -34,9 +35,10 @@ use crate::frame::Frame;
 use crate::heartbeat::Pulse;
 use crate::metrics::delivery as metrics;
 use crate::outbox::{Closing, Outbox};
+use crate::presence::own::Here;
 use crate::receipts::ReceiptError;
 use crate::resume;
-use crate::router::{Attachment, Link};
+use crate::router::{Attachment, Link, Origin};
 use crate::send::{PendingSend, SendError, Stored};
 
 use self::hello::Welcomed;
@@ -91,6 +93,7 @@ enum Phase {
 struct Member {
     state: Identified,
     link: Arc<Link>,
+    here: Here,
     /// Here once the catch-up is over.
     _attachment: Option<Attachment>,
 }
@@ -268,7 +271,11 @@ impl Connection {
             }
             return;
         };
-        match member.state.on_text(text, Instant::now()) {
+        let action = member.state.on_text(text, Instant::now());
+        if action.is_of_person() {
+            member.here.active();
+        }
+        match action {
             Action::Refuse(body) => self.outbox.push(Frame::error(*body)),
             Action::Send(command, answering) => {
                 let sender = self.gateway.sender.clone();
@@ -283,15 +290,18 @@ impl Connection {
             }
             Action::Typing(conversation) => {
                 let (router, user) = (&self.gateway.router, member.state.user);
-                if !member.link.background && router.is_member(user, conversation) {
+                let is_shown = !member.link.background && !member.here.is_invisible();
+                if is_shown && router.is_member(user, conversation) {
                     router.typing.note(conversation, user, Instant::now());
                 }
             }
-            Action::Watch(conversations) => {
+            Action::Watch(users, conversations) => {
                 if !member.link.background {
                     self.gateway.router.watch(&member.link, &conversations);
+                    member.here.watch(users, &conversations);
                 }
             }
+            Action::Presence(chosen) => member.here.choose(chosen),
             Action::Pong(reference) => {
                 self.gateway.router.push_with_cursor(&member.link, |cursor| ServerFrame::Pong {
                     reference,
@@ -315,11 +325,16 @@ impl Connection {
 
     fn welcomed(&mut self, welcomed: Welcomed) {
         self.admitted.identified();
-        let Welcomed { mut attachment, request } = welcomed;
+        let Welcomed { mut attachment, request, presence } = welcomed;
         let link = attachment.link().clone();
-        let state = Unidentified::identified(link.user, link.device, Instant::now());
-        self.phase = Phase::Identified(Box::new(Member { state, link, _attachment: None }));
         let gateway = self.gateway.clone();
+        if let Ok(since) = gateway.clock.now() {
+            link.came_from(Origin { since, network: network::of(self.admitted.peer()) });
+        }
+        let settings = gateway.directory.presence_settings(link.user);
+        let here = gateway.presence.connect(&link, presence, settings);
+        let state = Unidentified::identified(link.user, link.device, Instant::now());
+        self.phase = Phase::Identified(Box::new(Member { state, link, here, _attachment: None }));
         self.catch_up = Some(Box::pin(async move {
             resume::run(&gateway, &mut attachment, &request).await;
             attachment
@@ -375,12 +390,15 @@ impl Connection {
         drop((self.stage, self.catch_up, self.in_flight, self.receipts));
         let frames = writer.frames;
         // The place in the router is given up first: nothing more is for this connection.
+        let code = closing.map_or(GONE, |(closing, _)| closing.code);
         let user = match phase {
             Phase::Unidentified => None,
-            Phase::Identified(member) => Some(member.state.user),
+            Phase::Identified(mut member) => {
+                member.here.ended(code, closing.is_some_and(|(_, answered)| answered));
+                Some(member.state.user)
+            }
         };
         drop((reader, gateway));
-        let code = closing.map_or(GONE, |(closing, _)| closing.code);
         if let Some((closing, answered)) = closing {
             Box::pin(farewell::say(wire, writer, outbox, closing, answered)).await;
         }

@@ -9,6 +9,7 @@ mod history;
 mod landing;
 mod mentions;
 mod messages;
+mod presence;
 mod receipts;
 mod sessions;
 pub(crate) mod sync;
@@ -60,6 +61,7 @@ pub(crate) fn router(gateway: Arc<Gateway>) -> Router {
         .route("/v1/conversations/{conversation}/explain", get(explain::explain))
         .route("/v1/conversations/{conversation}/receipt", post(receipts::take))
         .route("/v1/conversations/{conversation}/receipts", get(receipts::list))
+        .route("/v1/conversations/{conversation}/presence", get(presence::list))
         .route("/v1/mentions", get(mentions::list))
         .fallback(no_route)
         .method_not_allowed_fallback(wrong_method)

@@ -267,6 +267,17 @@ impl Inbox {
         }
     }
 
+    /// Those of these conversations in which something was said, as far as the bucket has them.
+    ///
+    /// # Errors
+    /// [`ReadError`]
+    pub(crate) async fn spoken(
+        &self,
+        conversations: &[ConversationId],
+    ) -> Result<HashSet<ConversationId>, ReadError> {
+        Ok(self.bucket.heads(conversations).await?.into_keys().collect())
+    }
+
     /// How far a user has read, by the receipts; not where they have none.
     pub(crate) async fn read_marks(
         &self,

@@ -9,7 +9,7 @@
 //! 4. `accounts`: who somebody is; `groups`: where they are a member, under a lease;
 //! 5. `send`, `removal`, `targets`, `acks`, `past`: check, vouch, append, once;
 //! 6. `feed`, `router`, `outbox`, `frame`: from the live feed to sockets, encoded once; `receipts`:
-//!    how far everybody has got, likewise;
+//!    how far everybody has got, likewise; `presence`: who is there; `sessions`: from where;
 //! 7. `resume`, `cursor`, `inbox`, `reads`: what was missed; `announce`: what changed besides; `epoch`: when
 //!    the log itself is another;
 //! 8. `admin` and [`metrics`]: for operators.
@@ -38,6 +38,7 @@ mod http;
 mod inbox;
 mod outbox;
 mod past;
+mod presence;
 mod rate;
 mod reads;
 mod receipts;
@@ -45,6 +46,7 @@ mod removal;
 mod resume;
 mod router;
 mod send;
+mod sessions;
 mod starting;
 mod targets;
 mod typing;
@@ -67,6 +69,8 @@ const TASKS_END_WITHIN: Duration = Duration::from_secs(2);
 
 /// The parts of a gateway that connections and requests use.
 pub(crate) struct Gateway {
+    /// Its name, new at each start.
+    pub(crate) id: hansard_model::DeviceId,
     pub(crate) config: Config,
     pub(crate) deployment: Deployment,
     pub(crate) connection: Connection,
@@ -80,6 +84,7 @@ pub(crate) struct Gateway {
     pub(crate) inbox: inbox::Inbox,
     pub(crate) receipts: receipts::Receipts,
     pub(crate) receipt_changes: receipts::tell::Changes,
+    pub(crate) presence: Arc<presence::Presence>,
     pub(crate) past: past::Past,
     /// Pages of history that are being read.
     pub(crate) pages: http::Pages,

@@ -1,6 +1,7 @@
 //! The catalogue of the gateway's edge metrics: names, descriptions, one function per fact.
 
 pub mod delivery;
+pub mod presence;
 
 use std::time::Duration;
 
@@ -42,6 +43,7 @@ pub const PAST_ASKED_TOTAL: &str = "hansard_gateway_past_asked_total";
 /// Describes the metrics to the recorder; call once, after it is installed.
 pub fn describe() {
     delivery::describe();
+    presence::describe();
     describe_counter!(CONNECTIONS_REFUSED_TOTAL, "Connections refused at the door, by reason");
     describe_counter!(CONNECTIONS_ACCEPTED_TOTAL, "Connections accepted");
     describe_gauge!(CONNECTIONS_OPEN, "Open connections, HTTP and WebSocket");

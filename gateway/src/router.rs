@@ -27,12 +27,13 @@ use crate::frame::Frame;
 use crate::heartbeat::Wheel;
 use crate::metrics::delivery as metrics;
 use crate::outbox::Outbox;
+use crate::presence::notes::Notes;
 use crate::resume::READS_MAX;
 use crate::typing::Typing;
 
 pub(crate) use self::change::{Change, is_meta};
 use self::drain::RESTARTING;
-pub(crate) use self::link::{Attachment, Link, PageBehind};
+pub(crate) use self::link::{Attachment, Link, Origin, PageBehind};
 use self::roster::{Passed, User};
 
 /// Connections a device may hold.
@@ -80,6 +81,8 @@ pub(crate) struct Router {
     pub(crate) announcements: Announcements,
     /// What clients type.
     pub(crate) typing: Typing,
+    /// What presence is to know.
+    pub(crate) notes: Notes,
     /// Places for the reads of catch-ups.
     pub(crate) reads: Semaphore,
 }
@@ -116,6 +119,7 @@ impl Router {
             wheel: Wheel::new(),
             announcements: Announcements::default(),
             typing: Typing::new(),
+            notes: Notes::default(),
             reads: Semaphore::new(READS_MAX),
         }
     }
@@ -202,6 +206,8 @@ impl Router {
         metrics::live_event();
         state.deliver(event, change);
         state.positions[partition] = Some(event.seq);
+        drop(state);
+        self.note(event, change);
         Taken::Delivered
     }
 
@@ -213,6 +219,14 @@ impl Router {
             metrics::live_event();
             state.deliver(event, change);
             state.positions[partition] = Some(event.seq);
+            drop(state);
+            self.note(event, change);
+        }
+    }
+
+    fn note(&self, event: &LiveEvent, change: Option<&Change>) {
+        if let Some(Change::Removed(user)) = change {
+            self.notes.departed(event.conversation, *user);
         }
     }
 
@@ -274,6 +288,18 @@ impl Router {
             return conversation.other(user).is_some();
         }
         self.lock().users.get(&user).is_some_and(|user| user.is_member(conversation))
+    }
+
+    /// The groups of a user with a connection here, as of the feed's position.
+    pub(crate) fn groups_of(&self, user: UserId) -> Vec<ConversationId> {
+        self.lock().users.get(&user).map(|user| user.groups().collect()).unwrap_or_default()
+    }
+
+    /// The connections of a user here, each with where it comes from and since when.
+    pub(crate) fn connections_of(&self, user: UserId) -> Vec<(Arc<Link>, Origin)> {
+        let state = self.lock();
+        let links = state.users.get(&user).into_iter().flat_map(|user| &user.links);
+        links.filter_map(|link| Some((link.clone(), link.origin()?.clone()))).collect()
     }
 
     /// The users with a connection here who are in the conversation.

@@ -22,13 +22,14 @@ use crate::config::{Config, Limits};
 use crate::groups::Groups;
 use crate::inbox::Inbox;
 use crate::past::Past;
+use crate::presence::Presence;
 use crate::rate::{FORGET_EVERY, RateLimits};
 use crate::receipts::Receipts;
 use crate::receipts::tell::Changes;
 use crate::removal::Removals;
 use crate::router::Router;
 use crate::send::Sender;
-use crate::{Gateway, Running, epoch, feed, http};
+use crate::{Gateway, Running, epoch, feed, http, sessions};
 
 /// How long NATS may take to be there.
 const CONNECT_WITHIN: Duration = Duration::from_secs(30);
@@ -154,7 +155,8 @@ async fn assemble(
     let directory = open_directory(&config, &connection, &deployment, &router, background).await?;
     let past = Past::new(Log::open(&connection, &deployment, clock.clone()));
     let groups = Groups::new(past.clone());
-    let removals = register(&connection, &groups, url, background)?;
+    let id = gateway_id()?;
+    let removals = register(&connection, &groups, id, url, background);
     let acks = Arc::new(Acks::new(deployment.partitions));
     let rates = Arc::new(RateLimits::new(&config.rates, config.limits.trust_loopback));
     background.spawn(forget_the_idle(rates.clone()));
@@ -176,7 +178,9 @@ async fn assemble(
         acks.clone(),
         rates.clone(),
     );
+    let presence = Arc::new(Presence::new(&connection, id, config.away_after));
     let gateway = Arc::new(Gateway {
+        id,
         config,
         deployment,
         connection,
@@ -190,6 +194,7 @@ async fn assemble(
         inbox,
         receipts,
         receipt_changes: Changes::new(),
+        presence,
         past,
         pages: http::Pages::default(),
         sockets: TaskTracker::new(),
@@ -198,6 +203,12 @@ async fn assemble(
     background.spawn(gateway.router.announcements.clone().run(gateway.clone()));
     background.spawn(gateway.receipts.clone().keep());
     background.spawn(gateway.receipt_changes.clone().run(gateway.clone()));
+    background.spawn(gateway.presence.clone().say(gateway.clone()));
+    background.spawn(gateway.presence.clone().tell(gateway.clone()));
+    background.spawn(gateway.presence.clone().look(gateway.clone()));
+    background.spawn(gateway.presence.clone().listen());
+    background.spawn(gateway.presence.clone().repair(gateway.clone()));
+    background.spawn(sessions::answer(gateway.clone()));
     background.spawn(epoch::follow(gateway.clone()));
     background.spawn(feed::run(gateway.clone()));
     Ok(gateway)
@@ -216,8 +227,12 @@ async fn open_directory(
         Directory::open(log, config.clock.clone(), &deployment.salt, config.session_ttl).await?;
     let (router, announcements) = (router.clone(), router.announcements.clone());
     background.spawn(follower.run(move |seq, change| {
-        if let Some(Change::SessionRevoked(user, device)) = change {
-            router.close_device(user, device, REVOKED);
+        match change {
+            Some(Change::SessionRevoked(user, device)) => {
+                router.close_device(user, device, REVOKED);
+            }
+            Some(Change::PresenceChanged(user)) => router.notes.settings(user),
+            Some(Change::SettingsChanged(..) | Change::ProfileChanged(_)) | None => {}
         }
         announcements.note(seq, change);
     }));
@@ -234,17 +249,23 @@ async fn open_directory(
 fn register(
     connection: &Connection,
     groups: &Groups,
+    id: DeviceId,
     url: String,
     background: &Background,
-) -> Result<Removals, StartError> {
-    let mut id = [0; DeviceId::LEN];
-    getrandom::fill(&mut id).map_err(|error| StartError::Randomness(error.to_string()))?;
-    let removals = Removals::new(connection.clone(), groups.clone(), DeviceId::from_entropy(id));
+) -> Removals {
+    let removals = Removals::new(connection.clone(), groups.clone(), id);
     let stopped = background.stopped.clone();
     background.spawn(removals.clone().confirm_for_others(stopped.clone()));
     // It ends by itself: after the gateway has stopped it takes its entry back.
     background.tasks.spawn(removals.clone().keep_registered(url, stopped));
-    Ok(removals)
+    removals
+}
+
+/// A name for a gateway, new at each start.
+fn gateway_id() -> Result<DeviceId, StartError> {
+    let mut id = [0; DeviceId::LEN];
+    getrandom::fill(&mut id).map_err(|error| StartError::Randomness(error.to_string()))?;
+    Ok(DeviceId::from_entropy(id))
 }
 
 async fn forget_the_idle(rates: Arc<RateLimits>) -> std::convert::Infallible {

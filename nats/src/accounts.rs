@@ -124,7 +124,9 @@ fn read(subject: &str, payload: &[u8]) -> Option<(AccountSubject, AccountEvent)>
         | Subject::LiveUser(_)
         | Subject::Typing(_)
         | Subject::Query(..)
-        | Subject::GatewayConfirm(_) => return None,
+        | Subject::GatewayConfirm(_)
+        | Subject::GatewaySessions(_)
+        | Subject::Presence(_) => return None,
     };
     Some((about, serde_json::from_slice(payload).ok()?))
 }

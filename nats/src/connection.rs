@@ -58,7 +58,15 @@ impl ServiceRole {
             Self::Gateway => &["live.>", "$KV.INBOX.>", "$KV.LEASES.>", "$KV.DEPLOYMENT.>"],
             // The deployment bucket holds what owners agree on: heads of archives, generations of
             // views, the epoch.
-            Self::Projector => &["ev.>", "acct.>", "receipt.>", "$KV.GATEWAYS.>"],
+            Self::Projector => &[
+                "ev.>",
+                "acct.>",
+                "receipt.>",
+                "presence.>",
+                "$KV.GATEWAYS.>",
+                "$KV.LAST_SEEN.>",
+                "$KV.PRESENCE.>",
+            ],
             Self::Operator | Self::Monitor => &[],
         };
         let administration: &[&str] = match self {
@@ -78,7 +86,9 @@ impl ServiceRole {
                 "$JS.API.STREAM.PURGE.ACCOUNTS",
                 "$JS.API.STREAM.PURGE.KV_DEPLOYMENT",
                 "$JS.API.STREAM.PURGE.KV_GATEWAYS",
+                "$JS.API.STREAM.PURGE.KV_LAST_SEEN",
                 "$JS.API.STREAM.PURGE.KV_LEASES",
+                "$JS.API.STREAM.PURGE.KV_PRESENCE",
                 "$JS.API.STREAM.PURGE.RECEIPTS",
             ],
             Self::Operator | Self::Monitor => &[],

@@ -7,7 +7,8 @@
 //! 3. [`streams`] and [`deployment`]: the table of streams and buckets, provisioning, drift;
 //! 4. [`log`]: append with pipelined acks, leader reads, the dense reader, log time;
 //! 5. [`live`], [`query`]: what projectors tell gateways, unasked and asked;
-//! 6. [`inbox`], [`accounts`], [`receipts`], [`lease`], [`registry`]: the other streams and buckets.
+//! 6. [`inbox`], [`accounts`], [`receipts`], [`lease`], [`registry`],
+//!    [`presence`], [`sessions`]: the other streams and buckets, and what gateways ask each other.
 //!
 //! Invariant: the types of async-nats stop here; callers see `hansard_model` types and bytes.
 //! Invariant: an acknowledgement is never assumed. A timeout is [`log::AppendError::Unknown`], not
@@ -26,11 +27,13 @@ pub mod lease;
 pub mod live;
 pub mod log;
 pub mod metrics;
+pub mod presence;
 pub mod query;
 pub mod raw;
 pub mod receipts;
 pub mod registry;
 pub mod server;
+pub mod sessions;
 pub mod streams;
 mod tail;
 

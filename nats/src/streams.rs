@@ -9,7 +9,9 @@
 //! | `KV_DEPLOYMENT` | bucket | last | yes |
 //! | `KV_GATEWAYS` | bucket, TTL per key | last | yes: a removal relies on it |
 //! | `KV_INBOX` | bucket | last | no: a view |
+//! | `KV_LAST_SEEN` | bucket | last | no: written again when somebody comes or goes |
 //! | `KV_LEASES` | bucket, TTL per key | last | yes: one in memory would be gone with its server |
+//! | `KV_PRESENCE` | bucket, TTL per key | last | no: gateways say it again. Not in memory: a server on its own forgets such streams altogether, and gateways may not create any |
 
 use std::time::Duration;
 
@@ -29,7 +31,9 @@ pub(crate) const RECEIPTS: &str = "RECEIPTS";
 pub(crate) const DEPLOYMENT_BUCKET: &str = "DEPLOYMENT";
 pub(crate) const GATEWAYS_BUCKET: &str = "GATEWAYS";
 pub(crate) const INBOX_BUCKET: &str = "INBOX";
+pub(crate) const LAST_SEEN_BUCKET: &str = "LAST_SEEN";
 pub(crate) const LEASES_BUCKET: &str = "LEASES";
+pub(crate) const PRESENCE_BUCKET: &str = "PRESENCE";
 
 /// A stream of what was said and done: those that have an archive.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -89,7 +93,9 @@ pub(crate) fn table(partitions: PartitionCount, replicas: usize) -> Vec<Config> 
         synced(bucket(GATEWAYS_BUCKET)),
         rebuildable(bucket(INBOX_BUCKET)),
         rebuildable(receipts()),
+        rebuildable(bucket(LAST_SEEN_BUCKET)),
         synced(bucket(LEASES_BUCKET)),
+        rebuildable(bucket(PRESENCE_BUCKET)),
     ];
     table.extend(partitions.partitions().map(|p| synced(log(events(p), format!("ev.{p}.>")))));
     table
@@ -132,7 +138,7 @@ fn bucket(name: &str) -> Config {
         discard: DiscardPolicy::New,
         allow_rollup: true,
         allow_direct: true,
-        allow_message_ttl: [LEASES_BUCKET, GATEWAYS_BUCKET].contains(&name),
+        allow_message_ttl: [LEASES_BUCKET, GATEWAYS_BUCKET, PRESENCE_BUCKET].contains(&name),
         duplicate_window: Duration::from_secs(1),
         ..Config::default()
     }

@@ -7,6 +7,7 @@
 
 mod round;
 mod socket;
+mod watchers;
 
 use std::io::Write as _;
 use std::net::SocketAddr;
@@ -24,6 +25,8 @@ use tokio::task::JoinHandle;
 use self::round::Round;
 pub(super) use self::round::RoundReport;
 use self::socket::{Everybody, Socket};
+use self::watchers::Watchers;
+pub(super) use self::watchers::{Churn, Watcher};
 use super::people::Person;
 
 /// Handshakes at once.
@@ -41,6 +44,10 @@ pub(super) enum Order {
     Load(Load),
     /// Closes all but the first so many connections.
     Keep { count: usize },
+    /// Connects people who watch each other, or are in the background and do not.
+    Watch { address: SocketAddr, watchers: Vec<Watcher>, background: bool },
+    /// Drops connections of those, who come back.
+    Churn(Churn),
 }
 
 /// A round of load.
@@ -65,6 +72,8 @@ pub(super) struct Load {
 pub(super) enum Answer {
     /// So many are connected.
     Connected(usize),
+    /// So many connections were dropped.
+    Dropped(usize),
     /// The round is over.
     Round(Box<RoundReport>),
     /// It could not be done.
@@ -75,6 +84,7 @@ struct Crowd {
     sockets: Vec<JoinHandle<()>>,
     everybody: Everybody,
     rounds: watch::Sender<Option<Arc<Round>>>,
+    watchers: Watchers,
     /// Connections that ended by themselves.
     lost: Arc<std::sync::atomic::AtomicUsize>,
 }
@@ -85,6 +95,7 @@ pub(super) async fn run() -> anyhow::Result<()> {
         sockets: Vec::new(),
         everybody: Everybody::default(),
         rounds: watch::channel(None).0,
+        watchers: Watchers::default(),
         lost: Arc::default(),
     };
     let mut orders = BufReader::new(tokio::io::stdin()).lines();
@@ -107,6 +118,11 @@ impl Crowd {
         match order {
             Order::Connect { address, people } => self.connect(address, people).await,
             Order::Load(load) => self.load(load).await,
+            Order::Watch { address, watchers, background } => {
+                let connected = self.watchers.connect(address, watchers, background).await?;
+                Ok(Answer::Connected(connected))
+            }
+            Order::Churn(churn) => Ok(Answer::Dropped(self.watchers.churn(churn).await)),
             Order::Keep { count } => {
                 for socket in self.sockets.drain(count.min(self.sockets.len())..) {
                     socket.abort();

@@ -7,7 +7,7 @@ use anyhow::{Context, bail};
 use tokio::io::{AsyncWriteExt as _, BufReader, Lines};
 use tokio::process::{ChildStdin, ChildStdout};
 
-use super::clients::{Answer, Load, Order, RoundReport};
+use super::clients::{Answer, Churn, Load, Order, RoundReport, Watcher};
 use super::deployment::Bench;
 use super::people::Person;
 use super::process::{Process, Recipe};
@@ -50,14 +50,35 @@ impl Crowd {
         let seconds = Duration::from_secs_f64(load.seconds);
         match self.ask(&Order::Load(load), ANSWER_WITHIN + seconds).await? {
             Answer::Round(report) => Ok(*report),
-            Answer::Connected(_) | Answer::Failed(_) => bail!("not the answer to a load"),
+            Answer::Connected(_) | Answer::Dropped(_) | Answer::Failed(_) => {
+                bail!("not the answer to a load")
+            }
+        }
+    }
+
+    /// Connects people who watch others, or are in the background; how many are connected then.
+    pub(super) async fn watch(
+        &mut self,
+        address: SocketAddr,
+        watchers: Vec<Watcher>,
+        background: bool,
+    ) -> anyhow::Result<usize> {
+        self.count(Order::Watch { address, watchers, background }).await
+    }
+
+    /// Drops connections of those who watch; how many.
+    pub(super) async fn churn(&mut self, churn: Churn) -> anyhow::Result<usize> {
+        let within = ANSWER_WITHIN + Duration::from_secs_f64(churn.seconds);
+        match self.ask(&Order::Churn(churn), within).await? {
+            Answer::Dropped(count) => Ok(count),
+            Answer::Connected(_) | Answer::Round(_) | Answer::Failed(_) => bail!("not a churn"),
         }
     }
 
     async fn count(&mut self, order: Order) -> anyhow::Result<usize> {
         match self.ask(&order, ANSWER_WITHIN).await? {
             Answer::Connected(count) => Ok(count),
-            Answer::Round(_) | Answer::Failed(_) => bail!("not a count"),
+            Answer::Round(_) | Answer::Dropped(_) | Answer::Failed(_) => bail!("not a count"),
         }
     }
 

@@ -2,6 +2,7 @@
 
 pub(super) mod act;
 mod incoming;
+mod presence;
 mod receipts;
 pub(super) mod words;
 
@@ -15,6 +16,7 @@ use hansard_client::{Client, HttpError, Loss, StopReason, StoredEvent, Update};
 use hansard_model::{ConversationId, Event, LogTime, MessageId, Seq, UserId};
 use hansard_protocol::Retry;
 use hansard_protocol::http::{Conversation, User};
+use hansard_protocol::server::PresenceFrame;
 use tokio::time::{Instant, timeout};
 
 use super::room::Room;
@@ -39,6 +41,8 @@ pub(super) struct Chat {
     typing: Vec<(UserId, Instant)>,
     /// How far the others in the open conversation have got: delivered and read.
     got: HashMap<UserId, (Seq, Seq)>,
+    /// Who of the others in the open conversation is there, or not.
+    present: HashMap<UserId, PresenceFrame>,
     pub(super) link: Link,
 }
 
@@ -117,6 +121,7 @@ impl Chat {
             reacting: Vec::new(),
             typing: Vec::new(),
             got: HashMap::new(),
+            present: HashMap::new(),
             link: Link::Connecting,
             me,
             client,
@@ -185,6 +190,10 @@ impl Chat {
                     self.typing.retain(|(user, _)| *user != typing.user);
                     self.typing.push((typing.user, Instant::now() + TYPING_FOR));
                 }
+                return News::Nothing;
+            }
+            Update::Presence(presence) => {
+                self.note_presence(presence);
                 return News::Nothing;
             }
             Update::Receipt(receipt) => return self.receipt(&receipt),
@@ -285,6 +294,7 @@ impl Chat {
         self.room = Some(room);
         self.typing.clear();
         self.got.clear();
+        self.present.clear();
         self.client.read(conversation, as_of).await;
         self.look_up_receipts(conversation).await;
         if let Some(entry) = self.inbox.get_mut(&conversation) {
@@ -292,6 +302,7 @@ impl Chat {
         }
         self.client.watch(vec![conversation]).await;
         self.learn(people.into_iter()).await;
+        self.look_up_presence(conversation).await;
         Ok(())
     }
 

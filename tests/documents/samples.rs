@@ -4,17 +4,20 @@ use hansard_model::event::{
     Event, GroupCreated, HistoryVisibility, MemberChanged, MemberOp, Mention, MessageDeleted,
     MessageEdited, MessageSent, PinChanged, ReactionChanged, SettingsChanged, TitleChanged, Toggle,
 };
+use hansard_model::presence::{PersonState, Visibility};
 use hansard_model::query::{Deleted, Edited, MessageState, ReactionCount, ThreadCount};
 use hansard_model::{ConversationId, DeviceId, LogTime, MessageId, Role, Seq, UserId};
 use hansard_protocol::client::{Hello, Presence, Receipt, Send};
 use hansard_protocol::error::{ErrorBody, ErrorCode, Retry, Stored};
 use hansard_protocol::http::{
     Conversation, ConversationKind, CreateConversation, CreateUser, ErrorResponse, EventList,
-    Explanation, List, Member, MemberReceipt, MessageList, OpenSession, OpenedSession,
-    PatchConversation, PatchUser, PostReceipt, ReceiptList, SendMessage, SentMessage, Session,
-    SyncResponse, User,
+    Explanation, List, Member, MemberReceipt, MessageList, OpenSession, OpenedSession, OwnUser,
+    PatchConversation, PatchUser, PostReceipt, PresenceList, ReceiptList, SendMessage, SentMessage,
+    Session, SessionConnection, SessionList, SyncResponse, User,
 };
-use hansard_protocol::server::{Ack, EventFrame, Limits, ReceiptFrame, Synced, Welcome};
+use hansard_protocol::server::{
+    Ack, EventFrame, Limits, PresenceFrame, ReceiptFrame, Synced, Welcome,
+};
 use hansard_protocol::{ClientFrame, FrameRef, ServerFrame};
 use serde::Serialize;
 use serde_json::value::RawValue;
@@ -147,6 +150,7 @@ pub(crate) fn client_frames() -> Vec<(&'static str, ClientFrame)> {
             seen: [(conversation(), Seq(7))].into(),
             catch_up: Some(5),
             background: true,
+            presence: Some(Presence::Invisible),
         }),
         ClientFrame::Receipt(Receipt {
             reference: reference(),
@@ -211,6 +215,7 @@ pub(crate) fn server_frames() -> Vec<(&'static str, ServerFrame)> {
             read_n: Some(3),
         }),
         ServerFrame::Typing { conversation: conversation(), user: user() },
+        ServerFrame::Presence(presence()),
         ServerFrame::Drain { after_ms: 5, url },
         ServerFrame::Ok { reference: reference() },
         ServerFrame::Pong { reference: reference(), cursor: Some(cursor) },
@@ -231,11 +236,16 @@ fn server_schema(frame: &ServerFrame) -> &'static str {
         ServerFrame::Cursor { .. } => "Cursor",
         ServerFrame::Receipt(_) => "ReceiptOfMember",
         ServerFrame::Typing { .. } => "TypingOfOthers",
+        ServerFrame::Presence(_) => "PresenceOfOthers",
         ServerFrame::Drain { .. } => "Drain",
         ServerFrame::Ok { .. } => "Ok",
         ServerFrame::Pong { .. } => "Pong",
         ServerFrame::Unknown => panic!("no server sends it"),
     }
+}
+
+fn presence() -> PresenceFrame {
+    PresenceFrame { user: user(), state: PersonState::Offline, last_seen: Some(TIME) }
 }
 
 fn welcome() -> Welcome {
@@ -313,13 +323,21 @@ pub(crate) fn bodies() -> Vec<Sample> {
 }
 
 fn account_bodies() -> Vec<Sample> {
+    let connection = SessionConnection {
+        gateway: device(),
+        since: TIME,
+        network: "203.0.113.0/24".to_owned(),
+        background: true,
+    };
     let session = Session {
         device: device(),
         name: "laptop".to_owned(),
         since: TIME,
         expires_at: TIME,
         current: true,
+        connections: vec![connection.clone()],
     };
+    let (presence, last_seen) = (Visibility::Shared, Visibility::Nobody);
     let (name, password) = (Some("Ana".to_owned()), "p".to_owned());
     let handle = person().handle;
     let create = CreateUser {
@@ -335,9 +353,19 @@ fn account_bodies() -> Vec<Sample> {
         ("User", value(person())),
         ("UserList", value(list(vec![person()]))),
         ("CreateUser", value(create)),
-        ("PatchUser", value(PatchUser { name, avatar: Some("m".to_owned()) })),
+        ("OwnUser", value(OwnUser { user: person(), presence, last_seen })),
+        (
+            "PatchUser",
+            value(PatchUser {
+                name,
+                avatar: Some("m".to_owned()),
+                presence: Some(presence),
+                last_seen: Some(last_seen),
+            }),
+        ),
         ("Session", value(&session)),
-        ("SessionList", value(list(vec![session]))),
+        ("SessionConnection", value(&connection)),
+        ("SessionList", value(SessionList { items: vec![session], partial: true })),
         ("OpenSession", value(open)),
         ("OpenedSession", value(opened)),
     ]
@@ -389,6 +417,11 @@ fn conversation_bodies() -> Vec<Sample> {
         ("PostReceipt", value(post_receipt)),
         ("MemberReceipt", value(&of_member)),
         ("ReceiptList", value(receipts)),
+        ("PresenceItem", value(presence())),
+        (
+            "PresenceList",
+            value(PresenceList { items: vec![presence()], next: Some("n".to_owned()) }),
+        ),
         ("SyncResponse", value(synced)),
     ]
 }
@@ -423,8 +456,8 @@ pub(crate) fn read_and_write(schema: &str, value: Value) -> Result<Value, serde_
             again::<ClientFrame>(value)
         }
         "Welcome" | "Ack" | "ErrorFrame" | "ConversationFrame" | "UserFrame" | "Gap" | "Synced"
-        | "Cursor" | "ReceiptOfMember" | "TypingOfOthers" | "Drain" | "Ok" | "Pong"
-        | "EventFrame" => again::<ServerFrame>(value),
+        | "Cursor" | "ReceiptOfMember" | "TypingOfOthers" | "PresenceOfOthers" | "Drain" | "Ok"
+        | "Pong" | "EventFrame" => again::<ServerFrame>(value),
         "User" => again::<User>(value),
         "UserList" => again::<List<User>>(value),
         "CreateUser" => again::<CreateUser>(value),
@@ -432,7 +465,13 @@ pub(crate) fn read_and_write(schema: &str, value: Value) -> Result<Value, serde_
         "OpenSession" => again::<OpenSession>(value),
         "OpenedSession" => again::<OpenedSession>(value),
         "Session" => again::<Session>(value),
-        "SessionList" => again::<List<Session>>(value),
+        "SessionConnection" => again::<SessionConnection>(value),
+        "SessionList" => again::<SessionList>(value),
+        "OwnUser" => again::<OwnUser>(value),
+        "PersonState" => again::<PersonState>(value),
+        "Visibility" => again::<Visibility>(value),
+        "PresenceItem" => again::<PresenceFrame>(value),
+        "PresenceList" => again::<PresenceList>(value),
         "Conversation" => again::<Conversation>(value),
         "ConversationList" => again::<List<Conversation>>(value),
         "CreateConversation" => again::<CreateConversation>(value),

@@ -6,8 +6,8 @@ use hansard_model::account::Handle;
 use hansard_model::{ConversationId, DeviceId, MessageId, Seq, UserId};
 use hansard_protocol::http::{
     Conversation, CreateConversation, CreateUser, EventList, List, Member, MessageList,
-    OpenSession, OpenedSession, PatchConversation, PatchUser, ReceiptList, SendMessage,
-    SentMessage, Session, User,
+    OpenSession, OpenedSession, PatchConversation, PatchUser, PresenceList, ReceiptList,
+    SendMessage, SentMessage, Session, User,
 };
 use http::Method;
 
@@ -189,6 +189,20 @@ impl Http {
             escaped
         }));
         self.get(&path_with(&format!("/v1/conversations/{id}/receipts"), &parts)).await
+    }
+
+    /// A page of who of a conversation is there.
+    pub async fn presence(
+        &self,
+        id: ConversationId,
+        cursor: Option<&str>,
+    ) -> Result<PresenceList, HttpError> {
+        let mut path = format!("/v1/conversations/{id}/presence?limit=200");
+        if let Some(cursor) = cursor {
+            path.push_str("&cursor=");
+            escape(cursor, &mut path);
+        }
+        self.get(&path).await
     }
 
     /// The chain: events of every kind.

@@ -82,6 +82,10 @@ pub struct Hello {
     /// No presence, no typing, not shown online.
     #[serde(default)]
     pub background: bool,
+    /// How the person is shown from the start; without it as before, if the device is back within
+    /// the grace, else online.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub presence: Option<Presence>,
 }
 
 /// `send`. The event stays text here: it is read once, where it is checked, and stored as sent.

@@ -1,12 +1,13 @@
 //! Bodies of the HTTP interface.
 
 use hansard_model::account::Handle;
+use hansard_model::presence::Visibility;
 use hansard_model::{ConversationId, DeviceId, LogTime, MessageId, Role, Seq, UserId};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use crate::error::ErrorBody;
-use crate::server::EventFrame;
+use crate::server::{EventFrame, PresenceFrame};
 
 /// `User`: a person as others see them.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -112,6 +113,24 @@ pub struct PatchUser {
     /// A media id.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub avatar: Option<String>,
+    /// Who may see whether you are there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub presence: Option<Visibility>,
+    /// Who may see when you were there last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_seen: Option<Visibility>,
+}
+
+/// `GET` and `PATCH /v1/users/me`: oneself, with what only oneself may see.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct OwnUser {
+    /// As others see it.
+    #[serde(flatten)]
+    pub user: User,
+    /// Who may see whether you are there.
+    pub presence: Visibility,
+    /// Who may see when you were there last.
+    pub last_seen: Visibility,
 }
 
 /// `POST /v1/sessions`
@@ -152,6 +171,42 @@ pub struct Session {
     pub expires_at: LogTime,
     /// It is the one that asks.
     pub current: bool,
+    /// Its open connections, oldest first.
+    #[serde(default)]
+    pub connections: Vec<SessionConnection>,
+}
+
+/// An open connection of a device.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SessionConnection {
+    /// Which gateway it is connected to: opaque, new with each start of one.
+    pub gateway: DeviceId,
+    /// Since when.
+    pub since: LogTime,
+    /// The network that it comes from: the first 24 bits of an address, of IPv6 the first 48.
+    pub network: String,
+    /// It is not shown online.
+    pub background: bool,
+}
+
+/// `GET /v1/sessions`
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct SessionList {
+    /// One's own devices, newest first.
+    pub items: Vec<Session>,
+    /// A gateway did not answer: there may be more connections.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub partial: bool,
+}
+
+/// `GET /v1/conversations/{c}/presence`
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PresenceList {
+    /// Members other than the caller, by id.
+    pub items: Vec<PresenceFrame>,
+    /// The `cursor` of the next page.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next: Option<String>,
 }
 
 /// `POST /v1/conversations`

@@ -3,6 +3,7 @@
 //! `event` frames are the only ones made for many receivers; the gateway splices them around the
 //! stored bytes with [`event_prefix`] instead of serializing [`EventFrame`], which clients read.
 
+use hansard_model::presence::PersonState;
 use hansard_model::query::MessageState;
 use hansard_model::{ConversationId, DeviceId, LogTime, MessageId, Seq, UserId};
 use serde::{Deserialize, Serialize};
@@ -53,6 +54,8 @@ pub enum ServerFrame {
         /// Who.
         user: UserId,
     },
+    /// Somebody who is watched is there, or is not.
+    Presence(PresenceFrame),
     /// Reconnect elsewhere.
     Drain {
         /// After about this many milliseconds.
@@ -133,6 +136,7 @@ enum Plain {
         conversation: ConversationId,
         user: UserId,
     },
+    Presence(PresenceFrame),
     Drain {
         after_ms: u64,
         #[serde(default)]
@@ -164,6 +168,7 @@ impl From<Plain> for ServerFrame {
             Plain::Cursor { cursor } => Self::Cursor { cursor },
             Plain::Receipt(receipt) => Self::Receipt(receipt),
             Plain::Typing { conversation, user } => Self::Typing { conversation, user },
+            Plain::Presence(presence) => Self::Presence(presence),
             Plain::Drain { after_ms, url } => Self::Drain { after_ms, url },
             Plain::Ok { reference } => Self::Ok { reference },
             Plain::Pong { reference, cursor } => Self::Pong { reference, cursor },
@@ -275,6 +280,18 @@ pub struct ReceiptFrame {
     /// this is unread.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub read_n: Option<u64>,
+}
+
+/// `presence`, and an item of `GET /v1/conversations/{c}/presence`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PresenceFrame {
+    /// Who.
+    pub user: UserId,
+    /// Whether they are there.
+    pub state: PersonState,
+    /// When they were last, if they are not and let it be known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_seen: Option<LogTime>,
 }
 
 /// Everything of an `event` frame before the body; the body and a `}` follow.

@@ -18,6 +18,8 @@ pub(crate) enum Change {
     SettingsChanged(UserId, ConversationId),
     /// A person looks different.
     ProfileChanged(UserId),
+    /// A person lets others know more or less of their being there.
+    PresenceChanged(UserId),
 }
 
 /// Fills the fold.
@@ -77,6 +79,10 @@ fn change_of(subject: AccountSubject, event: &AccountEvent) -> Option<Change> {
         (AccountSubject::Settings(user, conversation), AccountEvent::SettingsChanged(_)) => {
             Some(Change::SettingsChanged(user, conversation))
         }
+        (
+            AccountSubject::User(user),
+            AccountEvent::ProfileChanged { name: None, avatar: None, .. },
+        ) => Some(Change::PresenceChanged(user)),
         (AccountSubject::User(user), AccountEvent::ProfileChanged { .. }) => {
             Some(Change::ProfileChanged(user))
         }

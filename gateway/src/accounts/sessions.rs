@@ -204,6 +204,7 @@ impl Directory {
                 since: session.since,
                 expires_at: session.expires_at,
                 current: *device == identity.device,
+                connections: Vec::new(),
             })
             .collect();
         sessions.sort_by_key(|session| std::cmp::Reverse(session.since));

@@ -171,15 +171,28 @@ impl Directory {
         user: UserId,
         change: PatchUser,
     ) -> Result<User, ChangeProfileError> {
-        let PatchUser { name, avatar } = change;
+        let PatchUser { name, avatar, presence, last_seen } = change;
         if let Some(name) = &name {
             check_name(name)?;
         }
         if let Some(avatar) = &avatar {
             check_avatar(avatar)?;
         }
-        if name.is_some() || avatar.is_some() {
-            let event = AccountEvent::ProfileChanged { name, avatar };
+        // Events of their own: who looks different is told to everybody, this to nobody.
+        let looks = (name.is_some() || avatar.is_some()).then_some(AccountEvent::ProfileChanged {
+            name,
+            avatar,
+            presence: None,
+            last_seen: None,
+        });
+        let shows =
+            (presence.is_some() || last_seen.is_some()).then_some(AccountEvent::ProfileChanged {
+                name: None,
+                avatar: None,
+                presence,
+                last_seen,
+            });
+        for event in [looks, shows].into_iter().flatten() {
             self.write(&Subject::AccountUser(user), &event, None)
                 .await
                 .map_err(|_| ChangeProfileError::Unknown)?;

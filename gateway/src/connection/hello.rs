@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use hansard_model::limit;
 use hansard_model::{DeviceId, UserId};
-use hansard_protocol::client::{FrameRef, Hello};
+use hansard_presence::Chosen;
+use hansard_protocol::client::{FrameRef, Hello, Presence};
 use hansard_protocol::server::{Limits, Welcome};
 use hansard_protocol::{ErrorBody, ErrorCode, FRAME_BYTES_MAX, ServerFrame};
 
@@ -23,7 +24,7 @@ const READY_WITHIN: Duration = Duration::from_secs(5);
 /// When to come back to a gateway that cannot serve now, in milliseconds.
 const RETRY_MS: u64 = 2_000;
 /// What this server does beyond the bare contract.
-const FEATURES: [&str; 3] = ["receipts", "sync", "typing"];
+const FEATURES: [&str; 4] = ["presence", "receipts", "sync", "typing"];
 
 /// A connection that may begin its catch-up.
 pub(super) struct Welcomed {
@@ -31,6 +32,8 @@ pub(super) struct Welcomed {
     pub(super) attachment: Attachment,
     /// What to catch up.
     pub(super) request: ResumeRequest,
+    /// How its person is to be shown.
+    pub(super) presence: Option<Chosen>,
 }
 
 /// Checks a token, attaches the connection and pushes `welcome`.
@@ -75,7 +78,17 @@ pub(super) async fn welcome(
     pulse.identified(attachment.link());
     // Behind the attachment: when the log becomes another from here on, the connection is ended.
     let request = resume_request(&gateway, &hello);
-    Ok(Box::new(Welcomed { attachment, request }))
+    let presence = hello.presence.map(chosen);
+    Ok(Box::new(Welcomed { attachment, request, presence }))
+}
+
+/// What a device says of its person.
+pub(super) fn chosen(presence: Presence) -> Chosen {
+    match presence {
+        Presence::Online => Chosen::Online,
+        Presence::Away => Chosen::Away,
+        Presence::Invisible => Chosen::Invisible,
+    }
 }
 
 fn unavailable(message: &'static str) -> ErrorBody {

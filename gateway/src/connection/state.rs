@@ -1,21 +1,20 @@
 //! What a connection may do, as types; no socket and no I/O inside.
 
+use hansard_model::limit::{WATCHED_CONVERSATIONS_MAX, WATCHED_USERS_MAX};
 use hansard_model::{ConversationId, DeviceId, MessageId, UserId};
+use hansard_presence::Chosen;
 use hansard_protocol::client::{ClientFrame, FrameRef, Hello, Outline, Receipt, Send};
 use hansard_protocol::{ErrorBody, ErrorCode};
 use serde_json::Value;
 use tokio::time::Instant;
 
 use super::flood::{Flood, Pace};
+use super::hello::chosen;
 use crate::receipts::Said;
 use crate::send::Command;
 
 /// Bytes of a `ref` that is text.
 const REF_BYTES_MAX: usize = 64;
-/// Users a connection may watch.
-const WATCHED_USERS_MAX: usize = 200;
-/// Conversations a connection may watch.
-const WATCHED_CONVERSATIONS_MAX: usize = 4;
 /// How long a connection that talks too fast is asked to wait, in milliseconds.
 const TOO_FAST_RETRY_MS: u64 = 1_000;
 
@@ -55,8 +54,10 @@ pub(super) enum Action {
     Receipt(Said, Option<FrameRef>),
     /// Tell others that the user types.
     Typing(ConversationId),
-    /// Show typing in these.
-    Watch(Vec<ConversationId>),
+    /// Show the presence of these people, and typing in these conversations.
+    Watch(Vec<UserId>, Vec<ConversationId>),
+    /// Show the person so.
+    Presence(Chosen),
     /// Answer with the cursor.
     Pong(Option<FrameRef>),
     /// End the connection.
@@ -72,6 +73,17 @@ pub(super) struct Answering {
     pub(super) conversation: ConversationId,
     /// Its id.
     pub(super) id: MessageId,
+}
+
+impl Action {
+    /// Whether it shows that the person is at the device, which a device alone does not do.
+    pub(super) fn is_of_person(&self) -> bool {
+        match self {
+            Self::Send(..) | Self::Typing(_) | Self::Watch(..) | Self::Presence(_) => true,
+            Self::Receipt(said, _) => said.read.is_some(),
+            Self::Refuse(_) | Self::Pong(_) | Self::End(_) => false,
+        }
+    }
 }
 
 impl Ended {
@@ -166,18 +178,18 @@ fn other(text: &str, reference: Option<FrameRef>) -> Action {
     match frame {
         ClientFrame::Typing { conversation } => Action::Typing(conversation),
         ClientFrame::Ping { .. } => Action::Pong(reference),
-        // Users are for presence, which this server does not have.
         ClientFrame::Watch { users, conversations }
             if users.len() <= WATCHED_USERS_MAX
                 && conversations.len() <= WATCHED_CONVERSATIONS_MAX =>
         {
-            Action::Watch(conversations)
+            Action::Watch(users, conversations)
         }
         ClientFrame::Watch { .. } => {
             refuse(ErrorCode::TooLarge, "at most 200 users and 4 conversations", reference)
         }
         ClientFrame::Hello(_) => refuse(ErrorCode::BadFrame, "hello was said before", reference),
-        ClientFrame::Receipt(_) | ClientFrame::Presence { .. } | ClientFrame::Send(_) => {
+        ClientFrame::Presence { state } => Action::Presence(chosen(state)),
+        ClientFrame::Receipt(_) | ClientFrame::Send(_) => {
             refuse(ErrorCode::Unsupported, "not supported by this server", reference)
         }
     }

@@ -5,12 +5,13 @@ use std::sync::Arc;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use hansard_model::DeviceId;
-use hansard_protocol::http::{List, OpenSession};
+use hansard_nats::sessions::OpenConnection;
+use hansard_protocol::http::{OpenSession, SessionConnection, SessionList};
 use http::StatusCode;
 
 use super::error::{Failure, json};
 use super::extract::{Authorized, Body, PathId, Peer};
-use crate::Gateway;
+use crate::{Gateway, sessions};
 
 /// `POST /v1/sessions`
 pub(crate) async fn open(
@@ -38,8 +39,14 @@ pub(crate) async fn list(
     State(gateway): State<Arc<Gateway>>,
     Authorized(identity): Authorized,
 ) -> Result<Response, Failure> {
-    let items = gateway.directory.sessions(&identity).await.map_err(|error| error.body())?;
-    json(StatusCode::OK, &List { items, next: None })
+    let mut items = gateway.directory.sessions(&identity).await.map_err(|error| error.body())?;
+    let (connections, partial) = sessions::everywhere(&gateway, identity.user).await;
+    for OpenConnection { device, gateway, since, network, background } in connections {
+        if let Some(session) = items.iter_mut().find(|session| session.device == device) {
+            session.connections.push(SessionConnection { gateway, since, network, background });
+        }
+    }
+    json(StatusCode::OK, &SessionList { items, partial })
 }
 
 /// `DELETE /v1/sessions/{device}`

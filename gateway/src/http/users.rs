@@ -6,7 +6,8 @@ use axum::extract::State;
 use axum::response::Response;
 use hansard_model::UserId;
 use hansard_model::account::Handle;
-use hansard_protocol::http::{CreateUser, List, PatchUser, User};
+use hansard_model::presence::PresenceSettings;
+use hansard_protocol::http::{CreateUser, List, OwnUser, PatchUser, User};
 use http::StatusCode;
 
 use super::error::{Failure, json};
@@ -86,7 +87,12 @@ pub(crate) async fn show_own(
     Authorized(identity): Authorized,
 ) -> Result<Response, Failure> {
     let user = gateway.directory.account(identity.user);
-    json(StatusCode::OK, &user.ok_or_else(|| Failure::not_found("user"))?)
+    json(StatusCode::OK, &own(&gateway, user.ok_or_else(|| Failure::not_found("user"))?))
+}
+
+fn own(gateway: &Gateway, user: User) -> OwnUser {
+    let PresenceSettings { presence, last_seen } = gateway.directory.presence_settings(user.user);
+    OwnUser { user, presence, last_seen }
 }
 
 /// `PATCH /v1/users/me`
@@ -96,5 +102,5 @@ pub(crate) async fn change(
     Body(change): Body<PatchUser>,
 ) -> Result<Response, Failure> {
     let changed = gateway.directory.change_profile(identity.user, change).await;
-    json(StatusCode::OK, &changed.map_err(|error| error.body())?)
+    json(StatusCode::OK, &own(&gateway, changed.map_err(|error| error.body())?))
 }

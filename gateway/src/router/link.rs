@@ -1,9 +1,9 @@
 //! A connection, as the router sees it.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
-use hansard_model::{ConversationId, DeviceId, Seq, UserId};
+use hansard_model::{ConversationId, DeviceId, LogTime, Seq, UserId};
 use hansard_nats::live::LiveEvent;
 
 use crate::frame::Frame;
@@ -24,9 +24,19 @@ pub(crate) struct Link {
     pub(crate) outbox: Arc<Outbox>,
     /// No presence, no typing.
     pub(crate) background: bool,
+    origin: OnceLock<Origin>,
     progress: Mutex<Progress>,
     /// Events were pushed since the last cursor.
     fresh: AtomicBool,
+}
+
+/// What a person is shown of a connection of theirs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Origin {
+    /// When it was opened.
+    pub(crate) since: LogTime,
+    /// The network that it comes from.
+    pub(crate) network: Box<str>,
 }
 
 struct Progress {
@@ -58,7 +68,7 @@ pub(crate) struct Attachment {
 }
 
 impl Link {
-    pub(super) fn new(
+    pub(crate) fn new(
         user: UserId,
         device: DeviceId,
         outbox: Arc<Outbox>,
@@ -69,6 +79,7 @@ impl Link {
             device,
             outbox,
             background,
+            origin: OnceLock::new(),
             progress: Mutex::new(Progress {
                 merge: Some(Box::new(Merge::new())),
                 cursor: Position::NotYet,
@@ -77,6 +88,22 @@ impl Link {
             }),
             fresh: AtomicBool::new(false),
         }
+    }
+
+    /// Notes where the connection comes from.
+    pub(crate) fn came_from(&self, origin: Origin) {
+        // A connection comes from one place.
+        let _ = self.origin.set(origin);
+    }
+
+    /// Where the connection comes from, once that is noted.
+    pub(crate) fn origin(&self) -> Option<&Origin> {
+        self.origin.get()
+    }
+
+    /// Whether the catch-up is over.
+    pub(crate) fn is_synced(&self) -> bool {
+        !matches!(self.lock().cursor, Position::NotYet)
     }
 
     /// Hands a live event to the connection. `frame` is encoded by the first that needs it.

@@ -85,7 +85,7 @@ impl User {
         self.memberships.get(&conversation).is_some_and(|(member, _)| *member)
     }
 
-    fn groups(&self) -> impl Iterator<Item = ConversationId> {
+    pub(super) fn groups(&self) -> impl Iterator<Item = ConversationId> {
         self.memberships.iter().filter(|(_, (member, _))| *member).map(|(group, _)| *group)
     }
 }

@@ -10,6 +10,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::id::{ConversationId, DeviceId, MessageId, Seq, UserId};
 use crate::limit;
+use crate::presence::{PresenceSettings, Visibility};
 use crate::time::LogTime;
 
 /// The name by which people find each other: 2 to 32 of `[a-z0-9_-]`, with single dots between.
@@ -91,6 +92,12 @@ pub enum AccountEvent {
         /// The new avatar: a media id.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         avatar: Option<String>,
+        /// Who may see whether they are there, from now on.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        presence: Option<Visibility>,
+        /// Who may see when they were there last, from now on.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        last_seen: Option<Visibility>,
     },
     /// On `acct.device.<user>.<device>`: a session began, or its token was replaced.
     SessionOpened {
@@ -140,6 +147,8 @@ pub struct Account {
     pub devices: BTreeMap<DeviceId, Session>,
     /// Personal settings, by conversation, each with the event that said so.
     pub settings: HashMap<ConversationId, (Seq, ConversationSettings)>,
+    /// What others may know of their being there.
+    pub presence: PresenceSettings,
 }
 
 /// A session, as folded.
@@ -205,31 +214,25 @@ impl Accounts {
             (
                 AccountSubject::Handle,
                 AccountEvent::UserCreated { user, handle, name, password, request },
+            ) => self.create(Account {
+                user,
+                handle,
+                name,
+                avatar: None,
+                password,
+                request,
+                devices: BTreeMap::new(),
+                settings: HashMap::new(),
+                presence: PresenceSettings::default(),
+            }),
+            (
+                AccountSubject::User(user),
+                AccountEvent::ProfileChanged { name, avatar, presence, last_seen },
             ) => {
-                // A request makes one user: sent twice at once with two handles, the first in the
-                // log counts, and the other handle stays nobody's.
-                if self.users.contains_key(&user) || self.handles.contains_key(&handle) {
-                    return;
-                }
-                self.handles.insert(handle.clone(), user);
-                self.users.insert(
-                    user,
-                    Account {
-                        user,
-                        handle,
-                        name,
-                        avatar: None,
-                        password,
-                        request,
-                        devices: BTreeMap::new(),
-                        settings: HashMap::new(),
-                    },
-                );
-            }
-            (AccountSubject::User(user), AccountEvent::ProfileChanged { name, avatar }) => {
                 if let Some(account) = self.users.get_mut(&user) {
                     account.name = name.unwrap_or_else(|| std::mem::take(&mut account.name));
                     account.avatar = avatar.or_else(|| account.avatar.take());
+                    account.presence = account.presence.changed(presence, last_seen);
                 }
             }
             (
@@ -269,6 +272,17 @@ impl Accounts {
                 | AccountEvent::SettingsChanged(_),
             ) => {}
         }
+    }
+
+    fn create(&mut self, account: Account) {
+        let Account { user, handle, .. } = &account;
+        // A request makes one user: sent twice at once with two handles, the first in the log
+        // counts, and the other handle stays nobody's.
+        if self.users.contains_key(user) || self.handles.contains_key(handle) {
+            return;
+        }
+        self.handles.insert(handle.clone(), *user);
+        self.users.insert(*user, account);
     }
 
     /// Notes a position whose event could not be read.

@@ -62,3 +62,11 @@ pub const FIRST_LOAD_CONVERSATIONS: usize = 50;
 /// Members of a group up to which everybody is told how far the others have got; in larger ones
 /// the list is for who asks.
 pub const RECEIPTS_TOLD_MEMBERS_MAX: usize = 100;
+
+/// Members of a group up to which its members see each other come and go; in larger ones who is
+/// there is for who asks.
+pub const PRESENCE_TOLD_MEMBERS_MAX: usize = 100;
+/// Users whose presence a connection may watch.
+pub const WATCHED_USERS_MAX: usize = 200;
+/// Conversations whose typing a connection may watch.
+pub const WATCHED_CONVERSATIONS_MAX: usize = 4;

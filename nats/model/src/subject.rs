@@ -6,6 +6,7 @@ use std::str::FromStr;
 use crate::account::Handle;
 use crate::event::EventClass;
 use crate::id::{ConversationId, DeviceId, PartitionId, UserId};
+use crate::presence::{PresenceKey, shard_of, shard_token};
 
 /// A NATS subject.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -37,6 +38,11 @@ pub enum Subject {
     Query(PartitionId, QueryVerb),
     /// `gateway.<gateway>.confirm`: asks one gateway to confirm a group's meta sequence.
     GatewayConfirm(DeviceId),
+    /// `gateway.<gateway>.sessions`: asks one gateway for the connections of a user.
+    GatewaySessions(DeviceId),
+    /// `presence.<shard>.<bucket>.<user>.<device>.<gateway>`: a device came, changed or went. Told
+    /// at once, over core NATS; what holds is in the bucket.
+    Presence(PresenceKey),
 }
 
 /// What an owner can be asked.
@@ -124,6 +130,11 @@ impl Subject {
     }
 }
 
+/// `presence.<shard>.>`: the devices of all users of a shard.
+pub fn presence_filter(shard: usize) -> String {
+    format!("presence.{}.>", shard_token(shard))
+}
+
 /// `ev.<partition>.<a>.<b>.*`: both subjects of a conversation.
 pub fn event_filter(partition: PartitionId, conversation: ConversationId) -> String {
     format!("ev.{partition}.{conversation}.*")
@@ -158,6 +169,10 @@ impl fmt::Display for Subject {
             Self::Typing(conversation) => write!(f, "typing.{conversation}"),
             Self::Query(partition, verb) => write!(f, "query.{partition}.{}", verb.as_str()),
             Self::GatewayConfirm(gateway) => write!(f, "gateway.{gateway}.confirm"),
+            Self::GatewaySessions(gateway) => write!(f, "gateway.{gateway}.sessions"),
+            Self::Presence(key) => {
+                write!(f, "presence.{}.{key}", shard_token(shard_of(key.user)))
+            }
         }
     }
 }
@@ -191,7 +206,20 @@ fn parse(text: &str) -> Option<Subject> {
             let verb = QueryVerb::ALL.into_iter().find(|known| known.as_str() == verb)?;
             Some(Subject::Query(parse_partition(partition)?, verb))
         }
-        "gateway" => Some(Subject::GatewayConfirm(rest.strip_suffix(".confirm")?.parse().ok()?)),
+        "gateway" => {
+            let (gateway, what) = rest.split_once('.')?;
+            match what {
+                "confirm" => Some(Subject::GatewayConfirm(gateway.parse().ok()?)),
+                "sessions" => Some(Subject::GatewaySessions(gateway.parse().ok()?)),
+                _ => None,
+            }
+        }
+        "presence" => {
+            let (shard, key) = rest.split_once('.')?;
+            let key: PresenceKey = key.parse().ok()?;
+            let is_of_shard = shard == shard_token(shard_of(key.user)).to_string();
+            is_of_shard.then_some(Subject::Presence(key))
+        }
         _ => None,
     }
 }
@@ -277,7 +305,11 @@ mod tests {
             any_user().prop_map(Subject::LiveUser),
             any_conversation().prop_map(Subject::Typing),
             (partition, verb).prop_map(|(p, verb)| Subject::Query(p, verb)),
-            device.prop_map(Subject::GatewayConfirm),
+            device.clone().prop_map(Subject::GatewayConfirm),
+            device.clone().prop_map(Subject::GatewaySessions),
+            (any_user(), device.clone(), device).prop_map(|(user, device, gateway)| {
+                Subject::Presence(PresenceKey { user, device, gateway })
+            }),
         ]
     }
 
@@ -288,7 +320,7 @@ mod tests {
         }
 
         #[test]
-        fn what_parses_prints_the_same(text in "(ev|acct|live|query|typing)\\.[a-z0-9.*> ]{0,60}") {
+        fn what_parses_prints_the_same(text in "(ev|acct|live|query|typing|gateway|presence)\\.[a-z0-9.*> ]{0,60}") {
             if let Ok(subject) = text.parse::<Subject>() {
                 prop_assert_eq!(subject.to_string(), text);
             }

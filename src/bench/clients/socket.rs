@@ -73,12 +73,27 @@ impl Socket {
         person: &Person,
         index: usize,
     ) -> anyhow::Result<Self> {
-        tokio::time::timeout(OPEN_WITHIN, Self::open_now(address, person, index))
+        Self::open_as(address, person, index, false).await
+    }
+
+    /// The same, perhaps in the background.
+    pub(super) async fn open_as(
+        address: SocketAddr,
+        person: &Person,
+        index: usize,
+        background: bool,
+    ) -> anyhow::Result<Self> {
+        tokio::time::timeout(OPEN_WITHIN, Self::open_now(address, person, index, background))
             .await
             .context("the gateway does not let a client in")?
     }
 
-    async fn open_now(address: SocketAddr, person: &Person, index: usize) -> anyhow::Result<Self> {
+    async fn open_now(
+        address: SocketAddr,
+        person: &Person,
+        index: usize,
+        background: bool,
+    ) -> anyhow::Result<Self> {
         let tcp = TcpStream::connect(address).await?;
         tcp.set_nodelay(true)?;
         let mut request = format!("ws://{address}/v1/ws").into_client_request()?;
@@ -88,7 +103,9 @@ impl Socket {
         let config = WebSocketConfig::default().read_buffer_size(READ_BYTES).write_buffer_size(0);
         let (mut stream, _) =
             tokio_tungstenite::client_async_with_config(request, tcp, Some(config)).await?;
-        let hello = serde_json::json!({"type": "hello", "token": person.token, "catch_up": 0});
+        let hello = serde_json::json!({
+            "type": "hello", "token": person.token, "catch_up": 0, "background": background
+        });
         stream.send(Message::text(hello.to_string())).await?;
         let mut clock_offset_ms = 0;
         loop {
@@ -105,6 +122,20 @@ impl Socket {
         }
         let seed = u64::from_le_bytes(random()?);
         Ok(Self { stream, user: person.user, index, clock_offset_ms, dice: Dice::new(seed) })
+    }
+
+    /// Watches these people.
+    pub(super) async fn watch(&mut self, users: &[UserId]) -> anyhow::Result<()> {
+        let watch = serde_json::json!({"type": "watch", "users": users});
+        Ok(self.stream.send(Message::text(watch.to_string())).await?)
+    }
+
+    /// Reads, and forgets what it reads, until the connection ends.
+    pub(super) async fn read_on(&mut self) -> anyhow::Result<()> {
+        while let Some(message) = self.stream.next().await {
+            message?;
+        }
+        Ok(())
     }
 
     /// Takes part in rounds until the connection ends.

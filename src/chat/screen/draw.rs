@@ -136,7 +136,7 @@ fn state_line(
     } else if !typing.is_empty() {
         format!("{} typing…", typing.join(", "))
     } else {
-        String::new()
+        chat.present()
     };
     let waiting = chat.pending.iter().filter(|pending| !pending.stored).count();
     let text = match (waiting, chat.link == Link::Online) {

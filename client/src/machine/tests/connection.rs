@@ -78,3 +78,27 @@ fn a_cursor_is_not_stored_past_what_a_hole_holds_back() {
     assert_eq!(world.shown[&group(0)], vec![1, 2, 3]);
     assert_eq!(world.disk.cursor.as_deref(), Some("3"));
 }
+
+#[test]
+fn whom_they_watch_and_how_they_are_shown_is_said_again_on_the_next_connection() {
+    let mut world = online();
+    world.machine.watch_users((0..=200).map(user).collect());
+    world.machine.present_as(Presence::Invisible);
+    world.turn();
+    let said: Vec<String> = world.to_server.drain(..).collect();
+    assert!(said[0].contains(r#""type":"watch""#), "{said:?}");
+    let watch: ClientFrame = serde_json::from_str(&said[0]).expect("a watch");
+    assert!(matches!(watch, ClientFrame::Watch { users, .. } if users.len() == 200));
+    assert_eq!(said[1..], [r#"{"type":"presence","state":"invisible"}"#]);
+
+    world.drop_socket();
+    world.machine.disconnected(world.now, Loss::Closed(1006), None);
+    world.advance(5_000);
+    let hello = world.to_server.front().expect("a hello").clone();
+    // Before anybody could be shown: not in a frame of its own.
+    assert!(hello.contains(r#""presence":"invisible""#), "{hello}");
+    world.serve_one();
+    world.deliver_one(false);
+    let next = world.to_server.front().expect("a watch");
+    assert!(next.contains(r#""type":"watch""#), "{next}");
+}

@@ -1,0 +1,148 @@
+use hansard_model::GroupId;
+use hansard_model::presence::DeviceState;
+
+use super::*;
+use crate::outbox::Outbox;
+
+fn user(byte: u8) -> UserId {
+    UserId::from_entropy([byte; 20])
+}
+
+fn group(byte: u8) -> ConversationId {
+    ConversationId::Group(GroupId::from_entropy([byte; 20]))
+}
+
+fn link(byte: u8) -> Arc<Link> {
+    let device = DeviceId::from_entropy([byte; 20]);
+    Arc::new(Link::new(user(byte), device, Arc::new(Outbox::new(1_000_000)), false))
+}
+
+fn key(byte: u8) -> PresenceKey {
+    let device = DeviceId::from_entropy([byte; 20]);
+    PresenceKey { user: user(byte), device, gateway: DeviceId::from_entropy([9; 20]) }
+}
+
+fn says(rev: u64, state: Option<DeviceState>) -> DeviceReport {
+    DeviceReport { rev, state, at: LogTime::from_millis(rev), tells_last_seen: false }
+}
+
+const ONLINE: Option<DeviceState> = Some(DeviceState::Online);
+
+fn at(seconds: u64) -> Moment {
+    Duration::from_secs(seconds)
+}
+
+/// Whom a connection was told of, and as what.
+fn told(link: &Arc<Link>) -> Vec<(String, String)> {
+    let mut frames = VecDeque::new();
+    link.outbox.take(&mut frames);
+    link.outbox.written(frames.iter().map(Frame::len).sum());
+    let mut told: Vec<(String, String)> = frames
+        .iter()
+        .map(|frame| serde_json::from_slice::<serde_json::Value>(&frame.payload()).expect("JSON"))
+        .map(|frame| {
+            let text = |name: &str| frame[name].as_str().expect("text").to_owned();
+            (text("user"), text("state"))
+        })
+        .collect();
+    told.sort();
+    told
+}
+
+fn state(byte: u8, state: &str) -> (String, String) {
+    (user(byte).to_string(), state.to_owned())
+}
+
+/// A connection of user 1 that watches user 2 because of a group.
+fn watching() -> (Watched, Arc<Link>) {
+    let (mut watched, link) = (Watched::default(), link(1));
+    watched.attach(&link);
+    let shares = vec![(user(2), group(1))];
+    assert_eq!(watched.unread(at(0), &shares), [user(2)]);
+    watched.read(at(0), at(0), user(2), &[], None);
+    watched.watch(&link, shares, 0).expect("nobody was removed");
+    assert_eq!(told(&link), [state(2, "offline")]);
+    (watched, link)
+}
+
+#[test]
+fn a_watcher_is_told_what_holds_and_then_the_latest_of_each_tick() {
+    let (mut watched, link) = watching();
+    watched.report(at(1), &key(2), says(1, ONLINE));
+    watched.report(at(1), &key(2), says(2, Some(DeviceState::Away)));
+    watched.report(at(1), &key(3), says(1, ONLINE));
+    watched.tell(at(1));
+    assert_eq!(told(&link), [state(2, "away")]);
+    watched.report(at(2), &key(2), says(3, ONLINE));
+    watched.report(at(2), &key(2), says(4, Some(DeviceState::Away)));
+    watched.tell(at(2));
+    assert_eq!(told(&link), []);
+}
+
+#[test]
+fn a_watch_replaces_the_one_before_and_tells_of_whom_it_adds() {
+    let (mut watched, link) = watching();
+    for byte in [2, 3] {
+        watched.unread(at(0), &[(user(byte), group(1))]);
+        watched.read(at(1), at(0), user(byte), &[(key(byte), says(1, ONLINE))], None);
+    }
+    watched.tell(at(1));
+    assert_eq!(told(&link), [state(2, "online")]);
+    watched.watch(&link, vec![(user(2), group(1)), (user(3), group(1))], 0).expect("fine");
+    assert_eq!(told(&link), [state(3, "online")]);
+    watched.watch(&link, vec![(user(3), group(1))], 0).expect("fine");
+    watched.report(at(2), &key(2), says(2, None));
+    watched.tell(at(2));
+    assert_eq!(told(&link), []);
+}
+
+#[test]
+fn who_was_removed_is_told_nothing_more_and_nobody_of_them() {
+    for removed in [1, 2] {
+        let (mut watched, link) = watching();
+        let again = watched.depart(&[(group(1), user(removed)), (group(2), user(2))]);
+        assert_eq!(again.len(), 1);
+        watched.report(at(1), &key(2), says(1, ONLINE));
+        watched.tell(at(1));
+        assert_eq!(told(&link), []);
+    }
+}
+
+#[test]
+fn a_removal_while_it_was_checked_is_not_missed() {
+    let (mut watched, link) = watching();
+    let (shares, before) = (vec![(user(3), group(1))], watched.departed());
+    watched.depart(&[(group(1), user(3))]);
+    assert_eq!(watched.watch(&link, shares.clone(), before), Err(Departed));
+    assert_eq!(watched.watch(&link, shares.clone(), watched.departed()), Ok(()));
+    let before = watched.departed();
+    watched.depart_all();
+    assert_eq!(watched.watch(&link, shares, before), Err(Departed));
+}
+
+#[test]
+fn a_slow_reader_is_told_the_latest_once_it_has_read() {
+    let (mut watched, link) = watching();
+    link.outbox.push(Frame::text(&vec![b'x'; BACKLOG_BYTES_MAX + 1]));
+    for rev in 1..=9 {
+        let state = [ONLINE, None][(rev % 2) as usize];
+        watched.report(at(rev), &key(2), says(rev, state));
+        watched.tell(at(rev));
+    }
+    watched.report(at(10), &key(2), says(10, ONLINE));
+    watched.tell(at(10));
+    let mut frames = VecDeque::new();
+    link.outbox.take(&mut frames);
+    assert_eq!(frames.len(), 1, "only what was there before");
+    link.outbox.written(frames[0].len());
+    watched.tell(at(11));
+    assert_eq!(told(&link), [state(2, "online")]);
+}
+
+#[test]
+fn nothing_is_left_of_a_connection_that_is_gone() {
+    let (mut watched, link) = watching();
+    watched.detach(&link);
+    assert!(watched.forget_the_unwatched(at(60)).is_empty());
+    assert!(watched.people.is_empty() && watched.watchers.is_empty() && watched.owing.is_empty());
+}
