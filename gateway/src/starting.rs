@@ -19,6 +19,7 @@ use crate::acks::Acks;
 use crate::admin::{self, Admin};
 use crate::admission::Admission;
 use crate::config::{Config, Limits};
+use crate::discovery::{Discovery, Standing};
 use crate::groups::Groups;
 use crate::inbox::Inbox;
 use crate::past::Past;
@@ -28,7 +29,8 @@ use crate::receipts::tell::Changes;
 use crate::removal::Removals;
 use crate::router::Router;
 use crate::send::Sender;
-use crate::{Gateway, Running, epoch, feed, http};
+use crate::turnstile::Turnstile;
+use crate::{Gateway, Running, epoch, feed, http, resume};
 
 /// How long NATS may take to be there.
 const CONNECT_WITHIN: Duration = Duration::from_secs(30);
@@ -116,15 +118,16 @@ pub async fn start(config: Config) -> Result<Running, StartError> {
         stopped: CancellationToken::new(),
         failed: CancellationToken::new(),
     };
-    let url = format!("http://{addr}");
-    let gateway = Box::pin(assemble(config, connection, deployment, url, &background)).await?;
+    let admission = Arc::new(Admission::new(&config.limits));
+    let standing = Arc::new(standing(&config, addr, &admission)?);
+    let gateway = Box::pin(assemble(config, connection, deployment, standing, &background)).await?;
 
     let connections = TaskTracker::new();
     let doors = [
         Some(Door {
             listener,
             router: http::router(gateway.clone()),
-            admission: Arc::new(Admission::new(&gateway.config.limits)),
+            admission,
             connections: connections.clone(),
         }),
         admin_listener.map(|listener| admin_door(listener, &gateway, &connections)),
@@ -141,7 +144,7 @@ async fn assemble(
     config: Config,
     connection: Connection,
     deployment: Deployment,
-    url: String,
+    standing: Arc<Standing>,
     background: &Background,
 ) -> Result<Arc<Gateway>, StartError> {
     let clock = config.clock.clone();
@@ -154,7 +157,7 @@ async fn assemble(
     let directory = open_directory(&config, &connection, &deployment, &router, background).await?;
     let past = Past::new(Log::open(&connection, &deployment, clock.clone()));
     let groups = Groups::new(past.clone());
-    let removals = register(&connection, &groups, url, background)?;
+    let removals = register(&connection, &groups, &standing, background);
     let acks = Arc::new(Acks::new(deployment.partitions));
     let rates = Arc::new(RateLimits::new(&config.rates, config.limits.trust_loopback));
     background.spawn(forget_the_idle(rates.clone()));
@@ -176,7 +179,12 @@ async fn assemble(
         acks.clone(),
         rates.clone(),
     );
+    let now = tokio::time::Instant::now();
     let gateway = Arc::new(Gateway {
+        handshakes: Turnstile::new(config.rates.handshakes, now),
+        catch_ups: Turnstile::new(config.rates.catch_ups, now),
+        discovery: Discovery::new(connection.clone(), clock.clone()),
+        standing,
         config,
         deployment,
         connection,
@@ -191,6 +199,7 @@ async fn assemble(
         receipts,
         receipt_changes: Changes::new(),
         past,
+        tail_reads: resume::TailReads::default(),
         pages: http::Pages::default(),
         sockets: TaskTracker::new(),
         stopping: CancellationToken::new(),
@@ -230,21 +239,32 @@ async fn open_directory(
     Ok(directory)
 }
 
+/// What the gateway says of itself, under an id that is new at each start.
+fn standing(
+    config: &Config,
+    addr: SocketAddr,
+    admission: &Arc<Admission>,
+) -> Result<Standing, StartError> {
+    let mut id = [0; DeviceId::LEN];
+    getrandom::fill(&mut id).map_err(|error| StartError::Randomness(error.to_string()))?;
+    let url = config.advertise.as_ref().map(|url| url.with_port(addr.port()));
+    let (id, region) = (DeviceId::from_entropy(id), config.region.clone());
+    Ok(Standing::new(id, url, region, admission.clone()))
+}
+
 /// Makes the gateway known to the others, which ask it before they call a removal complete.
 fn register(
     connection: &Connection,
     groups: &Groups,
-    url: String,
+    standing: &Arc<Standing>,
     background: &Background,
-) -> Result<Removals, StartError> {
-    let mut id = [0; DeviceId::LEN];
-    getrandom::fill(&mut id).map_err(|error| StartError::Randomness(error.to_string()))?;
-    let removals = Removals::new(connection.clone(), groups.clone(), DeviceId::from_entropy(id));
+) -> Removals {
+    let removals = Removals::new(connection.clone(), groups.clone(), standing.gateway());
     let stopped = background.stopped.clone();
     background.spawn(removals.clone().confirm_for_others(stopped.clone()));
     // It ends by itself: after the gateway has stopped it takes its entry back.
-    background.tasks.spawn(removals.clone().keep_registered(url, stopped));
-    Ok(removals)
+    background.tasks.spawn(removals.clone().keep_registered(standing.clone(), stopped));
+    removals
 }
 
 async fn forget_the_idle(rates: Arc<RateLimits>) -> std::convert::Infallible {

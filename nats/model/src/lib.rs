@@ -11,7 +11,8 @@
 //! 6. [`account`]: users, handles and devices, likewise;
 //! 7. [`inbox`] and [`query`]: what projectors keep and answer;
 //! 8. [`receipt`]: how far each member has got;
-//! 9. [`limit`]: every bound.
+//! 9. [`placement`]: which gateway a user connects to;
+//! 10. [`limit`]: every bound.
 //!
 //! Invariant: no I/O, no clock, no randomness; tokio and async-nats are deliberately absent.
 //! Invariant: golden files under `src/**/snapshots` are never edited, only added: they prove that
@@ -28,6 +29,7 @@ pub mod group;
 pub mod id;
 pub mod inbox;
 pub mod limit;
+pub mod placement;
 pub mod query;
 pub mod receipt;
 pub mod record;
