@@ -6,6 +6,7 @@ use hansard_archive::{BindError, Marker, Objects, ObjectsUrl};
 use hansard_nats::deployment::{self, ProvisionError};
 use hansard_nats::server::BinarySearch;
 use hansard_nats::{Connection, Durability, ServiceRole, durability};
+use hansard_protocol::server::Reconnect;
 
 use crate::settings::{GatewaySettings, LogArgs, ObjectStoreArgs};
 
@@ -90,10 +91,25 @@ fn configuration(args: &Args, report: &mut Report) {
         Some(address) => report.say(format!("admin_listen = {address}")),
         None => report.say("admin_listen = (nowhere)".to_owned()),
     }
+    match &gateway.advertise {
+        Some(url) => report.say(format!("advertise = {url}")),
+        None => report.say("advertise = (nobody is sent here)".to_owned()),
+    }
+    report.say(format!("region = {}", gateway.region));
     report.say(format!("group_limit = {}", gateway.group_limit));
     report.say(format!("replicas = {}", deployment.replicas));
     report.say(format!("connections_max = {}", gateway.connections_max));
     report.say(format!("sends = {}/s, burst {}", gateway.sends_per_second, gateway.send_burst));
+    let (rate, burst) = (gateway.handshakes_per_second, gateway.handshake_burst);
+    report.say(format!("handshakes = {rate}/s, burst {burst}"));
+    let (rate, burst) = (gateway.catch_ups_per_second, gateway.catch_up_burst);
+    report.say(format!("catch_ups = {rate}/s, burst {burst}"));
+    match gateway.reconnect() {
+        Ok(Reconnect { base_ms, cap_ms }) => {
+            report.say(format!("reconnect = {base_ms} ms, doubling to {cap_ms} ms"));
+        }
+        Err(error) => report.warn(&error.to_string()),
+    }
     report.say(format!("allowed_origins = {:?}", gateway.allowed_origins));
     if durability.durability == Durability::Os {
         report.warn("durability os: a power failure can take acknowledged messages of two minutes");

@@ -46,7 +46,13 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
     for offset in 0..2 {
         let mut listen = args.listen;
         listen.set_port(listen.port() + offset);
-        children.push(role(&args, &["gateway", "--listen", &listen.to_string()])?);
+        let (at, url) = (listen.to_string(), format!("http://{listen}"));
+        let mut arguments = vec!["gateway", "--listen", &at];
+        // Nobody can be sent to an address that stands for all of them.
+        if !listen.ip().is_unspecified() {
+            arguments.extend(["--advertise", &url]);
+        }
+        children.push(role(&args, &arguments)?);
         say_ready(&format!("listening on http://{listen}"));
     }
     stop.cancelled().await;

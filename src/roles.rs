@@ -184,11 +184,17 @@ impl GatewayRole {
     ) -> anyhow::Result<Self> {
         let mut config = hansard_gateway::Config::new(settings.listen, endpoint, LogClock::new());
         config.admin_listen = settings.admin_listen;
+        config.advertise.clone_from(&settings.advertise);
+        config.region.clone_from(&settings.region);
         config.group_limit = settings.group_limit;
         config.durability = durability.durability;
         config.allowed_origins.clone_from(&settings.allowed_origins);
         config.limits.connections = settings.connections_max;
         config.rates.sends_per_user = Rate::new(settings.sends_per_second, settings.send_burst);
+        config.rates.handshakes =
+            Rate::new(settings.handshakes_per_second, settings.handshake_burst);
+        config.rates.catch_ups = Rate::new(settings.catch_ups_per_second, settings.catch_up_burst);
+        config.reconnect = settings.reconnect()?;
         config.drain_period = settings.drain;
         config.away_after = settings.away_after;
         config.metrics = Some(metrics);

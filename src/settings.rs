@@ -6,8 +6,10 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 use hansard_archive::{ArchiverSettings, Objects, ObjectsUrl};
+use hansard_gateway::config::place::{AdvertisedUrl, Region};
 use hansard_model::PartitionCount;
 use hansard_nats::{Connection, Durability, Endpoint, ServiceRole, durability, embedded};
+use hansard_protocol::server::Reconnect;
 use tokio_util::sync::CancellationToken;
 
 /// How long a NATS that was named gets to answer at the start.
@@ -194,12 +196,45 @@ pub(crate) fn replicas(text: &str) -> Result<usize, String> {
     }
 }
 
+/// A rate of 0 would let nobody in for ever.
+fn at_least_one(text: &str) -> Result<u32, String> {
+    match text.parse() {
+        Ok(count @ 1..) => Ok(count),
+        Ok(0) | Err(_) => Err("a whole number from 1 on".to_owned()),
+    }
+}
+
+fn reconnect_base(text: &str) -> Result<Duration, String> {
+    bounded(text, Duration::from_millis(Reconnect::BASE_MS_MAX))
+}
+
+fn reconnect_cap(text: &str) -> Result<Duration, String> {
+    bounded(text, Duration::from_millis(Reconnect::CAP_MS_MAX))
+}
+
+/// Clients follow nothing beyond the bounds: an operator learns it here.
+fn bounded(text: &str, max: Duration) -> Result<Duration, String> {
+    let least = Duration::from_millis(1);
+    match humantime::parse_duration(text) {
+        Ok(duration) if (least..=max).contains(&duration) => Ok(duration),
+        Ok(_) => Err(format!("1ms to {}", humantime::format_duration(max))),
+        Err(error) => Err(error.to_string()),
+    }
+}
+
 /// What a gateway is told.
 #[derive(clap::Args, Clone, Debug)]
 pub(crate) struct GatewaySettings {
     /// Where clients connect; port 0 takes a free one.
     #[arg(long, env = "HANSARD_LISTEN", default_value = "127.0.0.1:8080")]
     pub(crate) listen: SocketAddr,
+    /// Where clients reach this gateway and no other, such as `http://chat-1.example.org`; port 0 is
+    /// the one it listens on. Default: other gateways send nobody here.
+    #[arg(long, env = "HANSARD_ADVERTISE", value_name = "URL")]
+    pub(crate) advertise: Option<AdvertisedUrl>,
+    /// Where this gateway is: clients that name a region are sent to its gateways first.
+    #[arg(long, env = "HANSARD_REGION", value_name = "NAME", default_value = "default")]
+    pub(crate) region: Region,
     /// Where /healthz, /readyz and /metrics are. Default: nowhere.
     #[arg(long, env = "HANSARD_ADMIN_LISTEN")]
     pub(crate) admin_listen: Option<SocketAddr>,
@@ -219,10 +254,41 @@ pub(crate) struct GatewaySettings {
     /// Sends of one user at once.
     #[arg(long, env = "HANSARD_SEND_BURST", default_value_t = 200)]
     pub(crate) send_burst: u32,
+    /// Upgrades to WebSocket per second, in the long run; others are told when to come again.
+    #[arg(long, env = "HANSARD_HANDSHAKES_PER_SECOND", default_value_t = 500, value_parser = at_least_one)]
+    pub(crate) handshakes_per_second: u32,
+    /// Upgrades to WebSocket at once.
+    #[arg(long, env = "HANSARD_HANDSHAKE_BURST", default_value_t = 500, value_parser = at_least_one)]
+    pub(crate) handshake_burst: u32,
+    /// Catch-ups per second, in the long run; others wait a little, or come again.
+    #[arg(long, env = "HANSARD_CATCH_UPS_PER_SECOND", default_value_t = 200, value_parser = at_least_one)]
+    pub(crate) catch_ups_per_second: u32,
+    /// Catch-ups at once.
+    #[arg(long, env = "HANSARD_CATCH_UP_BURST", default_value_t = 1_000, value_parser = at_least_one)]
+    pub(crate) catch_up_burst: u32,
+    /// Clients that lost this gateway first try again after a random time up to this.
+    #[arg(long, env = "HANSARD_RECONNECT_BASE", default_value = "250ms", value_parser = reconnect_base)]
+    pub(crate) reconnect_base: Duration,
+    /// And never wait longer than this, however often they fail.
+    #[arg(long, env = "HANSARD_RECONNECT_CAP", default_value = "30s", value_parser = reconnect_cap)]
+    pub(crate) reconnect_cap: Duration,
     /// How long connections get to leave after a stop was asked for, such as `5s`.
-    #[arg(long, env = "HANSARD_DRAIN", default_value = "5s", value_parser = humantime::parse_duration)]
+    #[arg(long, visible_alias = "drain-within", env = "HANSARD_DRAIN", default_value = "5s", value_parser = humantime::parse_duration)]
     pub(crate) drain: Duration,
     /// How long somebody may do nothing before they are shown as away, such as `10m`.
     #[arg(long, env = "HANSARD_AWAY_AFTER", default_value = "10m", value_parser = humantime::parse_duration)]
     pub(crate) away_after: Duration,
+}
+
+impl GatewaySettings {
+    /// How clients come back.
+    ///
+    /// # Errors
+    /// When the first delay is over the longest.
+    pub(crate) fn reconnect(&self) -> anyhow::Result<Reconnect> {
+        let millis = |duration: Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
+        let (base_ms, cap_ms) = (millis(self.reconnect_base), millis(self.reconnect_cap));
+        anyhow::ensure!(base_ms <= cap_ms, "--reconnect-base is over --reconnect-cap");
+        Ok(Reconnect { base_ms, cap_ms })
+    }
 }

@@ -8,10 +8,12 @@
 
 mod archive;
 mod conversation;
+mod discovery;
 mod epoch;
 mod faults;
 mod groups;
 mod harness;
+mod herd;
 mod history;
 mod hostile;
 mod import;

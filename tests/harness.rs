@@ -21,7 +21,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-pub(crate) use deployment::{DataDir, Plan, Replayed, Roles, Serve, free_port};
+pub(crate) use deployment::{DataDir, Plan, Replayed, Roles, Serve, free_port, metric};
 pub(crate) use dice::{Dice, mint, mint_at, now_ms, setting};
 pub(crate) use http::{Http, Response};
 pub(crate) use people::{Session, couple, forget_acks, including_acks, sign_up};

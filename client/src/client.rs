@@ -1,15 +1,12 @@
 //! The handle of an application.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
-
 use hansard_model::{ConversationId, Event, MessageId, Seq, UserId, limit};
 use hansard_protocol::client::Presence;
 use serde_json::value::RawValue;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::backoff::Backoff;
-use crate::engine::{Clock, Command, Engine};
+use crate::engine::{Clock, Command, Current, Engine};
 use crate::gateway::Gateway;
 use crate::http::Http;
 use crate::machine::outbox::OutboxFull;
@@ -28,13 +25,18 @@ const COMMANDS_MAX: usize = 1_024;
 pub struct ClientOptions {
     /// Where; several are tried in turn.
     pub gateways: Vec<Gateway>,
+    /// Whether these are asked for better ones, at the start and after a failure. The token goes
+    /// to those that they name; without an answer the given ones are used.
+    pub discover: bool,
+    /// The region to prefer then.
+    pub region: Option<String>,
     /// The session's token.
     pub token: String,
     /// Events of each conversation in a catch-up, 0 to 1,000; the server's default if `None`.
     pub catch_up: Option<usize>,
     /// Not shown online.
     pub background: bool,
-    /// Between connections.
+    /// Between connections, until the server says how.
     pub backoff: Backoff,
     /// What is said of messages that arrive and are read.
     pub receipts: ReceiptPolicy,
@@ -47,6 +49,8 @@ impl ClientOptions {
     pub fn new(gateway: Gateway, token: String) -> Self {
         Self {
             gateways: vec![gateway],
+            discover: true,
+            region: None,
             token,
             catch_up: None,
             background: false,
@@ -61,8 +65,7 @@ impl ClientOptions {
 #[derive(Clone, Debug)]
 pub struct Client {
     commands: mpsc::Sender<Command>,
-    https: Arc<[Http]>,
-    current: Arc<AtomicUsize>,
+    current: Current,
     store: Store,
 }
 
@@ -111,9 +114,9 @@ impl Client {
         options: ClientOptions,
         store: Store,
     ) -> Result<(Self, Updates), StartError> {
-        if options.gateways.is_empty() {
-            return Err(StartError::NoGateway);
-        }
+        let https: Vec<Http> = options.gateways.iter().cloned().map(Http::new).collect();
+        let current = Current::new(https.first().ok_or(StartError::NoGateway)?.clone());
+        https.iter().for_each(|http| http.set_token(Some(options.token.clone())));
         let seed = match options.seed {
             Some(seed) => seed,
             None => getrandom::u64().map_err(StartError::Random)?,
@@ -123,6 +126,7 @@ impl Client {
             Options {
                 token: options.token.clone(),
                 gateways: options.gateways.iter().map(Gateway::to_string).collect(),
+                discover: options.discover,
                 catch_up: options.catch_up,
                 background: options.background,
                 backoff: options.backoff,
@@ -131,31 +135,23 @@ impl Client {
             },
             snapshot,
         );
-        let gateways: Vec<_> = options
-            .gateways
-            .into_iter()
-            .map(|gateway| {
-                let http = Http::new(gateway.clone());
-                http.set_token(Some(options.token.clone()));
-                (gateway, http)
-            })
-            .collect();
-        let https = gateways.iter().map(|(_, http)| http.clone()).collect();
         let (commands, command_queue) = mpsc::channel(COMMANDS_MAX);
         let (update_queue, updates) = mpsc::channel(UPDATES_MAX);
-        let current = Arc::new(AtomicUsize::new(0));
+        let gateways = https.into_iter().map(|http| (http.gateway().to_string(), http));
         let engine = Engine {
             machine,
             store: store.clone(),
-            gateways,
-            current: Arc::clone(&current),
+            gateways: gateways.collect(),
+            token: options.token,
+            region: options.region,
+            current: current.clone(),
             commands: command_queue,
             updates: update_queue,
             clock: Clock::start(),
         };
         // It ends when every handle is gone.
         tokio::spawn(engine.run());
-        Ok((Self { commands, https, current, store }, Updates(updates)))
+        Ok((Self { commands, current, store }, Updates(updates)))
     }
 
     /// Sends an event: it is in the outbox, on disk, when this returns, and stays there until
@@ -244,9 +240,8 @@ impl Client {
     }
 
     /// HTTP at the gateway that the client is connected to, or tries.
-    pub fn http(&self) -> &Http {
-        let index = self.current.load(Ordering::Relaxed);
-        &self.https[index.min(self.https.len() - 1)]
+    pub fn http(&self) -> Http {
+        self.current.http()
     }
 
     /// What is cached.

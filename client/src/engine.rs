@@ -5,10 +5,9 @@
 //! take its updates no frame is read, so a slow application slows the server down and nothing
 //! piles up here; sends are taken all the same, so that one task may both send and listen.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::future::pending;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use futures_util::StreamExt;
@@ -25,7 +24,7 @@ use crate::frame;
 use crate::gateway::Gateway;
 use crate::http::{EventsQuery, Http, HttpError};
 use crate::machine::Machine;
-use crate::machine::action::{Action, EventsRequest, ViewRequest};
+use crate::machine::action::{Action, Discovered, EventsRequest, ViewRequest};
 use crate::machine::clock::Moment;
 use crate::machine::outbox::OutboxFull;
 use crate::machine::timeline::{Page, ReadFailure};
@@ -33,6 +32,8 @@ use crate::socket::{self, OpenFailure, Received, Socket};
 use crate::store::{Store, StoreError};
 use crate::update::{StopReason, Update};
 
+/// Gateways whose connections are kept; more than a client is ever offered at a time.
+const GATEWAYS_MAX: usize = 64;
 /// Frames, and commands, taken in one turn.
 const TURN_INPUTS_MAX: usize = 256;
 
@@ -59,11 +60,32 @@ pub(crate) enum Command {
 pub(crate) struct Engine {
     pub(crate) machine: Machine,
     pub(crate) store: Store,
-    pub(crate) gateways: Vec<(Gateway, Http)>,
-    pub(crate) current: Arc<AtomicUsize>,
+    /// By their URLs.
+    pub(crate) gateways: HashMap<String, Http>,
+    pub(crate) token: String,
+    pub(crate) region: Option<String>,
+    pub(crate) current: Current,
     pub(crate) commands: mpsc::Receiver<Command>,
     pub(crate) updates: mpsc::Sender<Update>,
     pub(crate) clock: Clock,
+}
+
+/// HTTP at the gateway that is connected to, or tried; clones share it.
+#[derive(Clone, Debug)]
+pub(crate) struct Current(Arc<RwLock<Http>>);
+
+impl Current {
+    pub(crate) fn new(http: Http) -> Self {
+        Self(Arc::new(RwLock::new(http)))
+    }
+
+    pub(crate) fn http(&self) -> Http {
+        self.0.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn set(&self, http: Http) {
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = http;
+    }
 }
 
 /// This device's clocks.
@@ -91,6 +113,7 @@ impl Clock {
 #[derive(Default)]
 struct Rim {
     socket: Option<Socket>,
+    asking: Option<BoxFuture<'static, Discovered>>,
     opening: Option<BoxFuture<'static, Result<Socket, OpenFailure>>>,
     reads: FuturesUnordered<BoxFuture<'static, Answer>>,
     outbound: VecDeque<Update>,
@@ -107,6 +130,7 @@ enum Answer {
 enum Input {
     Received(Received),
     Opened(Result<Socket, OpenFailure>),
+    Discovered(Discovered),
     Answer(Answer),
     Command(Option<Command>),
     Taken(bool),
@@ -157,7 +181,8 @@ impl Engine {
             }
             command = self.commands.recv() => Input::Command(command),
             received = receive(&mut rim.socket), if listens => Input::Received(received),
-            opened = opening(&mut rim.opening) => Input::Opened(opened),
+            opened = of(&mut rim.opening) => Input::Opened(opened),
+            answer = of(&mut rim.asking) => Input::Discovered(answer),
             Some(answer) = rim.reads.next(), if reading => Input::Answer(answer),
             () = sleep_until(deadline) => Input::Time,
         }
@@ -174,10 +199,14 @@ impl Engine {
                         rim.socket = Some(socket);
                         self.machine.connected(now);
                     }
-                    Err(OpenFailure { loss, retry_after_ms }) => {
-                        self.machine.disconnected(now, loss, retry_after_ms);
+                    Err(OpenFailure { loss, refusal }) => {
+                        self.machine.disconnected(now, loss, refusal.as_deref());
                     }
                 }
+            }
+            Input::Discovered(answer) => {
+                rim.asking = None;
+                self.machine.gateways(now, answer);
             }
             Input::Answer(Answer::Page(request, page)) => self.machine.page(now, request, page),
             Input::Answer(Answer::View(request, view)) => {
@@ -249,9 +278,10 @@ impl Engine {
             Command::WatchUsers(users) => self.machine.watch_users(users),
             Command::PresentAs(state) => self.machine.present_as(state),
             Command::SetToken(token) => {
-                for (_, http) in &self.gateways {
+                for http in self.gateways.values() {
                     http.set_token(Some(token.clone()));
                 }
+                self.token.clone_from(&token);
                 self.machine.set_token(now, token);
             }
             Command::Pending(reply) => drop(reply.send(self.machine.pending())),
@@ -297,13 +327,19 @@ impl Engine {
 
     fn perform(&mut self, rim: &mut Rim, action: Action) {
         match action {
-            Action::Connect(index) => {
-                self.current.store(index, Ordering::Relaxed);
-                if let Some((gateway, _)) = self.gateways.get(index) {
-                    rim.opening = Some(Box::pin(socket::open(gateway.clone())));
+            Action::Discover(url) => {
+                if let Some(http) = self.turn_to(&url) {
+                    rim.asking = Some(Box::pin(discover(http, self.region.clone())));
+                }
+            }
+            Action::Connect(url) => {
+                rim.asking = None;
+                if let Some(http) = self.turn_to(&url) {
+                    rim.opening = Some(Box::pin(socket::open(http.gateway().clone())));
                 }
             }
             Action::Disconnect => {
+                rim.asking = None;
                 rim.opening = None;
                 if let Some(socket) = rim.socket.take() {
                     // Bounded; the loop does not wait for it.
@@ -333,8 +369,24 @@ impl Engine {
     }
 
     fn http(&self) -> Http {
-        let index = self.current.load(Ordering::Relaxed);
-        self.gateways[index.min(self.gateways.len() - 1)].1.clone()
+        self.current.http()
+    }
+
+    /// A gateway's interface, which is the one that applications use from now on.
+    fn turn_to(&mut self, url: &str) -> Option<Http> {
+        if !self.gateways.contains_key(url) {
+            // The machine knows no address that was not read before.
+            let gateway: Gateway = url.parse().ok()?;
+            if self.gateways.len() >= GATEWAYS_MAX {
+                self.gateways.clear();
+            }
+            let http = Http::new(gateway);
+            http.set_token(Some(self.token.clone()));
+            self.gateways.insert(url.to_owned(), http);
+        }
+        let http = self.gateways.get(url)?.clone();
+        self.current.set(http.clone());
+        Some(http)
     }
 }
 
@@ -345,12 +397,30 @@ async fn receive(socket: &mut Option<Socket>) -> Received {
     }
 }
 
-async fn opening(
-    opening: &mut Option<BoxFuture<'static, Result<Socket, OpenFailure>>>,
-) -> Result<Socket, OpenFailure> {
-    match opening {
-        Some(opening) => opening.await,
+/// The outcome of a future that may not be there.
+async fn of<T>(slot: &mut Option<BoxFuture<'static, T>>) -> T {
+    match slot {
+        Some(future) => future.await,
         None => pending().await,
+    }
+}
+
+async fn discover(http: Http, region: Option<String>) -> Discovered {
+    let answer = http.gateways(region.as_deref()).await;
+    // When everybody asks, a connection that is kept is a place that somebody else needs.
+    http.hang_up();
+    match answer {
+        Ok(list) => {
+            let urls = list.items.into_iter().map(|gateway| gateway.url);
+            // One that this client cannot speak to is none.
+            let is_spoken = |url: &String| url.parse::<Gateway>().is_ok();
+            Discovered::Gateways(urls.filter(is_spoken).collect())
+        }
+        Err(HttpError::Refused(refusal)) if refusal.retry_after_ms.is_none() => Discovered::Refused,
+        Err(error) => {
+            tracing::debug!(%error, "no gateway says which one to use");
+            Discovered::NoAnswer
+        }
     }
 }
 

@@ -5,7 +5,9 @@ use hansard_model::{ConversationId, Seq, UserId};
 use hansard_protocol::FrameRef;
 use hansard_protocol::client::Outline;
 use hansard_protocol::http::{Conversation, User};
-use hansard_protocol::server::{Ack, EventFrame, PresenceFrame, ReceiptFrame, Synced, Welcome};
+use hansard_protocol::server::{
+    Ack, EventFrame, PresenceFrame, ReceiptFrame, Reconnect, Synced, Welcome,
+};
 use serde::Deserialize;
 
 use crate::event::{ReadBodyError, StoredEvent};
@@ -73,6 +75,9 @@ pub struct Drain {
     pub after_ms: u64,
     /// To here.
     pub url: Option<String>,
+    /// How to come back.
+    #[serde(default)]
+    pub reconnect: Option<Reconnect>,
 }
 
 /// A frame of a known type is not what the contract says.
@@ -137,7 +142,7 @@ mod tests {
         ));
         assert!(matches!(
             decode(r#"{"type":"drain","after_ms":5,"new":true}"#),
-            Ok(Incoming::Drain(Drain { after_ms: 5, url: None }))
+            Ok(Incoming::Drain(Drain { after_ms: 5, url: None, reconnect: None }))
         ));
     }
 

@@ -81,6 +81,11 @@ impl Http {
         &self.gateway
     }
 
+    /// Keeps no connection for the next request.
+    pub(crate) fn hang_up(&self) {
+        self.idle.clear();
+    }
+
     /// The session to speak for from now on, in all clones.
     pub fn set_token(&self, token: Option<String>) {
         *self.token.write().unwrap_or_else(std::sync::PoisonError::into_inner) = token;

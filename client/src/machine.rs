@@ -2,7 +2,7 @@
 //!
 //! [`Machine`] decides everything: when to connect, what to send, what to show, what to write
 //! down. The loop in `engine` only carries it out. Reading order: [`clock`], [`outbox`],
-//! [`timeline`], [`receipts`], [`link`], then this file, which puts them together.
+//! [`timeline`], [`receipts`], [`places`], [`link`], then this file, which puts them together.
 //!
 //! Invariant: an event is published once and in order; a cursor is persisted only when everything
 //! it covers is persisted before or with it.
@@ -12,6 +12,7 @@ pub mod action;
 pub mod clock;
 mod link;
 pub mod outbox;
+mod places;
 pub mod receipts;
 pub mod timeline;
 
@@ -27,10 +28,11 @@ use crate::backoff::{Backoff, Dice};
 use crate::frame::{Drain, Incoming};
 use crate::refusal::Refusal;
 use crate::update::{Loss, StopReason, Update};
-use action::{Action, Change, EventsRequest, Snapshot, ViewRequest};
+use action::{Action, Change, Discovered, EventsRequest, Snapshot, ViewRequest};
 use clock::{Moment, ServerClock};
 use link::{Link, Online, Phase};
 use outbox::{Outbox, OutboxFull};
+use places::Places;
 use receipts::{ReceiptPolicy, Receipts};
 use timeline::{Page, ReadFailure, Timelines};
 
@@ -41,6 +43,8 @@ pub struct Options {
     pub token: String,
     /// Gateways, the one to try first at the front.
     pub gateways: Vec<String>,
+    /// Whether the server is asked which gateway to use.
+    pub discover: bool,
     /// Events of each conversation in a catch-up; the server's default if `None`.
     pub catch_up: Option<usize>,
     /// Not shown online.
@@ -88,7 +92,10 @@ impl Machine {
         Self {
             dice: Dice::new(options.seed),
             clock: ServerClock::default(),
-            link: Link::new(options.gateways.len(), options.backoff),
+            link: Link::new(
+                Places::new(options.gateways.clone(), options.discover),
+                options.backoff,
+            ),
             outbox: Outbox::restore(snapshot.outbox, snapshot.next_row),
             receipts: Receipts::restore(options.receipts, snapshot.marks, &snapshot.timelines),
             timelines: Timelines::restore(snapshot.timelines),
@@ -130,8 +137,15 @@ impl Machine {
     pub fn tick(&mut self, now: Moment) {
         match self.link.phase {
             Phase::Waiting { until } if until <= now.tick_ms => {
-                self.link.connecting(now);
-                self.actions.push(Action::Connect(self.link.gateway));
+                if self.link.is_to_ask(now) {
+                    self.link.asking(now);
+                    self.actions.push(Action::Discover(self.link.gateway.clone()));
+                } else {
+                    self.connect(now);
+                }
+            }
+            Phase::Asking { until } if until <= now.tick_ms => {
+                self.gateways(now, Discovered::NoAnswer);
             }
             Phase::Connecting { until } | Phase::Greeting { until } if until <= now.tick_ms => {
                 self.leave(now, Loss::Timeout);
@@ -147,11 +161,33 @@ impl Machine {
                 }
             }
             Phase::Waiting { .. }
+            | Phase::Asking { .. }
             | Phase::Connecting { .. }
             | Phase::Greeting { .. }
             | Phase::Stopped => {}
         }
         self.pump(now);
+    }
+
+    fn connect(&mut self, now: Moment) {
+        self.link.connecting(now);
+        self.actions.push(Action::Connect(self.link.gateway.clone()));
+    }
+
+    /// The answer to [`Action::Discover`]. Whatever it is, a connection is tried next.
+    pub fn gateways(&mut self, now: Moment, answer: Discovered) {
+        if !matches!(self.link.phase, Phase::Asking { .. }) {
+            return;
+        }
+        match answer {
+            Discovered::Gateways(urls) => self.link.places.offer(urls, now.tick_ms),
+            Discovered::Refused => self.link.places.offer(Vec::new(), now.tick_ms),
+            Discovered::NoAnswer => {
+                let asked = self.link.gateway.clone();
+                self.link.places.put_aside(&asked, now.tick_ms);
+            }
+        }
+        self.connect(now);
     }
 
     /// The application sends an event. The id is durable once the actions are carried out.
@@ -241,7 +277,7 @@ impl Machine {
     }
 
     /// The socket is gone, or could not be opened.
-    pub fn disconnected(&mut self, now: Moment, loss: Loss, retry_after_ms: Option<u64>) {
+    pub fn disconnected(&mut self, now: Moment, loss: Loss, said: Option<&Refusal>) {
         match loss {
             // The token may have ended in the moment between two frames: whoever has another
             // one sets it.
@@ -252,7 +288,9 @@ impl Machine {
             }
             _ => {}
         }
-        self.link.retry_after_ms = self.link.retry_after_ms.max(retry_after_ms.unwrap_or(0));
+        if let Some(refusal) = said {
+            self.heed(refusal);
+        }
         self.lost(now, loss);
     }
 
@@ -328,6 +366,7 @@ impl Machine {
         self.user = Some(welcome.user);
         let online = Online::new(now, welcome.heartbeat_s, welcome.limits.in_flight);
         self.link.phase = Phase::Online(online);
+        self.link.reconnect_as(welcome.reconnect);
         self.actions.push(Action::Publish(Update::Connected(welcome)));
         if !self.watched.is_empty() || !self.watched_users.is_empty() {
             self.transmit_watch();
@@ -370,10 +409,16 @@ impl Machine {
             }
             // About the connection; how it ends says the close code.
             None => {
-                self.link.retry_after_ms = refusal.retry_after_ms.unwrap_or(0);
+                self.heed(&refusal);
                 tracing::debug!(code = refusal.code, "the server refuses");
             }
         }
+    }
+
+    /// What a refusal of the connection says about coming back.
+    fn heed(&mut self, refusal: &Refusal) {
+        self.link.retry_after(refusal.retry_after_ms.unwrap_or(0));
+        self.link.reconnect_as(refusal.reconnect.as_deref().copied());
     }
 
     fn synced(&mut self, now: Moment, synced: Synced) {
@@ -397,15 +442,9 @@ impl Machine {
     fn drain(&mut self, now: Moment, drain: &Drain) {
         let Phase::Online(online) = &mut self.link.phase else { return };
         online.leave_at = Some(now.tick_ms.saturating_add(drain.after_ms));
-        // A token goes only where the application said: an unknown address is not followed.
-        let known = drain.url.as_ref().and_then(|url| {
-            let url = url.trim_end_matches('/');
-            self.options.gateways.iter().position(|gateway| gateway.trim_end_matches('/') == url)
-        });
-        if let Some(index) = known {
-            let gateways = self.options.gateways.len();
-            // `wait` goes on to the next one.
-            self.link.gateway = (index + gateways - 1) % gateways;
+        self.link.reconnect_as(drain.reconnect);
+        if let Some(url) = &drain.url {
+            self.link.places.prefer(url);
         }
     }
 
@@ -448,7 +487,7 @@ impl Machine {
 
     fn lost(&mut self, now: Moment, loss: Loss) {
         self.forget_connection(now);
-        let retry_in = Duration::from_millis(self.link.wait(now, &mut self.dice));
+        let retry_in = Duration::from_millis(self.link.wait(now, &loss, &mut self.dice));
         self.actions.push(Action::Publish(Update::Disconnected { retry_in, loss }));
     }
 

@@ -1,6 +1,7 @@
 //! An error as the server stated it, read leniently.
 
 use hansard_model::LogTime;
+use hansard_protocol::server::Reconnect;
 use hansard_protocol::{ErrorCode, Retry, Stored};
 use serde::Deserialize;
 
@@ -24,6 +25,8 @@ pub struct Refusal {
     pub retry_after_ms: Option<u64>,
     /// The server's time, where the clock is the matter.
     pub server_time: Option<LogTime>,
+    /// How to come back, where the connection ended with it.
+    pub reconnect: Option<Box<Reconnect>>,
 }
 
 #[derive(Deserialize)]
@@ -37,6 +40,7 @@ struct Stated {
     retry: String,
     retry_after_ms: Option<u64>,
     server_time: Option<LogTime>,
+    reconnect: Option<Box<Reconnect>>,
 }
 
 impl From<Stated> for Refusal {
@@ -53,6 +57,7 @@ impl From<Stated> for Refusal {
             },
             retry_after_ms: stated.retry_after_ms,
             server_time: stated.server_time,
+            reconnect: stated.reconnect,
         }
     }
 }

@@ -34,10 +34,10 @@ pub(crate) enum Received {
     Closed(Loss),
 }
 
-/// Why there is no socket, and how long the server asks to wait.
+/// Why there is no socket, and what the server said about it.
 pub(crate) struct OpenFailure {
     pub(crate) loss: Loss,
-    pub(crate) retry_after_ms: Option<u64>,
+    pub(crate) refusal: Option<Box<Refusal>>,
 }
 
 #[derive(serde::Deserialize)]
@@ -52,10 +52,10 @@ impl From<Error> for OpenFailure {
         {
             let body = response.body().as_deref().unwrap_or_default();
             let refused: Option<Refused> = serde_json::from_slice(body).ok();
-            let retry_after_ms = refused.and_then(|refused| refused.error.retry_after_ms);
-            return Self { loss: Loss::Overloaded, retry_after_ms };
+            let refusal = refused.map(|refused| Box::new(refused.error));
+            return Self { loss: Loss::Overloaded, refusal };
         }
-        Self { loss: Loss::Unreachable, retry_after_ms: None }
+        Self { loss: Loss::Unreachable, refusal: None }
     }
 }
 

@@ -23,6 +23,7 @@ use tower_service::Service as _;
 
 use crate::admission::{Admission, Admitted};
 use crate::metrics;
+use crate::turnstile::{hint_ms, spread};
 
 pub(crate) use self::patience::Patient;
 
@@ -38,8 +39,10 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 const REFUSALS_MAX: usize = 128;
 /// How long a refusal may take.
 const REFUSE_WITHIN: Duration = Duration::from_secs(1);
-/// When to try again after a refusal, in milliseconds.
-const REFUSED_RETRY_MS: u64 = 2_000;
+/// When to try again after a refusal: how long a place takes to be free is not known, so those who
+/// were refused are spread over this.
+const RETRY_FROM: Duration = Duration::from_secs(2);
+const RETRY_TO: Duration = Duration::from_secs(10);
 
 /// One listener: what it serves, and to how many.
 pub(crate) struct Door {
@@ -58,6 +61,7 @@ impl Door {
     /// closed.
     pub(crate) async fn accept(self, stop: CancellationToken) {
         let refusals = Arc::new(Semaphore::new(REFUSALS_MAX));
+        let mut refused = 0_u64;
         loop {
             let accepted = tokio::select! {
                 biased;
@@ -72,36 +76,43 @@ impl Door {
                     continue;
                 }
             };
-            self.open(stream, peer, &refusals, &stop);
+            if !self.open(stream, peer, &refusals, refused, &stop) {
+                refused = refused.wrapping_add(1);
+            }
         }
     }
 
+    /// `false`: the connection was refused; `refused` were before it.
     fn open(
         &self,
         stream: TcpStream,
         peer: SocketAddr,
         refusals: &Arc<Semaphore>,
+        refused: u64,
         stop: &CancellationToken,
-    ) {
+    ) -> bool {
         match self.admission.admit(peer.ip()) {
             Ok(admitted) => {
                 // Frames are small and must not wait for each other.
                 if let Err(error) = stream.set_nodelay(true) {
                     tracing::debug!(%error, "the connection is gone already");
-                    return;
+                    return true;
                 }
                 let connection = serve(stream, admitted, self.router.clone(), stop.clone());
                 self.connections.spawn(connection);
+                true
             }
             Err(reason) => {
                 metrics::connection_refused(reason);
                 if let Ok(place) = refusals.clone().try_acquire_owned() {
+                    let hint = spread(RETRY_FROM, RETRY_TO, refused);
                     self.connections.spawn(async move {
                         // Who does not take the refusal in time is simply cut off.
-                        let _ = tokio::time::timeout(REFUSE_WITHIN, refuse(stream)).await;
+                        let _ = tokio::time::timeout(REFUSE_WITHIN, refuse(stream, hint)).await;
                         drop(place);
                     });
                 }
+                false
             }
         }
     }
@@ -141,15 +152,15 @@ async fn serve(
 }
 
 /// Tells a client that there is no place, in HTTP, whatever it asks.
-async fn refuse(mut stream: TcpStream) -> std::io::Result<()> {
-    let error =
-        ErrorBody::new(ErrorCode::Overloaded, "too many connections").after_ms(REFUSED_RETRY_MS);
+async fn refuse(mut stream: TcpStream, hint: Duration) -> std::io::Result<()> {
+    let hint_ms = hint_ms(hint);
+    let error = ErrorBody::new(ErrorCode::Overloaded, "too many connections").after_ms(hint_ms);
     let body = serde_json::to_string(&ErrorResponse { error })?;
     let head = format!(
         "HTTP/1.1 503 Service Unavailable\r\ncontent-type: application/json\r\n\
          content-length: {}\r\nretry-after: {}\r\nconnection: close\r\n\r\n",
         body.len(),
-        REFUSED_RETRY_MS.div_ceil(1_000),
+        hint_ms.div_ceil(1_000),
     );
     // The request is read first: closing with unread bytes would reset the connection, and the
     // client would not see the answer.

@@ -18,6 +18,7 @@ pub(crate) struct Admission {
     unidentified_loopback: Arc<Semaphore>,
     addresses: Arc<Addresses>,
     trust_loopback: bool,
+    capacity: usize,
 }
 
 /// A place in the gateway, held for as long as the connection lives.
@@ -53,7 +54,18 @@ impl Admission {
                 each_max: limits.connections_per_address,
             }),
             trust_loopback: limits.trust_loopback,
+            capacity: limits.connections,
         }
+    }
+
+    /// Open connections.
+    pub(crate) fn open(&self) -> u64 {
+        self.capacity.saturating_sub(self.connections.available_permits()) as u64
+    }
+
+    /// Connections at most.
+    pub(crate) fn capacity(&self) -> u64 {
+        self.capacity as u64
     }
 
     /// A place for a connection from `peer`.

@@ -1,11 +1,16 @@
 //! What a gateway is told when it starts. Read once, in the binary, and passed down.
 
+pub mod place;
+
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use hansard_model::limit;
 use hansard_nats::{Durability, Endpoint, LogClock};
+use hansard_protocol::server::Reconnect;
+
+use self::place::{AdvertisedUrl, Region};
 
 /// Renders the metrics of the process in Prometheus text format.
 pub type MetricsRenderer = Arc<dyn Fn() -> String + Send + Sync>;
@@ -21,6 +26,10 @@ pub struct Config {
     pub listen: SocketAddr,
     /// Where `/healthz`, `/readyz` and `/metrics` are; `None`: nowhere.
     pub admin_listen: Option<SocketAddr>,
+    /// Where clients reach this gateway; `None`: they are not sent to it by other gateways.
+    pub advertise: Option<AdvertisedUrl>,
+    /// Where it is.
+    pub region: Region,
     /// The log.
     pub endpoint: Endpoint,
     /// Members a group may have.
@@ -43,6 +52,8 @@ pub struct Config {
     pub drain_period: Duration,
     /// How long somebody may do nothing before they are shown as away. Default: 10 minutes.
     pub away_after: Duration,
+    /// How clients come back after they lost this gateway.
+    pub reconnect: Reconnect,
     /// Renders `/metrics`.
     pub metrics: Option<MetricsRenderer>,
     /// Asked by `/readyz`.
@@ -55,6 +66,8 @@ impl Config {
         Self {
             listen,
             admin_listen: None,
+            advertise: None,
+            region: Region::default(),
             endpoint,
             group_limit: limit::GROUP_MEMBERS_DEFAULT,
             durability: Durability::Fsync,
@@ -65,6 +78,7 @@ impl Config {
             session_ttl: Duration::from_hours(30 * 24),
             drain_period: Duration::from_secs(5),
             away_after: Duration::from_mins(10),
+            reconnect: Reconnect { base_ms: 250, cap_ms: 30_000 },
             metrics: None,
             ready: Vec::new(),
         }
@@ -138,6 +152,13 @@ pub struct Rates {
     pub groups_per_user: Rate,
     /// HTTP requests of one user, over all devices.
     pub requests_per_user: Rate,
+    /// Upgrades to WebSocket, from anywhere: a gateway that lost all its connections gets them back
+    /// in about the time that a client waits at most before it tries again, and handshakes take
+    /// only a part of it meanwhile.
+    pub handshakes: Rate,
+    /// Catch-ups, of connections and of `/v1/sync`. Each reads an inbox and what changed in it, so
+    /// there are fewer of them than handshakes; the first of a crowd need not wait.
+    pub catch_ups: Rate,
     /// Upgrades to WebSocket, by address.
     pub handshakes_per_address: Rate,
     /// New accounts, by address.
@@ -156,6 +177,8 @@ impl Default for Rates {
             receipts_per_user: Rate::new(50, 1_000),
             groups_per_user: Rate::per_hour(600, 100),
             requests_per_user: Rate::new(50, 200),
+            handshakes: Rate::new(500, 500),
+            catch_ups: Rate::new(200, 1_000),
             handshakes_per_address: Rate::new(20, 200),
             signups_per_address: Rate::new(1, 20),
             logins_per_address: Rate::new(2, 50),

@@ -5,6 +5,7 @@ mod conversations;
 mod error;
 mod explain;
 mod extract;
+mod gateways;
 mod history;
 mod landing;
 mod mentions;
@@ -63,6 +64,7 @@ pub(crate) fn router(gateway: Arc<Gateway>) -> Router {
         .route("/v1/conversations/{conversation}/receipts", get(receipts::list))
         .route("/v1/conversations/{conversation}/presence", get(presence::list))
         .route("/v1/mentions", get(mentions::list))
+        .route("/v1/gateways", get(gateways::list))
         .fallback(no_route)
         .method_not_allowed_fallback(wrong_method)
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))

@@ -4,7 +4,8 @@
 //! has folded from the log or asked of the projectors. Reading order:
 //!
 //! 1. [`config`]: what it is told; `start` below wires the parts;
-//! 2. `accept` and `admission`: who gets in; `rate`: how often;
+//! 2. `accept` and `admission`: who gets in; `rate` and `turnstile`: how often; `discovery`: and
+//!    who goes to which gateway;
 //! 3. `http` and `connection`: the two ways to say the same;
 //! 4. `accounts`: who somebody is; `groups`: where they are a member, under a lease;
 //! 5. `send`, `removal`, `targets`, `acks`, `past`: check, vouch, append, once;
@@ -29,6 +30,7 @@ mod admission;
 mod announce;
 mod connection;
 mod cursor;
+mod discovery;
 mod epoch;
 mod feed;
 mod frame;
@@ -49,6 +51,7 @@ mod send;
 mod sessions;
 mod starting;
 mod targets;
+mod turnstile;
 mod typing;
 
 use std::net::SocketAddr;
@@ -62,6 +65,8 @@ use tokio_util::task::TaskTracker;
 pub use config::Config;
 pub use starting::{StartError, start};
 
+/// How long it may take until clients are not sent here any more.
+const UNLISTED_WITHIN: Duration = Duration::from_secs(2);
 /// How long requests and sockets may take to end after the drain.
 const END_WITHIN: Duration = Duration::from_secs(3);
 /// How long the background tasks may take to end, the last deregistration included.
@@ -69,8 +74,6 @@ const TASKS_END_WITHIN: Duration = Duration::from_secs(2);
 
 /// The parts of a gateway that connections and requests use.
 pub(crate) struct Gateway {
-    /// Its name, new at each start.
-    pub(crate) id: hansard_model::DeviceId,
     pub(crate) config: Config,
     pub(crate) deployment: Deployment,
     pub(crate) connection: Connection,
@@ -86,6 +89,15 @@ pub(crate) struct Gateway {
     pub(crate) receipt_changes: receipts::tell::Changes,
     pub(crate) presence: Arc<presence::Presence>,
     pub(crate) past: past::Past,
+    /// What this gateway says of itself.
+    pub(crate) standing: Arc<discovery::Standing>,
+    pub(crate) discovery: discovery::Discovery,
+    /// Upgrades to WebSocket.
+    pub(crate) handshakes: turnstile::Turnstile,
+    /// Catch-ups.
+    pub(crate) catch_ups: turnstile::Turnstile,
+    /// Conversations that are being read for those who catch up.
+    pub(crate) tail_reads: resume::TailReads,
     /// Pages of history that are being read.
     pub(crate) pages: http::Pages,
     /// The tasks of WebSocket connections.
@@ -128,12 +140,14 @@ impl Running {
         self.failed.cancelled().await;
     }
 
-    /// Stops: accepts no more, tells clients to go elsewhere over the configured period, answers
+    /// Stops: says so to the other gateways, accepts no more, tells clients to go elsewhere over the configured period, answers
     /// what is under way, and ends. Bounded: what has not ended by then is cut off.
     pub async fn stop(self) {
+        // Before the first is sent away: nobody is sent here any more.
+        self.gateway.standing.drain(UNLISTED_WITHIN).await;
         self.gateway.stopping.cancel();
         let period = self.gateway.config.drain_period;
-        let drained = self.gateway.router.drain(period);
+        let drained = self.gateway.router.drain(period, self.gateway.config.reconnect);
         if tokio::time::timeout(period + END_WITHIN, drained).await.is_err() {
             tracing::warn!("connections were cut off");
         }

@@ -71,6 +71,10 @@ pub(crate) enum Refused {
     Address,
     /// Too many have not said who they are.
     Unidentified,
+    /// Too many shake hands at once.
+    Handshakes,
+    /// Too many catch up.
+    CatchUps,
 }
 
 impl Refused {
@@ -79,6 +83,8 @@ impl Refused {
             Self::Full => "full",
             Self::Address => "address",
             Self::Unidentified => "unidentified",
+            Self::Handshakes => "handshakes",
+            Self::CatchUps => "catch_ups",
         }
     }
 }

@@ -4,15 +4,17 @@
 //! confirm that it relies on a state with the event and that all it checked against earlier ones
 //! has settled. Without all confirmations it waits until every lease from before has ended.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
 use hansard_model::{ConversationId, DeviceId, Seq, limit};
 use hansard_nats::Connection;
-use hansard_nats::registry::{ConfirmRequest, Confirmations, GatewayEntry, REGISTER_EVERY};
+use hansard_nats::registry::{ConfirmRequest, Confirmations, REGISTER_EVERY};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::discovery::Standing;
 use crate::groups::Groups;
 
 /// After this, nothing that was checked before the event can become valid: the lease and the error
@@ -71,10 +73,8 @@ impl Removals {
     /// Confirms for others until `shutdown`.
     pub(crate) async fn confirm_for_others(self, shutdown: CancellationToken) {
         let mut requests = self.confirmations().await;
-        let (tasks, places) = (
-            TaskTracker::new(),
-            std::sync::Arc::new(tokio::sync::Semaphore::new(CONFIRMATIONS_MAX)),
-        );
+        let (tasks, places) =
+            (TaskTracker::new(), Arc::new(tokio::sync::Semaphore::new(CONFIRMATIONS_MAX)));
         loop {
             let confirmation = tokio::select! {
                 confirmation = requests.next() => confirmation,
@@ -85,7 +85,7 @@ impl Removals {
                 continue;
             };
             // Without a place the asker waits out the leases.
-            let Ok(place) = std::sync::Arc::clone(&places).try_acquire_owned() else { continue };
+            let Ok(place) = Arc::clone(&places).try_acquire_owned() else { continue };
             let groups = self.groups.clone();
             tasks.spawn(async move {
                 let ConfirmRequest { conversation, seq } = confirmation.request;
@@ -100,13 +100,17 @@ impl Removals {
 
     /// Registers this gateway, again and again until `shutdown`, and then takes the entry back.
     /// The gateway vouches for groups only while its registration is recent.
-    pub(crate) async fn keep_registered(self, url: String, shutdown: CancellationToken) {
-        let entry = GatewayEntry { gateway: self.gateway, url };
+    pub(crate) async fn keep_registered(
+        self,
+        standing: Arc<Standing>,
+        shutdown: CancellationToken,
+    ) {
         loop {
-            let asked = Instant::now();
+            let (asked, entry) = (Instant::now(), standing.entry());
             let pause = match self.connection.register_gateway(&entry).await {
                 Ok(()) => {
                     self.groups.registered(asked);
+                    standing.written(&entry);
                     REGISTER_EVERY
                 }
                 Err(error) => {
@@ -116,6 +120,7 @@ impl Removals {
             };
             tokio::select! {
                 () = tokio::time::sleep(pause) => {}
+                () = standing.changed(&entry) => {}
                 () = shutdown.cancelled() => break,
             }
         }

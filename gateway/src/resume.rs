@@ -2,13 +2,16 @@
 //! live feed, each event once.
 //!
 //! A connection is attached first, so that nothing passes unnoticed ([`merge`]); then the inbox
-//! says which conversations changed ([`plan`]); then each is fetched from its owner.
+//! says which conversations changed ([`plan`]); then each is fetched, from what others have fetched
+//! before (`shared`) or from its owner.
 
 mod fetched;
 pub(crate) mod merge;
 pub(crate) mod plan;
+mod shared;
 
 use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 use hansard_model::limit::{CATCH_UP_MAX, PAGE_ITEMS_MAX};
@@ -30,10 +33,12 @@ use crate::frame::Frame;
 use crate::inbox::InboxError;
 use crate::metrics::delivery as metrics;
 use crate::receipts::tell::as_told;
-use crate::router::{Attachment, Link, PageBehind};
+use crate::router::{Attachment, Link, PageBehind, Router};
 
-use self::fetched::{Fetched, gap};
+use self::fetched::{Fetched, event, gap};
 use self::plan::{Plan, PlanRequest, Turn, last_visible};
+use self::shared::Sharing;
+pub(crate) use self::shared::TailReads;
 
 /// How long an owner may take for a page.
 const PAGE_WITHIN: Duration = Duration::from_secs(3);
@@ -58,6 +63,8 @@ pub(crate) struct ResumeRequest {
     pub(crate) start: Start,
     /// The cursor as it came: it stays valid when something is missing.
     pub(crate) cursor: Option<String>,
+    /// When it is its turn.
+    pub(crate) turn: Instant,
     /// What it has of single conversations.
     pub(crate) seen: HashMap<ConversationId, Seq>,
     /// Events of each conversation.
@@ -70,7 +77,7 @@ pub(crate) struct ResumeRequest {
 
 /// Why a conversation, or all, could not be caught up.
 #[derive(Debug, thiserror::Error)]
-enum CatchUpError {
+pub(crate) enum CatchUpError {
     #[error(transparent)]
     Inbox(#[from] InboxError),
     #[error("the receipts do not answer")]
@@ -87,12 +94,17 @@ enum CatchUpError {
     Crowded,
     #[error("the partition has not answered before")]
     Unanswered,
+    #[error(transparent)]
+    Shared(Arc<Self>),
 }
 
 impl CatchUpError {
     /// Whether the next conversation of the partition would not fare better.
     fn is_of_partition(&self) -> bool {
-        matches!(self, Self::Ask(AskError::Unavailable) | Self::Crowded)
+        match self {
+            Self::Shared(error) => error.is_of_partition(),
+            _ => matches!(self, Self::Ask(AskError::Unavailable) | Self::Crowded),
+        }
     }
 }
 
@@ -137,6 +149,7 @@ impl Budget {
 
 impl CatchUp<'_> {
     async fn run(&self, attachment: &mut Attachment, request: &ResumeRequest) -> bool {
+        tokio::time::sleep_until(request.turn).await;
         let (plan, missed) = match self.plan(attachment, request).await {
             Ok(planned) => planned,
             Err(error) => {
@@ -265,7 +278,12 @@ impl CatchUp<'_> {
         let begun = link.with_merge(|merge| merge.begin(turn.conversation, turn.min));
         turn.min = begun.unwrap_or(turn.min);
         let limit = catch_up.min(CATCH_UP_MAX);
-        let fetched = self.fetch(link, &turn, turn.after, turn.min, limit).await?;
+        let Gateway { tail_reads: reads, connection, router, .. } = self.gateway;
+        let sharing = Sharing { reads, connection, router, reader: link.user };
+        let fetched = match sharing.fetch(&turn, limit).await? {
+            Some(fetched) => fetched,
+            None => self.fetch(link, &turn, turn.after, turn.min, limit).await?,
+        };
         if turn.entry.is_none() {
             let min = Some(turn.min);
             turn.entry = self.gateway.inbox.entry(link.user, turn.conversation, min).await?;
@@ -373,8 +391,9 @@ impl CatchUp<'_> {
             left = left.saturating_sub(page.items.len());
             before = page.items.first().map(|item| item.seq);
             let more = page.more_before && before.is_some();
-            let older = page.items;
-            fetched.bytes += older.iter().map(|item| item.body.get().len()).sum::<usize>();
+            let older = page.items.iter().map(|item| event(turn.conversation, item));
+            let older: Vec<_> = older.collect();
+            fetched.bytes += older.iter().map(|item| item.frame.len()).sum::<usize>();
             fetched.items.splice(0..0, older);
             fetched.more_before = more;
             let reached = fetched.items.first().is_none_or(|item| item.prev <= after);
@@ -389,15 +408,20 @@ impl CatchUp<'_> {
         let partition = request.conversation.partition(self.gateway.inbox.partitions());
         let connection = &self.gateway.connection;
         let _place = self.place().await?;
+        metrics::history_read();
         Ok(ask(connection, partition, QueryVerb::Events, request, PAGE_WITHIN).await?)
     }
 
     async fn place(&self) -> Result<SemaphorePermit<'_>, CatchUpError> {
-        let reads = &self.gateway.router.reads;
-        match tokio::time::timeout(PLACE_WITHIN, reads.acquire()).await {
-            Ok(Ok(place)) => Ok(place),
-            Ok(Err(_)) | Err(_) => Err(CatchUpError::Crowded),
-        }
+        place_of(&self.gateway.router).await
+    }
+}
+
+/// A place for a read, when it is its turn.
+async fn place_of(router: &Router) -> Result<SemaphorePermit<'_>, CatchUpError> {
+    match tokio::time::timeout(PLACE_WITHIN, router.reads.acquire()).await {
+        Ok(Ok(place)) => Ok(place),
+        Ok(Err(_)) | Err(_) => Err(CatchUpError::Crowded),
     }
 }
 

@@ -13,6 +13,7 @@ mod drain;
 mod link;
 mod receipts;
 mod roster;
+pub(crate) mod tails;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -35,6 +36,7 @@ pub(crate) use self::change::{Change, is_meta};
 use self::drain::RESTARTING;
 pub(crate) use self::link::{Attachment, Link, Origin, PageBehind};
 use self::roster::{Passed, User};
+use self::tails::Tails;
 
 /// Connections a device may hold.
 pub(crate) const CONNECTIONS_PER_DEVICE_MAX: usize = 8;
@@ -94,6 +96,8 @@ struct State {
     rosters: HashMap<ConversationId, Vec<Arc<Link>>>,
     watchers: HashMap<ConversationId, Vec<Arc<Link>>>,
     passed: Passed,
+    /// The newest events of conversations, for those who catch up.
+    tails: Tails,
     /// Every receipt up to here was told.
     receipts: Seq,
     draining: bool,
@@ -109,6 +113,7 @@ impl Router {
                 rosters: HashMap::new(),
                 watchers: HashMap::new(),
                 passed: Passed::default(),
+                tails: Tails::new(),
                 receipts: Seq::ZERO,
                 draining: false,
             }),
@@ -144,6 +149,7 @@ impl Router {
     pub(crate) fn begin_epoch(&self, epoch: u64) {
         let mut state = self.lock();
         state.positions.fill(None);
+        state.tails.clear();
         state.receipts = Seq::ZERO;
         self.ready.send_replace(false);
         state.close_all(RESTARTING, "the log was restored");
@@ -184,9 +190,11 @@ impl Router {
 
     /// The position of a partition is not to be relied on any more: where it stands is asked anew.
     pub(crate) fn forget_position(&self, partition: PartitionId) {
-        if let Some(position) = self.lock().positions.get_mut(partition.index()) {
+        let mut state = self.lock();
+        if let Some(position) = state.positions.get_mut(partition.index()) {
             *position = None;
         }
+        state.tails.clear();
         self.ready.send_replace(false);
     }
 
@@ -388,6 +396,7 @@ impl State {
     }
 
     fn deliver(&mut self, event: &LiveEvent, change: Option<&Change>) {
+        self.tails.live(event);
         let mut frame = None;
         match event.conversation {
             ConversationId::Direct(x, y) => {

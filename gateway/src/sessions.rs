@@ -20,7 +20,7 @@ const RETRY_PAUSE: Duration = Duration::from_millis(500);
 /// Answers other gateways, until dropped.
 pub(crate) async fn answer(gateway: Arc<Gateway>) -> Infallible {
     loop {
-        match gateway.connection.connections_asked(gateway.id).await {
+        match gateway.connection.connections_asked(gateway.standing.gateway()).await {
             Ok(mut questions) => questions.answer(|user| here(&gateway, user)).await,
             Err(error) => tracing::debug!(%error, "cannot answer for sessions yet"),
         }
@@ -34,7 +34,7 @@ fn here(gateway: &Gateway, user: UserId) -> Vec<OpenConnection> {
     connections
         .map(|(link, origin)| OpenConnection {
             device: link.device,
-            gateway: gateway.id,
+            gateway: gateway.standing.gateway(),
             since: origin.since,
             network: origin.network.into(),
             background: link.background,
@@ -46,7 +46,7 @@ fn here(gateway: &Gateway, user: UserId) -> Vec<OpenConnection> {
 pub(crate) async fn everywhere(gateway: &Gateway, user: UserId) -> (Vec<OpenConnection>, bool) {
     let mut connections = here(gateway, user);
     let Ok(gateways) = gateway.connection.gateways().await else { return (connections, true) };
-    let others = gateways.into_iter().filter(|id| *id != gateway.id);
+    let others = gateways.into_iter().filter(|id| *id != gateway.standing.gateway());
     let mut answers = stream::iter(others)
         .map(|other| gateway.connection.ask_connections(other, user, WITHIN))
         .buffer_unordered(ASKED_AT_ONCE);

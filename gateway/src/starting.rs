@@ -19,6 +19,7 @@ use crate::acks::Acks;
 use crate::admin::{self, Admin};
 use crate::admission::Admission;
 use crate::config::{Config, Limits};
+use crate::discovery::{Discovery, Standing};
 use crate::groups::Groups;
 use crate::inbox::Inbox;
 use crate::past::Past;
@@ -29,7 +30,8 @@ use crate::receipts::tell::Changes;
 use crate::removal::Removals;
 use crate::router::Router;
 use crate::send::Sender;
-use crate::{Gateway, Running, epoch, feed, http, sessions};
+use crate::turnstile::Turnstile;
+use crate::{Gateway, Running, epoch, feed, http, resume, sessions};
 
 /// How long NATS may take to be there.
 const CONNECT_WITHIN: Duration = Duration::from_secs(30);
@@ -117,15 +119,16 @@ pub async fn start(config: Config) -> Result<Running, StartError> {
         stopped: CancellationToken::new(),
         failed: CancellationToken::new(),
     };
-    let url = format!("http://{addr}");
-    let gateway = Box::pin(assemble(config, connection, deployment, url, &background)).await?;
+    let admission = Arc::new(Admission::new(&config.limits));
+    let standing = Arc::new(standing(&config, addr, &admission)?);
+    let gateway = Box::pin(assemble(config, connection, deployment, standing, &background)).await?;
 
     let connections = TaskTracker::new();
     let doors = [
         Some(Door {
             listener,
             router: http::router(gateway.clone()),
-            admission: Arc::new(Admission::new(&gateway.config.limits)),
+            admission,
             connections: connections.clone(),
         }),
         admin_listener.map(|listener| admin_door(listener, &gateway, &connections)),
@@ -142,7 +145,7 @@ async fn assemble(
     config: Config,
     connection: Connection,
     deployment: Deployment,
-    url: String,
+    standing: Arc<Standing>,
     background: &Background,
 ) -> Result<Arc<Gateway>, StartError> {
     let clock = config.clock.clone();
@@ -155,8 +158,7 @@ async fn assemble(
     let directory = open_directory(&config, &connection, &deployment, &router, background).await?;
     let past = Past::new(Log::open(&connection, &deployment, clock.clone()));
     let groups = Groups::new(past.clone());
-    let id = gateway_id()?;
-    let removals = register(&connection, &groups, id, url, background);
+    let removals = register(&connection, &groups, &standing, background);
     let acks = Arc::new(Acks::new(deployment.partitions));
     let rates = Arc::new(RateLimits::new(&config.rates, config.limits.trust_loopback));
     background.spawn(forget_the_idle(rates.clone()));
@@ -178,9 +180,13 @@ async fn assemble(
         acks.clone(),
         rates.clone(),
     );
-    let presence = Arc::new(Presence::new(&connection, id, config.away_after));
+    let presence = Arc::new(Presence::new(&connection, standing.gateway(), config.away_after));
+    let now = tokio::time::Instant::now();
     let gateway = Arc::new(Gateway {
-        id,
+        handshakes: Turnstile::new(config.rates.handshakes, now),
+        catch_ups: Turnstile::new(config.rates.catch_ups, now),
+        discovery: Discovery::new(connection.clone(), clock.clone()),
+        standing,
         config,
         deployment,
         connection,
@@ -196,10 +202,17 @@ async fn assemble(
         receipt_changes: Changes::new(),
         presence,
         past,
+        tail_reads: resume::TailReads::default(),
         pages: http::Pages::default(),
         sockets: TaskTracker::new(),
         stopping: CancellationToken::new(),
     });
+    keep(&gateway, background);
+    Ok(gateway)
+}
+
+/// What a gateway does besides serving its connections.
+fn keep(gateway: &Arc<Gateway>, background: &Background) {
     background.spawn(gateway.router.announcements.clone().run(gateway.clone()));
     background.spawn(gateway.receipts.clone().keep());
     background.spawn(gateway.receipt_changes.clone().run(gateway.clone()));
@@ -211,7 +224,6 @@ async fn assemble(
     background.spawn(sessions::answer(gateway.clone()));
     background.spawn(epoch::follow(gateway.clone()));
     background.spawn(feed::run(gateway.clone()));
-    Ok(gateway)
 }
 
 /// Follows the accounts, and waits until everything is there that the log had at the start.
@@ -245,27 +257,32 @@ async fn open_directory(
     Ok(directory)
 }
 
+/// What the gateway says of itself, under an id that is new at each start.
+fn standing(
+    config: &Config,
+    addr: SocketAddr,
+    admission: &Arc<Admission>,
+) -> Result<Standing, StartError> {
+    let mut id = [0; DeviceId::LEN];
+    getrandom::fill(&mut id).map_err(|error| StartError::Randomness(error.to_string()))?;
+    let url = config.advertise.as_ref().map(|url| url.with_port(addr.port()));
+    let (id, region) = (DeviceId::from_entropy(id), config.region.clone());
+    Ok(Standing::new(id, url, region, admission.clone()))
+}
+
 /// Makes the gateway known to the others, which ask it before they call a removal complete.
 fn register(
     connection: &Connection,
     groups: &Groups,
-    id: DeviceId,
-    url: String,
+    standing: &Arc<Standing>,
     background: &Background,
 ) -> Removals {
-    let removals = Removals::new(connection.clone(), groups.clone(), id);
+    let removals = Removals::new(connection.clone(), groups.clone(), standing.gateway());
     let stopped = background.stopped.clone();
     background.spawn(removals.clone().confirm_for_others(stopped.clone()));
     // It ends by itself: after the gateway has stopped it takes its entry back.
-    background.tasks.spawn(removals.clone().keep_registered(url, stopped));
+    background.tasks.spawn(removals.clone().keep_registered(standing.clone(), stopped));
     removals
-}
-
-/// A name for a gateway, new at each start.
-fn gateway_id() -> Result<DeviceId, StartError> {
-    let mut id = [0; DeviceId::LEN];
-    getrandom::fill(&mut id).map_err(|error| StartError::Randomness(error.to_string()))?;
-    Ok(DeviceId::from_entropy(id))
 }
 
 async fn forget_the_idle(rates: Arc<RateLimits>) -> std::convert::Infallible {

@@ -11,18 +11,21 @@ use async_nats::jetstream::context::traits::Publisher as _;
 use async_nats::jetstream::message::OutboundMessage;
 use async_nats::{Request, Subscriber};
 use futures_util::StreamExt;
+use hansard_model::placement::Occupancy;
 use hansard_model::subject::Subject;
-use hansard_model::{ConversationId, DeviceId, Seq};
+use hansard_model::{ConversationId, DeviceId, LogTime, Seq};
 use serde::{Deserialize, Serialize};
 
 use crate::connection::Connection;
-use crate::direct::{self, ReadError, unavailable};
+use crate::direct::{self, BATCH_MAX, BatchRequest, ReadError, unavailable};
 use crate::streams::{GATEWAYS_BUCKET, bucket_stream, bucket_subject};
 
 /// A gateway that does not renew its entry is forgotten after this: longer than any vouch.
 pub const REGISTRATION_TTL: Duration = Duration::from_secs(10);
 /// An entry that is taken back stays for as long as the last vouch (design: L + e), and a little.
 const DEREGISTRATION_TTL: Duration = Duration::from_secs(4);
+/// How often the entries are read again because one was renewed meanwhile.
+const READ_ATTEMPTS_MAX: usize = 4;
 /// How often a gateway renews its entry.
 pub const REGISTER_EVERY: Duration = Duration::from_secs(3);
 
@@ -31,8 +34,33 @@ pub const REGISTER_EVERY: Duration = Duration::from_secs(3);
 pub struct GatewayEntry {
     /// Its id, new at each start.
     pub gateway: DeviceId,
-    /// Where clients reach it.
-    pub url: String,
+    /// Where clients reach it; `None`: they are not sent to it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub url: Option<String>,
+    /// Where it is.
+    #[serde(default)]
+    pub region: String,
+    /// Open connections.
+    #[serde(default)]
+    pub connections: u64,
+    /// Connections at most; 0 in an entry of a version that did not say.
+    #[serde(default)]
+    pub capacity: u64,
+    /// How much room it has.
+    #[serde(default)]
+    pub occupancy: Occupancy,
+    /// It is about to stop.
+    #[serde(default)]
+    pub draining: bool,
+}
+
+/// An entry, and when it was written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Registered {
+    /// What the gateway says.
+    pub entry: GatewayEntry,
+    /// When it said so.
+    pub ts: LogTime,
 }
 
 /// "Vouch no more against a state before `seq`."
@@ -92,6 +120,36 @@ impl Connection {
         let subjects = direct::leader_subjects(self, &stream, &filter).await?;
         let prefix = bucket_subject(GATEWAYS_BUCKET, "");
         Ok(subjects.iter().filter_map(|s| s.strip_prefix(&prefix)?.parse().ok()).collect())
+    }
+
+    /// What the gateways say of themselves, at most the first 1,024, as a replica has it: good for
+    /// finding one, not for knowing that there is none.
+    ///
+    /// # Errors
+    /// [`ReadError`] when the bucket does not answer.
+    pub async fn registered_gateways(&self) -> Result<Vec<Registered>, ReadError> {
+        let stream = bucket_stream(GATEWAYS_BUCKET);
+        let request = BatchRequest {
+            multi_last: vec![bucket_subject(GATEWAYS_BUCKET, "*")],
+            batch: BATCH_MAX,
+            ..BatchRequest::default()
+        };
+        let mut attempts = 0;
+        let stored = loop {
+            attempts += 1;
+            match direct::batch(self, &stream, &request).await {
+                Ok((stored, _)) => break stored,
+                // A gateway renewed its entry just then.
+                Err(ReadError::Replaced) if attempts < READ_ATTEMPTS_MAX => {}
+                Err(error) => return Err(error),
+            }
+        };
+        // One that was taken back is empty.
+        let entries = stored.into_iter().filter_map(|stored| {
+            let entry = serde_json::from_slice(&stored.payload).ok()?;
+            Some(Registered { entry, ts: stored.ts })
+        });
+        Ok(entries.collect())
     }
 
     /// Asks a gateway to confirm; `false` when it does not within `timeout`.

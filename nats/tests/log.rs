@@ -7,6 +7,7 @@ use bytes::Bytes;
 use hansard_model::draft::Draft;
 use hansard_model::event::EventClass;
 use hansard_model::inbox::{InboxKey, MemberRecord};
+use hansard_model::placement::Occupancy;
 use hansard_model::record::EventKey;
 use hansard_model::subject::Subject;
 use hansard_model::{
@@ -293,9 +294,24 @@ async fn a_connection_made_once_does_not_come_back() {
 async fn a_registered_gateway_is_listed_and_confirms() {
     let backbone = backbone().await;
     let gateway = DeviceId::from_entropy([5; 20]);
-    let entry = GatewayEntry { gateway, url: "http://127.0.0.1:1".to_owned() };
+    let entry = GatewayEntry {
+        gateway,
+        url: Some("http://127.0.0.1:1".to_owned()),
+        region: "eu".to_owned(),
+        connections: 3,
+        capacity: 10,
+        occupancy: Occupancy::Open,
+        draining: false,
+    };
     backbone.connection.register_gateway(&entry).await.unwrap();
     assert_eq!(backbone.connection.gateways().await.unwrap(), [gateway]);
+    let registered = backbone.connection.registered_gateways().await.unwrap();
+    let age = backbone.log.clock().now().unwrap().minus(DEADLINE);
+    assert!(registered.iter().all(|registered| registered.ts > age));
+    assert_eq!(
+        registered.into_iter().map(|registered| registered.entry).collect::<Vec<_>>(),
+        [entry]
+    );
     let mut confirmations = backbone.connection.confirmations(gateway).await.unwrap();
     let request = ConfirmRequest { conversation: key(1, 1).conversation, seq: Seq(7) };
     let (asked, ()) =
@@ -305,6 +321,10 @@ async fn a_registered_gateway_is_listed_and_confirms() {
             confirmation.confirm().await;
         });
     assert!(asked);
+    // One that was taken back is there for as long as its vouches, and offered to nobody.
+    backbone.connection.deregister_gateway(gateway).await.unwrap();
+    assert_eq!(backbone.connection.gateways().await.unwrap(), [gateway]);
+    assert!(backbone.connection.registered_gateways().await.unwrap().is_empty());
 }
 
 #[tokio::test]

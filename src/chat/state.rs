@@ -243,7 +243,8 @@ impl Chat {
     }
 
     async fn look_up(&mut self, conversation: ConversationId) {
-        let view = self.client.http().conversation(conversation);
+        let http = self.client.http();
+        let view = http.conversation(conversation);
         if let Ok(Ok(view)) = timeout(READ_TIMEOUT, view).await {
             let with = view.with;
             self.view(view);
@@ -321,7 +322,8 @@ impl Chat {
             return false;
         };
         let query = MessagesQuery { around: Some(Around::Before(first)), limit: Some(PAGE) };
-        let read = self.client.http().messages(room.conversation, query);
+        let http = self.client.http();
+        let read = http.messages(room.conversation, query);
         let Ok(Ok(page)) = timeout(READ_TIMEOUT, read).await else { return false };
         let items: Vec<_> =
             page.items.into_iter().filter_map(|item| StoredEvent::of(item).ok()).collect();

@@ -11,12 +11,12 @@ use hansard_protocol::client::{Hello, Presence, Receipt, Send};
 use hansard_protocol::error::{ErrorBody, ErrorCode, Retry, Stored};
 use hansard_protocol::http::{
     Conversation, ConversationKind, CreateConversation, CreateUser, ErrorResponse, EventList,
-    Explanation, List, Member, MemberReceipt, MessageList, OpenSession, OpenedSession, OwnUser,
-    PatchConversation, PatchUser, PostReceipt, PresenceList, ReceiptList, SendMessage, SentMessage,
-    Session, SessionConnection, SessionList, SyncResponse, User,
+    Explanation, Gateway, List, Member, MemberReceipt, MessageList, OpenSession, OpenedSession,
+    OwnUser, PatchConversation, PatchUser, PostReceipt, PresenceList, ReceiptList, SendMessage,
+    SentMessage, Session, SessionConnection, SessionList, SyncResponse, User,
 };
 use hansard_protocol::server::{
-    Ack, EventFrame, Limits, PresenceFrame, ReceiptFrame, Synced, Welcome,
+    Ack, EventFrame, Limits, PresenceFrame, ReceiptFrame, Reconnect, Synced, Welcome,
 };
 use hansard_protocol::{ClientFrame, FrameRef, ServerFrame};
 use serde::Serialize;
@@ -27,6 +27,7 @@ use serde_json::{Value, json};
 pub(crate) type Sample = (&'static str, Value);
 
 const TIME: LogTime = LogTime::from_millis(1_763_538_926_402);
+const RECONNECT: Reconnect = Reconnect { base_ms: 250, cap_ms: 30_000 };
 
 fn user() -> UserId {
     UserId::from_entropy([1; 20])
@@ -216,7 +217,7 @@ pub(crate) fn server_frames() -> Vec<(&'static str, ServerFrame)> {
         }),
         ServerFrame::Typing { conversation: conversation(), user: user() },
         ServerFrame::Presence(presence()),
-        ServerFrame::Drain { after_ms: 5, url },
+        ServerFrame::Drain { after_ms: 5, url, reconnect: Some(RECONNECT) },
         ServerFrame::Ok { reference: reference() },
         ServerFrame::Pong { reference: reference(), cursor: Some(cursor) },
     ]);
@@ -264,6 +265,7 @@ fn welcome() -> Welcome {
             in_flight: 1,
         },
         features: vec!["typing".to_owned()],
+        reconnect: Some(RECONNECT),
     }
 }
 
@@ -276,6 +278,7 @@ fn error(code: ErrorCode) -> ErrorBody {
         retry: Retry::NewId,
         retry_after_ms: Some(5),
         server_time: Some(TIME),
+        reconnect: Some(Box::new(RECONNECT)),
     }
 }
 
@@ -306,6 +309,10 @@ fn shown(kind: ConversationKind) -> Conversation {
         archived: true,
         as_of: Seq(9),
     }
+}
+
+fn gateway() -> Gateway {
+    Gateway { url: "http://a.example".to_owned(), region: "eu".to_owned(), load: 0.5 }
 }
 
 fn list<T>(items: Vec<T>) -> List<T> {
@@ -413,6 +420,7 @@ fn conversation_bodies() -> Vec<Sample> {
         ("EventList", value(EventList { items: vec![frame()], more: true })),
         ("MessageList", value(messages)),
         ("MentionList", value(list(vec![frame()]))),
+        ("GatewayList", value(list(vec![gateway()]))),
         ("Explanation", value(explanation())),
         ("PostReceipt", value(post_receipt)),
         ("MemberReceipt", value(&of_member)),
@@ -483,6 +491,7 @@ pub(crate) fn read_and_write(schema: &str, value: Value) -> Result<Value, serde_
         "EventList" => again::<EventList>(value),
         "MessageList" => again::<MessageList>(value),
         "MentionList" => again::<List<EventFrame>>(value),
+        "GatewayList" => again::<List<Gateway>>(value),
         "Explanation" => again::<Explanation>(value),
         "PostReceipt" => again::<PostReceipt>(value),
         "MemberReceipt" => again::<MemberReceipt>(value),

@@ -82,14 +82,20 @@ pub(crate) struct Projector {
 impl Projector {
     /// A counter or gauge, summed over its labels; 0 while it has none of that name.
     pub(crate) async fn metric(&self, name: &str) -> f64 {
-        let text = Http::anonymous(self.admin).ask("GET", "/metrics", None).await.text;
-        let lines = text.lines().filter(|line| !line.starts_with('#'));
-        let values = lines.filter_map(|line| {
-            let (series, value) = line.rsplit_once(' ')?;
-            (series.split('{').next() == Some(name)).then(|| value.parse::<f64>().unwrap())
-        });
-        values.sum()
+        metric(self.admin, name).await
     }
+}
+
+/// A counter or gauge of the process with this admin listener, summed over its labels; 0 while it
+/// has none of that name.
+pub(crate) async fn metric(admin: SocketAddr, name: &str) -> f64 {
+    let text = Http::anonymous(admin).ask("GET", "/metrics", None).await.text;
+    let lines = text.lines().filter(|line| !line.starts_with('#'));
+    let values = lines.filter_map(|line| {
+        let (series, value) = line.rsplit_once(' ')?;
+        (series.split('{').next() == Some(name)).then(|| value.parse::<f64>().unwrap())
+    });
+    values.sum()
 }
 
 /// `hansard gateway`
@@ -98,6 +104,8 @@ pub(crate) struct Gateway {
     pub(crate) process: Process,
     /// Where clients connect.
     pub(crate) address: SocketAddr,
+    /// What it was started with, but for the address.
+    arguments: Vec<String>,
 }
 
 /// An event as `hansard replay --json` prints it.
@@ -242,14 +250,22 @@ impl Roles {
 
     /// Starts one more gateway.
     pub(crate) async fn start_gateway(&mut self) {
-        let (process, address) = listen(&self.of_gateways, &self.data, "127.0.0.1:0").await;
-        self.gateways.push(Gateway { process, address });
+        self.start_gateway_with(&[]).await;
+    }
+
+    /// The same, with arguments of its own.
+    pub(crate) async fn start_gateway_with(&mut self, more: &[&str]) {
+        let mut arguments = self.of_gateways.clone();
+        arguments.extend(more.iter().map(|text| (*text).to_owned()));
+        let (process, address) = listen(&arguments, &self.data, "127.0.0.1:0").await;
+        self.gateways.push(Gateway { process, address, arguments });
     }
 
     /// Starts a gateway again that has ended, at its address.
     pub(crate) async fn restart_gateway(&mut self, index: usize) {
         let listen_on = self.gateways[index].address.to_string();
-        let (process, _) = listen(&self.of_gateways, &self.data, &listen_on).await;
+        let arguments = &self.gateways[index].arguments;
+        let (process, _) = listen(arguments, &self.data, &listen_on).await;
         self.gateways[index].process = process;
     }
 

@@ -8,9 +8,9 @@ use serde_json::{Value, json};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout_at};
 use tokio_tungstenite::WebSocketStream;
-use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
 use tokio_tungstenite::tungstenite::http::HeaderValue;
+use tokio_tungstenite::tungstenite::{Error, Message};
 
 use super::people::told;
 use super::{DEADLINE, mint, seq_of};
@@ -35,13 +35,28 @@ impl Socket {
 
     /// The same, where perhaps nobody is; `None`: nobody is.
     pub(crate) async fn try_open(address: SocketAddr) -> Option<Self> {
+        Self::try_upgrade(address).await.ok()
+    }
+
+    /// Shakes hands where the gateway may refuse; `Err`: the body of its answer.
+    pub(crate) async fn try_in(address: SocketAddr) -> Result<Self, Value> {
+        Self::try_upgrade(address).await.map_err(|error| match error {
+            Error::Http(response) => {
+                let body = response.body().as_deref().unwrap_or_default();
+                serde_json::from_slice(body).unwrap()
+            }
+            other => panic!("neither in nor refused: {other}"),
+        })
+    }
+
+    async fn try_upgrade(address: SocketAddr) -> Result<Self, Error> {
         let mut request = format!("ws://{address}/v1/ws").into_client_request().unwrap();
         let protocol = HeaderValue::from_static("hansard.v1");
         request.headers_mut().insert("Sec-WebSocket-Protocol", protocol);
-        let stream = TcpStream::connect(address).await.ok()?;
-        stream.set_nodelay(true).ok()?;
-        let (stream, _) = tokio_tungstenite::client_async(request, stream).await.ok()?;
-        Some(Self { stream, seen: Vec::new(), refs: 0 })
+        let stream = TcpStream::connect(address).await?;
+        stream.set_nodelay(true)?;
+        let (stream, _) = tokio_tungstenite::client_async(request, stream).await?;
+        Ok(Self { stream, seen: Vec::new(), refs: 0 })
     }
 
     /// Sends a frame.

@@ -65,6 +65,8 @@ async fn start(listener: &TcpListener, store: Store) -> (Client, Updates) {
     let gateway = address.to_string().parse().expect("an address");
     let backoff = Backoff { base_ms: 1, cap_ms: 5 };
     let options = ClientOptions { backoff, ..ClientOptions::new(gateway, "t".to_owned()) };
+    // The listener of the tests speaks nothing but WebSocket.
+    let options = ClientOptions { discover: false, ..options };
     Client::connect(options, store).await.expect("starts")
 }
 

@@ -5,7 +5,7 @@ use std::fmt::Write;
 use hansard_model::account::Handle;
 use hansard_model::{ConversationId, DeviceId, MessageId, Seq, UserId};
 use hansard_protocol::http::{
-    Conversation, CreateConversation, CreateUser, EventList, List, Member, MessageList,
+    Conversation, CreateConversation, CreateUser, EventList, Gateway, List, Member, MessageList,
     OpenSession, OpenedSession, PatchConversation, PatchUser, PresenceList, ReceiptList,
     SendMessage, SentMessage, Session, User,
 };
@@ -72,6 +72,17 @@ impl Http {
     pub async fn revoke(&self, device: DeviceId) -> Result<(), HttpError> {
         let path = format!("/v1/sessions/{device}");
         self.exchange(Method::DELETE, &path, None::<&()>).await.map(drop)
+    }
+
+    /// The gateways to connect to, best first, those of a region before others; empty where the
+    /// deployment names none.
+    pub async fn gateways(&self, region: Option<&str>) -> Result<List<Gateway>, HttpError> {
+        let mut path = "/v1/gateways".to_owned();
+        if let Some(region) = region {
+            path.push_str("?region=");
+            escape(region, &mut path);
+        }
+        self.get(&path).await
     }
 
     /// A person.

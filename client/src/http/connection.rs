@@ -29,6 +29,11 @@ impl Idle {
         idle.pop()
     }
 
+    /// Ends those that are kept.
+    pub(super) fn clear(&self) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+
     fn put(&self, sender: Sender) {
         let mut idle = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if idle.len() < IDLE_MAX {

@@ -14,8 +14,10 @@ use crate::update::Update;
 /// committed in one transaction before any other action of that turn is done.
 #[derive(Debug)]
 pub enum Action {
-    /// Open a socket to a gateway (an index into the configured list).
-    Connect(usize),
+    /// Ask this gateway which one to use.
+    Discover(String),
+    /// Open a socket to this gateway.
+    Connect(String),
     /// Write a text frame.
     Transmit(String),
     /// Drop the socket, or the attempt to open one. No `disconnected` is reported for it.
@@ -28,6 +30,17 @@ pub enum Action {
     FetchEvents(EventsRequest),
     /// Read the reader's view of a conversation.
     FetchView(ViewRequest),
+}
+
+/// What became of [`Action::Discover`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Discovered {
+    /// Gateways, best first.
+    Gateways(Vec<String>),
+    /// The server does not say.
+    Refused,
+    /// Nobody answered.
+    NoAnswer,
 }
 
 /// `GET /v1/conversations/{c}/events?after=..&min_seq=..`

@@ -1,30 +1,42 @@
 //! The connection as the machine sees it: which gateway, which phase, until when.
 
+use hansard_protocol::server::Reconnect;
+
 use crate::backoff::{Backoff, Dice};
 use crate::machine::clock::Moment;
+use crate::machine::places::Places;
+use crate::update::Loss;
 
+/// Asking where to connect may take this long, in milliseconds; then one of those known is tried.
+const ASK_TIMEOUT_MS: u64 = 3_000;
 /// Connecting, the WebSocket upgrade included, may take this long, in milliseconds.
 const CONNECT_TIMEOUT_MS: u64 = 10_000;
 /// `welcome` may take this long after `hello`, in milliseconds.
 const WELCOME_TIMEOUT_MS: u64 = 20_000;
 /// A server that was not heard for this many tenths of a heartbeat is taken for dead.
 const SILENT_AFTER_TENTHS: u64 = 25;
+/// How often in a row a gateway may tell when to come again before another is tried.
+const HINTS_MAX: u32 = 3;
 
 #[derive(Debug)]
 pub(crate) struct Link {
     pub(crate) phase: Phase,
     /// Losses since the last catch-up that came to its end.
     attempt: u32,
-    pub(crate) gateway: usize,
-    gateways: usize,
+    /// How often the gateway has told when to come again, in a row.
+    hinted: u32,
+    /// The one that is tried, asked, or connected to.
+    pub(crate) gateway: String,
+    pub(crate) places: Places,
     backoff: Backoff,
     /// What the server asked to wait, in milliseconds.
-    pub(crate) retry_after_ms: u64,
+    retry_after_ms: u64,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Phase {
     Waiting { until: u64 },
+    Asking { until: u64 },
     Connecting { until: u64 },
     Greeting { until: u64 },
     Online(Online),
@@ -56,13 +68,39 @@ impl Online {
 }
 
 impl Link {
-    pub(crate) fn new(gateways: usize, backoff: Backoff) -> Self {
-        let phase = Phase::Waiting { until: 0 };
-        Self { phase, attempt: 0, gateway: 0, gateways, backoff, retry_after_ms: 0 }
+    pub(crate) fn new(places: Places, backoff: Backoff) -> Self {
+        Self {
+            phase: Phase::Waiting { until: 0 },
+            attempt: 0,
+            hinted: 0,
+            gateway: String::new(),
+            places,
+            backoff,
+            retry_after_ms: 0,
+        }
+    }
+
+    /// Whether to ask which gateway to use, before the next attempt.
+    pub(crate) fn is_to_ask(&self, now: Moment) -> bool {
+        self.hinted == 0 && self.places.is_stale(now.tick_ms)
+    }
+
+    /// Asks one of the gateways for all of them.
+    pub(crate) fn asking(&mut self, now: Moment) {
+        self.choose(now);
+        self.phase = Phase::Asking { until: now.tick_ms + ASK_TIMEOUT_MS };
     }
 
     pub(crate) fn connecting(&mut self, now: Moment) {
+        self.choose(now);
         self.phase = Phase::Connecting { until: now.tick_ms + CONNECT_TIMEOUT_MS };
+    }
+
+    /// The one that told when to come again is the one to come back to.
+    fn choose(&mut self, now: Moment) {
+        if self.hinted == 0 {
+            self.gateway = self.places.next(now.tick_ms);
+        }
     }
 
     pub(crate) fn greeting(&mut self, now: Moment) {
@@ -75,30 +113,59 @@ impl Link {
         }
     }
 
-    pub(crate) fn settled(&mut self) {
-        self.attempt = 0;
+    /// How to come back, within bounds, as the server says.
+    pub(crate) fn reconnect_as(&mut self, reconnect: Option<Reconnect>) {
+        if let Some(Reconnect { base_ms, cap_ms }) = reconnect.map(Reconnect::within_bounds) {
+            self.backoff = Backoff { base_ms, cap_ms };
+        }
     }
 
-    /// Waits before the next try, at the next gateway. Returns the delay in milliseconds.
-    pub(crate) fn wait(&mut self, now: Moment, dice: &mut Dice) -> u64 {
-        let delay_ms = self.retry_after_ms + self.backoff.delay_ms(self.attempt, dice);
-        self.retry_after_ms = 0;
-        self.attempt = self.attempt.saturating_add(1);
-        self.gateway = (self.gateway + 1) % self.gateways.max(1);
+    /// Not before this many milliseconds, as the server says.
+    pub(crate) fn retry_after(&mut self, millis: u64) {
+        self.retry_after_ms = millis.min(Reconnect::CAP_MS_MAX);
+    }
+
+    pub(crate) fn settled(&mut self) {
+        (self.attempt, self.hinted) = (0, 0);
+    }
+
+    /// Waits before the next try. Returns the delay in milliseconds.
+    pub(crate) fn wait(&mut self, now: Moment, loss: &Loss, dice: &mut Dice) -> u64 {
+        let retry_after_ms = std::mem::take(&mut self.retry_after_ms);
+        let is_hinted = retry_after_ms > 0 && matches!(loss, Loss::Overloaded | Loss::Closed(4009));
+        let jitter_ms = if is_hinted && self.hinted < HINTS_MAX {
+            // The server spreads those who wait; a little more is for clocks and networks.
+            self.hinted += 1;
+            self.backoff.delay_ms(self.hinted - 1, dice)
+        } else {
+            self.hinted = 0;
+            // What is behind the gateway may be at fault: then the next one does no better.
+            if *loss != Loss::Reset {
+                self.places.put_aside(&self.gateway, now.tick_ms);
+            }
+            if *loss == Loss::Drained {
+                self.places.expire();
+            }
+            let delay_ms = self.backoff.delay_ms(self.attempt, dice);
+            self.attempt = self.attempt.saturating_add(1);
+            delay_ms
+        };
+        let delay_ms = retry_after_ms + jitter_ms;
         self.phase = Phase::Waiting { until: now.tick_ms + delay_ms };
         delay_ms
     }
 
     pub(crate) fn restart(&mut self, now: Moment) {
-        self.attempt = 0;
+        self.settled();
         self.phase = Phase::Waiting { until: now.tick_ms };
     }
 
     pub(crate) fn deadline(&self) -> Option<u64> {
         match self.phase {
-            Phase::Waiting { until } | Phase::Connecting { until } | Phase::Greeting { until } => {
-                Some(until)
-            }
+            Phase::Waiting { until }
+            | Phase::Asking { until }
+            | Phase::Connecting { until }
+            | Phase::Greeting { until } => Some(until),
             Phase::Online(online) => online.leave_at.into_iter().chain([online.silent_at()]).min(),
             Phase::Stopped => None,
         }

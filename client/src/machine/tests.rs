@@ -103,6 +103,9 @@ struct World {
     gaps: u32,
     others: u64,
     restarts: u64,
+    /// The gateways that were asked which one to use, and those that were tried.
+    asked: Vec<String>,
+    tried: Vec<String>,
     /// What the server was told by receipts.
     told: BTreeMap<ConversationId, Marks>,
     /// What the person has read.
@@ -113,6 +116,7 @@ fn options() -> Options {
     Options {
         token: "t".to_owned(),
         gateways: vec!["http://one".to_owned(), "http://two".to_owned()],
+        discover: false,
         catch_up: None,
         background: false,
         backoff: Backoff { base_ms: 10, cap_ms: 100 },
@@ -141,6 +145,8 @@ impl World {
             gaps: 0,
             others: 0,
             restarts: 0,
+            asked: Vec::new(),
+            tried: Vec::new(),
             told: BTreeMap::new(),
             read: BTreeMap::new(),
         }
@@ -184,11 +190,13 @@ impl World {
         }
         for action in rest {
             match action {
-                Action::Connect(_) => {
+                Action::Connect(url) => {
+                    self.tried.push(url);
                     self.connected = true;
                     self.machine.connected(self.now);
                     self.turn();
                 }
+                Action::Discover(url) => self.asked.push(url),
                 Action::Transmit(text) => self.to_server.push_back(text),
                 Action::Disconnect => self.drop_socket(),
                 Action::FetchEvents(request) => self.reads.push_back(request),

@@ -6,6 +6,7 @@ use hansard_model::{LogTime, Rejection};
 use serde::{Deserialize, Serialize};
 
 use crate::client::FrameRef;
+use crate::server::Reconnect;
 
 /// A code on the wire; added to, never reused. Alphabetical. Each has a row in `docs/errors.md`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -225,6 +226,9 @@ pub struct ErrorBody {
     /// The server's time, where the client's clock is the matter.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub server_time: Option<LogTime>,
+    /// How to come back, where the connection ends with it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reconnect: Option<Box<Reconnect>>,
 }
 
 impl ErrorBody {
@@ -238,6 +242,7 @@ impl ErrorBody {
             retry: code.retry(),
             retry_after_ms: None,
             server_time: None,
+            reconnect: None,
         }
     }
 

@@ -83,6 +83,17 @@ pub struct List<T> {
     pub next: Option<String>,
 }
 
+/// `Gateway`: where a client may connect.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Gateway {
+    /// Where.
+    pub url: String,
+    /// In which region.
+    pub region: String,
+    /// Connections there, as a part of those that it takes: 0 to 1.
+    pub load: f64,
+}
+
 /// `{"error": ..}`
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct ErrorResponse {

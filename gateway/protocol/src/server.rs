@@ -63,6 +63,9 @@ pub enum ServerFrame {
         /// Where.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         url: Option<String>,
+        /// How to come back.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reconnect: Option<Reconnect>,
     },
     /// Done.
     Ok {
@@ -141,6 +144,8 @@ enum Plain {
         after_ms: u64,
         #[serde(default)]
         url: Option<String>,
+        #[serde(default)]
+        reconnect: Option<Reconnect>,
     },
     Ok {
         #[serde(rename = "ref", default)]
@@ -169,7 +174,7 @@ impl From<Plain> for ServerFrame {
             Plain::Receipt(receipt) => Self::Receipt(receipt),
             Plain::Typing { conversation, user } => Self::Typing { conversation, user },
             Plain::Presence(presence) => Self::Presence(presence),
-            Plain::Drain { after_ms, url } => Self::Drain { after_ms, url },
+            Plain::Drain { after_ms, url, reconnect } => Self::Drain { after_ms, url, reconnect },
             Plain::Ok { reference } => Self::Ok { reference },
             Plain::Pong { reference, cursor } => Self::Pong { reference, cursor },
             Plain::Unknown => Self::Unknown,
@@ -194,6 +199,33 @@ pub struct Welcome {
     pub limits: Limits,
     /// What this server can do besides.
     pub features: Vec<String>,
+    /// How to come back once the connection is lost.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reconnect: Option<Reconnect>,
+}
+
+/// How a client comes back: attempt `i`, from 0, after a random time between 0 and
+/// `min(base_ms * 2^i, cap_ms)` milliseconds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reconnect {
+    /// Bound of the first delay, in milliseconds.
+    pub base_ms: u64,
+    /// Bound of every delay, in milliseconds.
+    pub cap_ms: u64,
+}
+
+impl Reconnect {
+    /// Largest `base_ms` that a client follows.
+    pub const BASE_MS_MAX: u64 = 60_000;
+    /// Largest `cap_ms` that a client follows, and the longest `retry_after_ms`.
+    pub const CAP_MS_MAX: u64 = 600_000;
+
+    /// Within the bounds that a client follows, whatever a server says.
+    #[must_use]
+    pub fn within_bounds(self) -> Self {
+        let base_ms = self.base_ms.clamp(1, Self::BASE_MS_MAX);
+        Self { base_ms, cap_ms: self.cap_ms.clamp(base_ms, Self::CAP_MS_MAX) }
+    }
 }
 
 /// The limits in `welcome`.

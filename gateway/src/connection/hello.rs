@@ -9,18 +9,24 @@ use hansard_presence::Chosen;
 use hansard_protocol::client::{FrameRef, Hello, Presence};
 use hansard_protocol::server::{Limits, Welcome};
 use hansard_protocol::{ErrorBody, ErrorCode, FRAME_BYTES_MAX, ServerFrame};
+use tokio::time::Instant;
 
 use super::state::Ended;
 use crate::Gateway;
 use crate::cursor::{Cursor, Start};
 use crate::frame::Frame;
 use crate::heartbeat::{HEARTBEAT_S, Pulse};
+use crate::metrics::{Refused, connection_refused as refused};
 use crate::outbox::Outbox;
 use crate::resume::ResumeRequest;
 use crate::router::{AttachError, Attachment};
+use crate::turnstile::hint_ms;
 
 /// How long `hello` waits for a gateway that has just started to know where the feed stands.
 const READY_WITHIN: Duration = Duration::from_secs(5);
+/// How long a catch-up waits for its turn. Its connection can send meanwhile, and holds little: what
+/// comes by is only noted.
+pub(crate) const TURN_WITHIN: Duration = Duration::from_secs(10);
 /// When to come back to a gateway that cannot serve now, in milliseconds.
 const RETRY_MS: u64 = 2_000;
 /// What this server does beyond the bare contract.
@@ -55,6 +61,15 @@ pub(super) async fn welcome(
         let code = if body.code == ErrorCode::Unauthorized { 4001 } else { 1011 };
         ended(body, code, "not authenticated")
     })?;
+    // Before the attachment: who is told to come again has begun nothing.
+    let turn = gateway.catch_ups.turn(Instant::now(), TURN_WITHIN).map_err(|hint| {
+        refused(Refused::CatchUps);
+        let body = ErrorBody {
+            reconnect: Some(Box::new(gateway.config.reconnect)),
+            ..ErrorBody::new(ErrorCode::Overloaded, "too many catch up at once")
+        };
+        ended(body.after_ms(hint_ms(hint)), 4009, "too many catch up")
+    })?;
     // Not ready in time: the attempt to attach says so.
     let _ = tokio::time::timeout(READY_WITHIN, gateway.router.ready()).await;
     let frame = welcome_frame(&gateway, identity.user, identity.device)
@@ -77,7 +92,7 @@ pub(super) async fn welcome(
     }
     pulse.identified(attachment.link());
     // Behind the attachment: when the log becomes another from here on, the connection is ended.
-    let request = resume_request(&gateway, &hello);
+    let request = resume_request(&gateway, &hello, turn);
     let presence = hello.presence.map(chosen);
     Ok(Box::new(Welcomed { attachment, request, presence }))
 }
@@ -95,10 +110,11 @@ fn unavailable(message: &'static str) -> ErrorBody {
     ErrorBody::new(ErrorCode::Unavailable, message).after_ms(RETRY_MS)
 }
 
-fn resume_request(gateway: &Gateway, hello: &Hello) -> ResumeRequest {
+fn resume_request(gateway: &Gateway, hello: &Hello, turn: Instant) -> ResumeRequest {
     ResumeRequest {
         start: start(gateway, hello.cursor.as_deref()),
         cursor: hello.cursor.clone(),
+        turn,
         seen: hello.seen.clone(),
         catch_up: hello.catch_up.unwrap_or(limit::CATCH_UP_DEFAULT).min(limit::CATCH_UP_MAX),
         bytes_max: usize::MAX,
@@ -133,5 +149,6 @@ fn welcome_frame(gateway: &Gateway, user: UserId, device: DeviceId) -> Option<Fr
             in_flight: gateway.config.limits.in_flight,
         },
         features: FEATURES.map(str::to_owned).to_vec(),
+        reconnect: Some(gateway.config.reconnect),
     })))
 }

@@ -9,17 +9,20 @@ use hansard_model::limit;
 use hansard_protocol::server::Synced;
 use hansard_protocol::{ErrorBody, ErrorCode, ServerFrame};
 use http::header::CONTENT_TYPE;
+use tokio::time::Instant;
 
 use super::error::Failure;
 use super::{Authorized, Params};
 use crate::Gateway;
 use crate::accounts::Identity;
-use crate::connection::hello;
+use crate::connection::hello::{self, TURN_WITHIN};
 use crate::cursor::Start;
 use crate::frame::Frame;
+use crate::metrics::{self, Refused};
 use crate::outbox::Outbox;
 use crate::resume::{self, ResumeRequest};
 use crate::router::{AttachError, Attachment};
+use crate::turnstile::hint_ms;
 
 /// Longest wait for something new.
 const TIMEOUT_S_MAX: u64 = 60;
@@ -44,7 +47,12 @@ pub(crate) async fn sync(
     let catch_up: Option<usize> = params.parsed("catch_up")?;
     let timeout_s: Option<u64> = params.parsed("timeout_s")?;
     let timeout = Duration::from_secs(timeout_s.unwrap_or(TIMEOUT_S_DEFAULT).min(TIMEOUT_S_MAX));
+    let turn = gateway.catch_ups.turn(Instant::now(), TURN_WITHIN).map_err(|hint| {
+        metrics::connection_refused(Refused::CatchUps);
+        ErrorBody::new(ErrorCode::Overloaded, "too many catch up at once").after_ms(hint_ms(hint))
+    })?;
     let request = ResumeRequest {
+        turn,
         // Decided once the connection is attached.
         start: Start::Nothing,
         cursor,

@@ -2,21 +2,25 @@
 //! [`crate::connection`] from then on.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::body::Body;
 use axum::extract::{Request, State};
-use axum::response::Response;
-use hansard_protocol::{ErrorCode, SUBPROTOCOL};
-use http::header::{HOST, ORIGIN, SEC_WEBSOCKET_PROTOCOL, SEC_WEBSOCKET_VERSION};
+use axum::response::{IntoResponse, Response};
+use hansard_protocol::{ErrorBody, ErrorCode, SUBPROTOCOL};
+use http::header::{CONNECTION, HOST, ORIGIN, SEC_WEBSOCKET_PROTOCOL, SEC_WEBSOCKET_VERSION};
 use http::{HeaderMap, HeaderValue, StatusCode};
 use hyper::upgrade::Parts;
 use hyper_util::rt::TokioIo;
+use tokio::time::Instant;
 
 use super::error::Failure;
 use crate::Gateway;
 use crate::accept::Patient;
 use crate::admission::Admitted;
 use crate::connection;
+use crate::metrics::{self, Refused};
+use crate::turnstile::hint_ms;
 
 /// Answers 101 and hands the socket over.
 pub(crate) async fn upgrade(
@@ -25,7 +29,12 @@ pub(crate) async fn upgrade(
 ) -> Result<Response, Failure> {
     let admitted = request.extensions().get::<Arc<Admitted>>().cloned();
     let admitted = admitted.ok_or_else(|| Failure::new(ErrorCode::Internal, "no connection"))?;
+    // Before anything else is looked at: what is refused must cost next to nothing. One address
+    // that is too fast takes nothing from all others.
     gateway.rates.handshake(admitted.peer()).map_err(|error| error.body())?;
+    if let Err(hint) = gateway.handshakes.pass(Instant::now()) {
+        return Ok(crowded(&gateway, hint));
+    }
     check_origin(request.headers(), &gateway.config.allowed_origins)?;
     check_upgrade(&request)?;
     check_subprotocol(request.headers())?;
@@ -46,6 +55,18 @@ pub(crate) async fn upgrade(
     let spoken = HeaderValue::from_static(SUBPROTOCOL);
     response.headers_mut().insert(SEC_WEBSOCKET_PROTOCOL, spoken);
     Ok(response)
+}
+
+/// Tells a client when to come again; the connection ends, so that it holds no place until then.
+fn crowded(gateway: &Gateway, hint: Duration) -> Response {
+    metrics::connection_refused(Refused::Handshakes);
+    let error = ErrorBody {
+        reconnect: Some(Box::new(gateway.config.reconnect)),
+        ..ErrorBody::new(ErrorCode::Overloaded, "too many connect at once")
+    };
+    let mut response = Failure::from(error.after_ms(hint_ms(hint))).into_response();
+    response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    response
 }
 
 /// Whether the request is a handshake of the one version there is.

@@ -27,6 +27,11 @@ pub const LIVE_REPEATED_TOTAL: &str = "hansard_gateway_live_events_repeated_tota
 /// Live events taken, from the feed or from a repair.
 pub const LIVE_EVENTS_TOTAL: &str = "hansard_gateway_live_events_total";
 
+/// Reads of history that catch-ups asked of owners.
+pub const HISTORY_READS_TOTAL: &str = "hansard_gateway_history_reads_total";
+/// Conversations that were caught up from what had been read before.
+pub const HISTORY_SHARED_TOTAL: &str = "hansard_gateway_history_shared_total";
+
 /// Receipts taken from the stream and told to those whom they concern.
 pub const RECEIPTS_TOLD_TOTAL: &str = "hansard_gateway_receipts_told_total";
 
@@ -44,12 +49,24 @@ pub fn describe() {
     describe_counter!(HOLES_REPAIRED_TOTAL, "Holes in the live feed that were filled");
     describe_counter!(LIVE_REPEATED_TOTAL, "Live events dropped because they had been seen");
     describe_counter!(LIVE_EVENTS_TOTAL, "Live events taken, from the feed or from a repair");
+    describe_counter!(HISTORY_READS_TOTAL, "Reads of history that catch-ups asked of owners");
+    describe_counter!(HISTORY_SHARED_TOTAL, "Conversations caught up without a read of their own");
     describe_counter!(RECEIPTS_TOLD_TOTAL, "Receipts taken from the stream and told");
 }
 
 /// A connection said who it is.
 pub(crate) fn identified() {
     gauge!(SOCKETS_IDENTIFIED).increment(1.0);
+}
+
+/// An owner was asked for history.
+pub(crate) fn history_read() {
+    counter!(HISTORY_READS_TOTAL).increment(1);
+}
+
+/// A conversation was caught up without a read of its own.
+pub(crate) fn history_shared() {
+    counter!(HISTORY_SHARED_TOTAL).increment(1);
 }
 
 /// A receipt was taken from the stream.

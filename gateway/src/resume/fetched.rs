@@ -6,6 +6,7 @@ use hansard_nats::live::LiveEvent;
 use hansard_protocol::ServerFrame;
 
 use crate::frame::Frame;
+use crate::router::tails::TailEvent;
 
 /// Bytes of events of one conversation in a page of a catch-up; older ones become the gap.
 const CONVERSATION_BYTES_MAX: usize = 384 * 1024;
@@ -13,7 +14,7 @@ const CONVERSATION_BYTES_MAX: usize = 384 * 1024;
 /// Events of a conversation, ascending, as of a position.
 #[derive(Default)]
 pub(super) struct Fetched {
-    pub(super) items: Vec<Item>,
+    pub(super) items: Vec<TailEvent>,
     pub(super) as_of: Seq,
     pub(super) bytes: usize,
     pub(super) more_before: bool,
@@ -42,13 +43,12 @@ impl Fetched {
         let mut gap_to = None;
         let mut room = bytes_max;
         for item in self.items.iter().rev() {
-            let frame = event(conversation, item);
-            let Some(left) = room.checked_sub(frame.len()) else {
+            let Some(left) = room.checked_sub(item.frame.len()) else {
                 gap_to = Some(item.seq);
                 break;
             };
             room = left;
-            frames.push(frame);
+            frames.push(item.frame.clone());
         }
         if gap_to.is_none() && self.more_before {
             gap_to = self.items.first().map(|first| first.prev);
@@ -68,8 +68,9 @@ pub(super) fn gap(conversation: ConversationId, from: Seq, to: Seq) -> Frame {
     Frame::server(&ServerFrame::Gap { conversation, from, to })
 }
 
-fn event(conversation: ConversationId, item: &Item) -> Frame {
-    Frame::event(&LiveEvent {
+/// An event of a page, ready to be sent.
+pub(super) fn event(conversation: ConversationId, item: &Item) -> TailEvent {
+    let frame = Frame::event(&LiveEvent {
         conversation,
         seq: item.seq,
         prev: item.prev,
@@ -77,7 +78,8 @@ fn event(conversation: ConversationId, item: &Item) -> Frame {
         ts: item.ts,
         follows: Seq::ZERO,
         payload: bytes::Bytes::copy_from_slice(item.body.get().as_bytes()),
-    })
+    });
+    TailEvent { seq: item.seq, prev: item.prev, frame }
 }
 
 #[cfg(test)]

@@ -136,7 +136,7 @@ impl Plan {
 }
 
 /// A position as of which the entry was exact.
-fn as_of(entry: &InboxEntry) -> Seq {
+pub(super) fn as_of(entry: &InboxEntry) -> Seq {
     entry.head.seq.max(entry.member.as_of)
 }
 

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hansard_protocol::ServerFrame;
+use hansard_protocol::server::Reconnect;
 
 use crate::frame::Frame;
 use crate::router::{Link, Router, State};
@@ -19,7 +20,7 @@ impl Router {
     /// Asks every connection to leave, spread over `period`, and ends each a little later, after
     /// what waits for it was written. Returns when all are gone, which a slow reader may delay: the
     /// caller bounds it.
-    pub(crate) async fn drain(&self, period: Duration) {
+    pub(crate) async fn drain(&self, period: Duration, reconnect: Reconnect) {
         let links = self.stop_attaching();
         let step = period / STEPS;
         let groups = (STEPS - GRACE_STEPS) as usize;
@@ -31,7 +32,11 @@ impl Router {
             let group = groups.next();
             let is_last = group.is_none();
             if let Some(group) = group {
-                let frame = Frame::server(&ServerFrame::Drain { after_ms: grace_ms, url: None });
+                let frame = Frame::server(&ServerFrame::Drain {
+                    after_ms: grace_ms,
+                    url: None,
+                    reconnect: Some(reconnect),
+                });
                 group.iter().for_each(|link| link.outbox.push(frame.clone()));
                 asked.push_back(group);
             }

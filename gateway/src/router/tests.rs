@@ -4,6 +4,7 @@ use hansard_model::draft::Draft;
 use hansard_model::inbox::{Head, MemberRecord};
 use hansard_model::query::InboxEntry;
 use hansard_model::{GroupId, LogTime, MessageId, Role, envelope};
+use hansard_protocol::server::Reconnect;
 use proptest::prelude::*;
 
 use super::*;
@@ -260,13 +261,16 @@ async fn a_drain_asks_everybody_to_leave_and_then_ends_them() {
             }
         }
     });
-    router.drain(std::time::Duration::from_secs(5)).await;
+    let reconnect = Reconnect { base_ms: 5, cap_ms: 50 };
+    router.drain(std::time::Duration::from_secs(5), reconnect).await;
     leaving.await.expect("all left");
     for outbox in outboxes {
         assert_eq!(outbox.closing().map(|closing| closing.code), Some(1012));
         let mut frames = VecDeque::new();
         outbox.take(&mut frames);
-        assert!(frames[0].payload().starts_with(br#"{"type":"drain""#));
+        let frame = String::from_utf8(frames[0].payload().to_vec()).expect("text");
+        assert!(frame.starts_with(r#"{"type":"drain""#), "{frame}");
+        assert!(frame.ends_with(r#""reconnect":{"base_ms":5,"cap_ms":50}}"#), "{frame}");
     }
     let outbox = Arc::new(Outbox::new(100));
     let refused = router.attach(user(1), device(1), outbox, false, None).err();

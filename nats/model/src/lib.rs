@@ -11,7 +11,7 @@
 //! 6. [`account`]: users, handles and devices, likewise;
 //! 7. [`inbox`] and [`query`]: what projectors keep and answer;
 //! 8. [`receipt`]: how far each member has got;
-//! 9. [`presence`]: who is there;
+//! 9. [`presence`] and [`placement`]: who is there, and which gateway a user connects to;
 //! 10. [`limit`]: every bound.
 //!
 //! Invariant: no I/O, no clock, no randomness; tokio and async-nats are deliberately absent.
@@ -29,6 +29,7 @@ pub mod group;
 pub mod id;
 pub mod inbox;
 pub mod limit;
+pub mod placement;
 pub mod presence;
 pub mod query;
 pub mod receipt;

@@ -96,7 +96,8 @@ impl Chat {
     async fn read_again(&mut self, target: Seq) {
         let Some(room) = &mut self.room else { return };
         let query = MessagesQuery { around: Some(Around::Seq(target)), limit: Some(1) };
-        let read = self.client.http().messages(room.conversation, query);
+        let http = self.client.http();
+        let read = http.messages(room.conversation, query);
         let Ok(Ok(page)) = timeout(READ_TIMEOUT, read).await else { return };
         let items = page.items.into_iter().filter_map(|item| StoredEvent::of(item).ok());
         room.page(items.filter(|item| item.seq == target).collect(), self.me.user);

@@ -22,8 +22,8 @@ impl Chat {
 
     /// Learns who is there, and watches them; nothing when the server does not say now.
     pub(super) async fn look_up_presence(&mut self, conversation: ConversationId) {
-        let list = self.client.http().presence(conversation, None);
-        let items = match timeout(READ_TIMEOUT, list).await {
+        let http = self.client.http();
+        let items = match timeout(READ_TIMEOUT, http.presence(conversation, None)).await {
             Ok(Ok(list)) => list.items,
             Ok(Err(_)) | Err(_) => Vec::new(),
         };

@@ -29,7 +29,8 @@ impl Chat {
     /// Learns how far the others in the open conversation have got; nothing when the server does
     /// not say now.
     pub(super) async fn look_up_receipts(&mut self, conversation: ConversationId) {
-        let list = self.client.http().receipts(conversation, None, None);
+        let http = self.client.http();
+        let list = http.receipts(conversation, None, None);
         let Ok(Ok(list)) = timeout(READ_TIMEOUT, list).await else { return };
         for item in list.items {
             self.note(item.user, item.delivered, item.read);

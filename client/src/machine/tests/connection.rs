@@ -1,6 +1,8 @@
 //! When a connection is left, and what comes of it.
 
 use super::*;
+use crate::machine::action::Discovered;
+use crate::refusal::Refusal;
 
 #[test]
 fn a_server_that_is_silent_for_two_and_a_half_heartbeats_is_left() {
@@ -101,4 +103,136 @@ fn whom_they_watch_and_how_they_are_shown_is_said_again_on_the_next_connection()
     world.deliver_one(false);
     let next = world.to_server.front().expect("a watch");
     assert!(next.contains(r#""type":"watch""#), "{next}");
+}
+
+/// A world that has not begun, with two gateways that may be asked for others.
+fn discovering() -> World {
+    let mut world = World::new();
+    let options = Options { discover: true, ..options() };
+    world.machine = Machine::new(options, world.disk.snapshot());
+    world.advance(1);
+    world
+}
+
+fn answer(world: &mut World, answer: Discovered) {
+    world.machine.gateways(world.now, answer);
+    world.turn();
+}
+
+fn offered(urls: &[&str]) -> Discovered {
+    Discovered::Gateways(urls.iter().map(|url| (*url).to_owned()).collect())
+}
+
+fn lose(world: &mut World, loss: Loss, said: Option<&Refusal>) {
+    world.drop_socket();
+    world.machine.disconnected(world.now, loss, said);
+    world.turn();
+}
+
+fn refusal(retry_after_ms: u64, reconnect: &str) -> Refusal {
+    let text = format!(
+        r#"{{"code":"overloaded","message":"","stored":"no","retry":"same_id","retry_after_ms":{retry_after_ms}{reconnect}}}"#
+    );
+    serde_json::from_str(&text).expect("a refusal")
+}
+
+#[test]
+fn the_server_says_where_to_connect_and_who_fails_is_put_aside() {
+    let mut world = discovering();
+    assert_eq!((world.asked.len(), world.tried.len()), (1, 0));
+    assert_eq!(world.asked[0], "http://one");
+    answer(&mut world, offered(&["http://three", "http://four"]));
+    assert_eq!(world.tried, ["http://three"]);
+    for next in ["http://four", "http://one", "http://two", "http://three"] {
+        lose(&mut world, Loss::Closed(1006), None);
+        world.advance(200);
+        assert_eq!(world.tried.last().map(String::as_str), Some(next));
+    }
+    assert_eq!(world.asked.len(), 1, "what it said is still good");
+    world.advance(70_000);
+    lose(&mut world, Loss::Closed(1006), None);
+    world.advance(200);
+    assert_eq!(world.asked.len(), 2, "it is asked again after a while");
+}
+
+#[test]
+fn a_server_that_says_nothing_is_connected_to_as_given() {
+    let mut world = discovering();
+    answer(&mut world, Discovered::Refused);
+    assert_eq!(world.tried, ["http://one"]);
+    let mut world = discovering();
+    answer(&mut world, offered(&[]));
+    assert_eq!(world.tried, ["http://one"]);
+    let mut world = discovering();
+    answer(&mut world, Discovered::NoAnswer);
+    assert_eq!(world.tried, ["http://two"], "the one that did not answer is not tried first");
+    let mut world = discovering();
+    world.advance(3_100);
+    assert_eq!(world.tried, ["http://two"], "no answer in time is none");
+    answer(&mut world, offered(&["http://late"]));
+    assert_eq!(world.tried.len(), 1);
+}
+
+#[test]
+fn a_gateway_that_drains_is_left_for_another_and_asked_no_more() {
+    let mut world = discovering();
+    answer(&mut world, offered(&["http://three", "http://four"]));
+    world.serve_one();
+    world.deliver_one(false);
+    world.deliver_one(false);
+    world.to_client.push_back(r#"{"type":"drain","after_ms":50}"#.to_owned());
+    world.deliver_one(false);
+    world.advance(60);
+    world.advance(200);
+    assert_eq!(world.asked.last().map(String::as_str), Some("http://four"));
+    answer(&mut world, offered(&["http://four", "http://five"]));
+    assert_eq!(world.tried, ["http://three", "http://four"]);
+}
+
+#[test]
+fn who_is_told_when_to_come_again_comes_then_and_to_the_same_gateway() {
+    let mut world = discovering();
+    answer(&mut world, offered(&["http://three", "http://four"]));
+    let refused = refusal(5_000, "");
+    for attempt in 1..=3 {
+        lose(&mut world, Loss::Overloaded, Some(&refused));
+        world.advance(4_990);
+        assert_eq!(world.tried.len(), attempt, "not before");
+        world.advance(500);
+        assert_eq!(world.tried.len(), attempt + 1);
+        assert_eq!(world.tried.last().map(String::as_str), Some("http://three"));
+    }
+    lose(&mut world, Loss::Overloaded, Some(&refused));
+    world.advance(5_500);
+    assert_eq!(world.tried.last().map(String::as_str), Some("http://four"), "but not for ever");
+}
+
+#[test]
+fn the_server_stretches_the_delays_within_bounds() {
+    let waits = |reconnect: &str| {
+        let mut world = discovering();
+        answer(&mut world, offered(&[]));
+        let said = refusal(0, reconnect);
+        let mut longest = 0;
+        for _ in 0..60 {
+            lose(&mut world, Loss::Closed(1012), Some(&said));
+            let Some(until) = world.machine.deadline() else { panic!("it does not come back") };
+            longest = longest.max(until - world.now.tick_ms);
+            world.advance(until - world.now.tick_ms);
+            if world.asked.len() > 1 {
+                answer(&mut world, offered(&[]));
+            }
+        }
+        longest
+    };
+    assert!(waits("") <= 100, "as the application said");
+    let stretched = waits(r#","reconnect":{"base_ms":20000,"cap_ms":40000}"#);
+    assert!((20_000..=40_000).contains(&stretched), "{stretched}");
+    let bounded = waits(r#","reconnect":{"base_ms":99999999,"cap_ms":999999999}"#);
+    assert!((60_000..=600_000).contains(&bounded), "{bounded}");
+    let mut world = discovering();
+    answer(&mut world, offered(&[]));
+    lose(&mut world, Loss::Overloaded, Some(&refusal(u64::MAX, "")));
+    let wait = world.machine.deadline().expect("a deadline") - world.now.tick_ms;
+    assert!(wait <= 600_000 + 100, "{wait}");
 }

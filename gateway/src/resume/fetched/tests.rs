@@ -33,6 +33,8 @@ fn frames(fetched: Fetched, after: u64, bytes_left: &mut usize) -> Vec<String> {
 }
 
 fn fetched(items: Vec<Item>, more_before: bool) -> Fetched {
+    let conversation = ConversationId::Group(GroupId::from_entropy([1; 20]));
+    let items = items.iter().map(|item| event(conversation, item)).collect();
     Fetched { items, as_of: Seq(99), more_before, ..Fetched::default() }
 }
 
@@ -54,7 +56,8 @@ fn what_is_cut_becomes_one_gap_before_the_rest() {
 #[test]
 fn bytes_are_bounded_by_leaving_out_the_oldest() {
     let page = || fetched(vec![item(5, 3, 40), item(7, 5, 40), item(8, 7, 40)], false);
-    let whole = event(ConversationId::Group(GroupId::from_entropy([1; 20])), &item(5, 3, 40)).len();
+    let whole =
+        event(ConversationId::Group(GroupId::from_entropy([1; 20])), &item(5, 3, 40)).frame.len();
     assert!(whole > 40 + 40, "all of the frame counts");
     let mut left = 3 * whole - 1;
     assert_eq!(frames(page(), 3, &mut left), ["g3-5", "e7", "e8"]);
