@@ -298,3 +298,31 @@ async fn marks_are_there_after_everything_was_started_again() {
     told(&mut hers, &ben.user, second, second).await;
     assert_eq!(counts(&ben, &conversation).await, (second, 0, 0));
 }
+
+#[tokio::test]
+async fn who_joins_learns_nothing_of_who_had_left_and_receives_nothing_from_before() {
+    let serve = Serve::start().await;
+    let mut people = Vec::new();
+    for handle in ["ana", "ben", "cem"] {
+        people.push(sign_up(serve.address, handle).await.log_in(serve.address).await);
+    }
+    let [ana, ben, cem] = &people[..] else { unreachable!("three") };
+    let group = ana.create_group("g", &[&ben.user]).await;
+    let seq = ana.store(&group, &message("hi")).await;
+    let mut hers = ana.connect().await;
+    let read = json!({"read": seq});
+    let answer = ben.http.ask("POST", &path(&group, "receipt"), Some(&read)).await;
+    assert_eq!(answer.status, 204, "{}", answer.text);
+    told(&mut hers, &ben.user, seq, seq).await;
+    ana.store(&group, &json!({"kind": "member", "op": "remove", "user": ben.user})).await;
+    let joined = ana.store(&group, &json!({"kind": "member", "op": "add", "user": cem.user})).await;
+    assert_eq!(marks_of(&cem.connect().await, &ben.user), []);
+
+    let answer = cem.http.ask("POST", &path(&group, "receipt"), Some(&read)).await;
+    assert_eq!(answer.status, 204, "{}", answer.text);
+    let read = json!({"read": joined});
+    let answer = cem.http.ask("POST", &path(&group, "receipt"), Some(&read)).await;
+    assert_eq!(answer.status, 204, "{}", answer.text);
+    told(&mut hers, &cem.user, joined, joined).await;
+    assert_eq!(marks_of(&hers, &cem.user), [(joined, joined)], "and nothing before it");
+}

@@ -36,6 +36,8 @@ use crate::Gateway;
 
 /// Bytes of a request body.
 const BODY_BYTES_MAX: usize = 1024 * 1024;
+/// Bytes of a body to the routes that need no token: what they take is below a kilobyte.
+const STRANGER_BODY_BYTES_MAX: usize = 16 * 1024;
 
 /// All routes of the listener for clients.
 pub(crate) fn router(gateway: Arc<Gateway>) -> Router {
@@ -44,10 +46,10 @@ pub(crate) fn router(gateway: Arc<Gateway>) -> Router {
         .route("/landing.css", get(landing::style))
         .route("/v1/ws", get(upgrade::upgrade))
         .route("/v1/sync", get(sync::sync))
-        .route("/v1/users", post(users::create).get(users::list))
+        .route("/v1/users", post(users::create).get(users::list).layer(of_strangers()))
         .route("/v1/users/me", patch(users::change).get(users::show_own))
         .route("/v1/users/{user}", get(users::show))
-        .route("/v1/sessions", post(sessions::open).get(sessions::list))
+        .route("/v1/sessions", post(sessions::open).get(sessions::list).layer(of_strangers()))
         .route("/v1/sessions/refresh", post(sessions::refresh))
         .route("/v1/sessions/{device}", delete(sessions::revoke))
         .route("/v1/conversations", post(conversations::create).get(conversations::list))
@@ -70,6 +72,11 @@ pub(crate) fn router(gateway: Arc<Gateway>) -> Router {
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
         .layer(middleware::from_fn(canonical::observe))
         .with_state(gateway)
+}
+
+/// Bodies that come without a token: very many at once must not take much memory.
+fn of_strangers() -> DefaultBodyLimit {
+    DefaultBodyLimit::max(STRANGER_BODY_BYTES_MAX)
 }
 
 /// Refuses at once what waiting would not bring: a position beyond the end of the log.

@@ -169,6 +169,9 @@ impl Receipts {
             return Ok(());
         }
         let reached = self.reach(&said).await?;
+        if reached.delivered.is_none() && reached.read.is_none() {
+            return Ok(());
+        }
         let now = self.past.log().clock().now()?;
         let (delivered, read) = (mark(reached.delivered, now), mark(reached.read, now));
         let wide = reached.member_count > limit::RECEIPTS_TOLD_MEMBERS_MAX;

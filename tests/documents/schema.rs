@@ -126,7 +126,7 @@ impl Documents {
                 "enum" if !rule.as_array().unwrap().contains(value) => {
                     return wrong(&format!("one of {rule}"));
                 }
-                "minimum" if value.as_i64() < rule.as_i64() => return wrong("large enough"),
+                "minimum" if value.as_f64() < rule.as_f64() => return wrong("large enough"),
                 "required" => {
                     for field in rule.as_array().unwrap() {
                         if value.get(field.as_str().unwrap()).is_none() {
@@ -277,6 +277,7 @@ fn is_of_type(value: &Value, name: &str) -> bool {
         "array" => value.is_array(),
         "string" => value.is_string(),
         "integer" => value.is_i64() || value.is_u64(),
+        "number" => value.is_number(),
         "boolean" => value.is_boolean(),
         "null" => value.is_null(),
         other => panic!("no such type: {other}"),
@@ -294,6 +295,7 @@ fn json(node: &Yaml<'_>) -> Value {
         Yaml::Value(Scalar::Null) => Value::Null,
         Yaml::Value(Scalar::Boolean(value)) => Value::Bool(*value),
         Yaml::Value(Scalar::Integer(value)) => Value::from(*value),
+        Yaml::Value(Scalar::FloatingPoint(value)) => Value::from(value.into_inner()),
         Yaml::Value(Scalar::String(text)) => Value::String(text.to_string()),
         Yaml::Sequence(items) => Value::Array(items.iter().map(json).collect()),
         Yaml::Mapping(fields) => {

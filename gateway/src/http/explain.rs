@@ -28,8 +28,8 @@ pub(crate) async fn explain(
     PathId(conversation): PathId<ConversationId>,
     params: Params,
 ) -> Result<Response, Failure> {
-    let min_seq = min_seq(&gateway, &identity, conversation, &params).await?;
     admit_reader(&gateway, identity.user, conversation).await?;
+    let min_seq = min_seq(&gateway, &identity, conversation, &params).await?;
     let partition = conversation.partition(gateway.deployment.partitions);
     let marks = gateway.inbox.read_marks(identity.user, [conversation]).await;
     let marks = marks.map_err(|error| InboxError::from(error).body())?;

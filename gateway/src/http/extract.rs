@@ -87,6 +87,10 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Body<T> {
                 Failure::bad_request("the body did not arrive")
             }
         })?;
+        // A list would be read as the fields in the order in which they happen to be declared.
+        if bytes.trim_ascii_start().first() != Some(&b'{') {
+            return Err(Failure::bad_request("the body is not an object"));
+        }
         serde_json::from_slice(&bytes).map(Self).map_err(|error| unreadable(&bytes, &error))
     }
 }

@@ -99,8 +99,8 @@ pub(crate) async fn events(
     let (after, before) = (params.seq("after")?, params.seq("before")?);
     let (reader, newest) = (identity.user, after.is_none());
     let limit = params.limit()?;
-    let min_seq = min_seq(&gateway, &identity, conversation, &params).await?;
     admit_reader(&gateway, reader, conversation).await?;
+    let min_seq = min_seq(&gateway, &identity, conversation, &params).await?;
     if let (Some(after), Some(before)) = (after, before)
         && after.next() >= before
     {
@@ -127,8 +127,8 @@ pub(crate) async fn messages(
 ) -> Result<Response, Failure> {
     let (anchor, thread) = (anchor(&params)?, params.seq("thread")?);
     let limit = params.limit()?;
-    let min_seq = min_seq(&gateway, &identity, conversation, &params).await?;
     admit_reader(&gateway, identity.user, conversation).await?;
+    let min_seq = min_seq(&gateway, &identity, conversation, &params).await?;
     let request =
         MessagesRequest { conversation, reader: identity.user, anchor, thread, limit, min_seq };
     read(&gateway, conversation, QueryVerb::Messages, &request, move |page| {

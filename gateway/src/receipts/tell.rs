@@ -1,5 +1,6 @@
 //! Follows the receipts and tells the connections of this gateway.
 
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -144,7 +145,17 @@ impl Changes {
         let own = stream.of_user(reader, wide.iter().map(|entry| entry.conversation)).await?;
         missed.extend(own.into_values().filter(|stored| stored.seq > after));
         let epoch = gateway.router.epoch();
-        missed.retain(|stored| stored.marks.epoch == epoch);
+        let views: HashMap<_, _> =
+            entries.iter().map(|entry| (entry.conversation, entry.member.view_from)).collect();
+        missed.retain(|StoredMarks { key, marks, .. }| {
+            // Of who left before this reader came there is nothing to know.
+            let is_seen = |from: &Seq| key.user == reader || marks.delivered.seq >= *from;
+            let has_left = gateway
+                .groups
+                .known(key.conversation)
+                .is_some_and(|group| group.member(key.user).is_none());
+            marks.epoch == epoch && !has_left && views.get(&key.conversation).is_some_and(is_seen)
+        });
         Ok(missed)
     }
 

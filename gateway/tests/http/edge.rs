@@ -180,3 +180,18 @@ async fn a_gateway_stops_within_its_bounds() {
     assert!(TcpStream::connect(addr).await.is_err(), "nobody listens any more");
     rig.stop().await;
 }
+
+#[tokio::test]
+async fn a_list_is_no_body_and_a_stranger_learns_no_position() {
+    let rig = Rig::start().await;
+    let (ana, ben) = (rig.person("ana").await, rig.person("ben").await);
+    ana.client.patch("/v1/users/me", &json!(["Ana"])).await.refused(400, "bad_frame");
+    let large = json!({"handle": "cleo", "password": "x".repeat(20_000)});
+    rig.client().post("/v1/sessions", &large).await.refused(413, "too_large");
+    let group = ana.found("tea", &[]).await;
+    for of in ["messages", "events", "explain"] {
+        let path = format!("/v1/conversations/{group}/{of}?min_seq={group}:9999999");
+        ben.client.get(&path).await.refused(403, "not_a_member");
+    }
+    rig.stop().await;
+}

@@ -45,7 +45,11 @@ pub(super) async fn events<R: Rows>(at: &At<R>, request: &EventsRequest) -> Resu
     let id = request.conversation;
     let Some((last, view)) = visible(at, id, request.reader).await? else { return Ok(empty(at)) };
     let limit = request.limit.min(CATCH_UP_MAX);
-    let bounds = Bounds::of(view, request.after, request.before);
+    let mut bounds = Bounds::of(view, request.after, request.before);
+    if !request.newest {
+        // What comes after the range is not more of it.
+        bounds.high = bounds.to;
+    }
     let (center, before, after) =
         if request.newest { (bounds.to, limit, 0) } else { (bounds.from, 0, limit) };
     let spot = Spot { source: Source::All, center, before, after };

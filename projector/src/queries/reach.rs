@@ -12,14 +12,17 @@ pub(super) async fn reach<R: Rows>(
     request: ReachRequest,
 ) -> Result<ReachReply, Refusal> {
     let (id, reader) = (request.conversation, request.reader);
-    let conversation = match at.seen(id, reader).await? {
+    let (conversation, joined) = match at.seen(id, reader).await? {
         Some(Seen { conversation, member: Some(member) }) if member.record().role.is_some() => {
-            conversation
+            let joined = member.record().joined;
+            (conversation, joined)
         }
         None if id.other(reader).is_some() => return Err(QueryError::NotFound.into()),
         Some(_) | None => return Err(QueryError::NotAMember.into()),
     };
-    let (delivered, read) = (request.delivered, request.read);
+    // Joining is as far as anybody has got who joins: what is before it is none of theirs.
+    let since = |asked: Option<Seq>| asked.filter(|seq| !id.is_group() || *seq >= joined);
+    let (delivered, read) = (since(request.delivered), since(request.read));
     Ok(ReachReply {
         delivered: reached(at, id, &conversation, delivered).await?,
         read: reached(at, id, &conversation, read).await?,

@@ -55,7 +55,7 @@ fn refused_frames_are_answered_with_their_ref() {
         (r#"{"type":"wave","ref":3}"#.to_owned(), ErrorCode::Unsupported),
         (r#"{"ref":3}"#.to_owned(), ErrorCode::BadFrame),
         (r#"{"type":"hello","ref":3,"token":"t"}"#.to_owned(), ErrorCode::BadFrame),
-        (r#"{"type":"presence","ref":3,"state":"online"}"#.to_owned(), ErrorCode::Unsupported),
+        (r#"{"type":"presence","ref":3,"state":"asleep"}"#.to_owned(), ErrorCode::BadFrame),
         (
             format!(r#"{{"type":"receipt","ref":3,"conversation":"{c}","read":-1}}"#),
             ErrorCode::BadFrame,

@@ -90,6 +90,8 @@ fn a_receipt_beyond_the_log_s_own_mark_leaves_what_comes_after_it() {
     assert_eq!((delivered.seq, delivered.n), (Seq(7), 4), "not beyond the end");
     assert_eq!((read.seq, read.n, reply.member_count), (Seq(4), 2, 2));
     assert_eq!(reach(CLEO, 1, 1).unwrap_err(), QueryError::NotAMember);
+    let Ok(Answer::Reach(reply)) = reach(BEN, 1, 0) else { panic!("answers") };
+    assert!(reply.delivered.is_some() && reply.read.is_none(), "nothing from before joining");
 
     let read_to = |seq: u64, n: u64| {
         let read = Some(Mark { seq: Seq(seq), n, ts: LogTime::default() });

@@ -24,8 +24,12 @@ fn pages_are_cut_at_both_ends_and_say_so() {
     assert_eq!(get(Anchor::Newest, 0), (vec![], true, false));
     let mut request = events_request(group(), BEN);
     (request.after, request.before, request.limit) = (Some(Seq(3)), Some(Seq(9)), 2);
-    assert_eq!(seqs(&page(&state, Request::Events(request.clone())).expect("a page")), [4, 5]);
-    request.newest = true;
+    let cut = page(&state, Request::Events(request.clone())).expect("a page");
+    assert_eq!((seqs(&cut), cut.more_after), (vec![4, 5], true));
+    request.limit = 5;
+    let whole = page(&state, Request::Events(request.clone())).expect("a page");
+    assert_eq!((seqs(&whole), whole.more_after), (vec![4, 5, 6, 7, 8], false), "of the range");
+    (request.limit, request.newest) = (2, true);
     assert_eq!(seqs(&page(&state, Request::Events(request)).expect("a page")), [7, 8]);
 }
 
