@@ -163,10 +163,10 @@ async fn twenty_reconnects_in_ten_seconds_show_one_change_at_most() {
     cem.store(&direct(&cem.user, &ben.user), &message("hi")).await;
     let its = cem.connect().await;
     watch(&mut his, &[&ana.user, &cem.user]).await;
-    drop(its);
     let is_gone = |frame: &Value| frame["state"] == "offline" && frame["user"] == *cem.user;
     let online = |frame: &Value| frame["state"] == "online" && frame["user"] == *cem.user;
     his.frame("cem", online).await;
+    drop(its);
     his.frame("cem's end", is_gone).await;
     let seen = told(&his, &ana.user);
     assert!(seen.len() <= before + 1, "{seen:?}");

@@ -90,7 +90,7 @@ async fn what_is_refused_in_a_connection_does_not_end_it() {
     for (value, code) in [
         (hello, "bad_frame"),
         (json!({"type": "wave", "ref": 1}), "unsupported"),
-        (json!({"type": "presence", "ref": 1, "state": "away"}), "unsupported"),
+        (json!({"type": "presence", "ref": 1, "state": "asleep"}), "bad_frame"),
         (json!({"type": "receipt", "ref": 1, "conversation": theirs, "read": 1}), "not_a_member"),
         (send(1, &theirs, &json!({"kind": "message", "text": "x"})), "not_a_member"),
         (
