@@ -325,4 +325,9 @@ async fn who_joins_learns_nothing_of_who_had_left_and_receives_nothing_from_befo
     assert_eq!(answer.status, 204, "{}", answer.text);
     told(&mut hers, &cem.user, joined, joined).await;
     assert_eq!(marks_of(&hers, &cem.user), [(joined, joined)], "and nothing before it");
+
+    ana.store(&group, &json!({"kind": "member", "op": "add", "user": ben.user})).await;
+    let list = ana.http.get(&path(&group, "receipts")).await;
+    let had: Vec<_> = list["items"].as_array().unwrap().iter().map(|item| &item["user"]).collect();
+    assert_eq!(had, [&json!(cem.user)], "what ben had is of a membership that is over");
 }

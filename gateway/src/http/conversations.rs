@@ -220,18 +220,11 @@ pub(crate) async fn members(
     PathId(conversation): PathId<ConversationId>,
     params: Params,
 ) -> Result<Response, Failure> {
-    let limit = params.limit()?;
-    let after: Option<UserId> = params.parsed("cursor")?;
+    let page = params.by_user()?;
     admit_reader(&gateway, identity.user, conversation).await?;
-    let members = members_of(&gateway, conversation).await?;
-    let rest = members.into_iter().filter(|(user, _)| after.is_none_or(|after| *user > after));
-    let mut items: Vec<Member> = rest
-        .take(limit + 1)
-        .map(|(user, Membership { role, joined, .. })| Member { user, role, joined })
-        .collect();
-    let more = items.len() > limit;
-    items.truncate(limit);
-    let next = items.last().filter(|_| more).map(|last| last.user.to_string());
+    let (members, next) = page.of(members_of(&gateway, conversation).await?);
+    let item = |(user, Membership { role, joined, .. })| Member { user, role, joined };
+    let items = members.into_iter().map(item).collect();
     json(StatusCode::OK, &List { items, next })
 }
 

@@ -184,6 +184,11 @@ impl Params {
         }
     }
 
+    /// `cursor` and `limit` of a list in the order of user ids.
+    pub(crate) fn by_user(&self) -> Result<ByUser, Failure> {
+        Ok(ByUser { after: self.parsed("cursor")?, limit: self.limit()? })
+    }
+
     /// Every `min_seq=<conversation>:<seq>`.
     pub(crate) fn min_seq(&self) -> Result<Vec<(ConversationId, Seq)>, Failure> {
         self.all("min_seq")
@@ -193,6 +198,27 @@ impl Params {
             })
             .collect::<Option<_>>()
             .ok_or_else(|| Failure::bad_request("min_seq is <conversation>:<seq>"))
+    }
+}
+
+/// A page of a list in the order of user ids.
+pub(crate) struct ByUser {
+    after: Option<UserId>,
+    limit: usize,
+}
+
+impl ByUser {
+    /// What the page has of a whole list, and the cursor of the next.
+    pub(crate) fn of<T>(
+        &self,
+        all: impl IntoIterator<Item = (UserId, T)>,
+    ) -> (Vec<(UserId, T)>, Option<String>) {
+        let rest = all.into_iter().filter(|(user, _)| self.after.is_none_or(|at| *user > at));
+        let mut page: Vec<(UserId, T)> = rest.take(self.limit + 1).collect();
+        let more = page.len() > self.limit;
+        page.truncate(self.limit);
+        let next = page.last().filter(|_| more).map(|(last, _)| last.to_string());
+        (page, next)
     }
 }
 
@@ -222,6 +248,21 @@ mod tests {
         assert_eq!(params("limit=9999").limit().ok(), Some(500));
         assert!(params("limit=0").limit().is_err());
         assert!(params("limit=-1").limit().is_err());
+    }
+
+    #[test]
+    fn pages_by_user_meet_and_the_last_says_so() {
+        let all: Vec<(UserId, u8)> =
+            (1..=5).map(|of| (UserId::from_entropy([of; 20]), of)).collect();
+        let page = |query: &str| {
+            let page = params(query).by_user().expect("a page");
+            let (items, next) = page.of(all.clone());
+            (items.into_iter().map(|(_, of)| of).collect::<Vec<_>>(), next)
+        };
+        let (first, next) = page("limit=3");
+        assert_eq!((first, next.as_deref()), (vec![1, 2, 3], Some(all[2].0.as_str())));
+        assert_eq!(page(&format!("limit=2&cursor={}", all[2].0)), (vec![4, 5], None));
+        assert!(params("cursor=x").by_user().is_err());
     }
 
     #[test]

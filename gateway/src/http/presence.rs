@@ -22,8 +22,7 @@ pub(crate) async fn list(
     PathId(conversation): PathId<ConversationId>,
     params: Params,
 ) -> Result<Response, Failure> {
-    let limit = params.limit()?;
-    let after: Option<UserId> = params.parsed("cursor")?;
+    let page = params.by_user()?;
     admit_reader(&gateway, identity.user, conversation).await?;
     // Whoever is written to for the first time does not know of it yet, and shares nothing.
     let is_shared = conversation.is_group() || {
@@ -32,15 +31,10 @@ pub(crate) async fn list(
         entry.map_err(|error| error.body())?.is_some()
     };
     let members = if is_shared { members_of(&gateway, conversation).await? } else { Vec::new() };
-    let mut page: Vec<UserId> = members
-        .into_iter()
-        .map(|(user, _)| user)
-        .filter(|user| *user != identity.user && after.is_none_or(|after| *user > after))
-        .take(limit + 1)
-        .collect();
-    let more = page.len() > limit;
-    page.truncate(limit);
-    let shown = gateway.presence.of(&gateway, &page).await.map_err(|error| {
+    let others = members.into_iter().filter(|(user, _)| *user != identity.user);
+    let (others, next) = page.of(others);
+    let others: Vec<UserId> = others.into_iter().map(|(user, _)| user).collect();
+    let shown = gateway.presence.of(&gateway, &others).await.map_err(|error| {
         tracing::debug!(%error, "presence not read");
         Failure::unavailable("the presence does not answer in time")
     })?;
@@ -48,6 +42,5 @@ pub(crate) async fn list(
         let Shown { state, last_seen } = shown.get(user).copied().unwrap_or_default();
         PresenceFrame { user: *user, state, last_seen }
     };
-    let next = page.last().filter(|_| more).map(ToString::to_string);
-    json(StatusCode::OK, &PresenceList { items: page.iter().map(item).collect(), next })
+    json(StatusCode::OK, &PresenceList { items: others.iter().map(item).collect(), next })
 }

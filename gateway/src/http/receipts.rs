@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use axum::extract::State;
 use axum::response::{IntoResponse as _, Response};
+use hansard_model::group::Membership;
 use hansard_model::receipt::Marks;
 use hansard_model::{ConversationId, Seq, UserId};
 use hansard_protocol::http::{MemberReceipt, PostReceipt, ReceiptList};
@@ -36,33 +37,31 @@ pub(crate) async fn list(
     PathId(conversation): PathId<ConversationId>,
     params: Params,
 ) -> Result<Response, Failure> {
-    let limit = params.limit()?;
-    let after: Option<UserId> = params.parsed("cursor")?;
+    let page = params.by_user()?;
     // Without a position: who has anything at all.
     let seq = params.seq("seq")?.unwrap_or(Seq(1)).max(Seq(1));
     admit_reader(&gateway, identity.user, conversation).await?;
-    let members: Vec<UserId> = members_of(&gateway, conversation)
-        .await?
-        .into_iter()
-        .map(|(user, _)| user)
-        .filter(|user| *user != identity.user)
-        .collect();
+    let mut members = members_of(&gateway, conversation).await?;
+    members.retain(|(user, _)| *user != identity.user);
+    let users: Vec<UserId> = members.iter().map(|(user, _)| *user).collect();
     let stream = gateway.receipts.stream();
-    let mut marks = stream.of_members(conversation, &members).await.map_err(|error| {
+    let marks = stream.of_members(conversation, &users).await.map_err(|error| {
         tracing::debug!(%error, "receipts not read");
         Failure::unavailable("the receipts do not answer in time")
     })?;
     let epoch = gateway.router.epoch();
-    marks.retain(|_, marks| marks.epoch == epoch && marks.delivered.seq >= seq);
-    let read_count = marks.values().filter(|marks| marks.read.seq >= seq).count();
-    let having = members.iter().filter_map(|user| Some((*user, marks.get(user)?)));
-    let rest = having.filter(|(user, _)| after.is_none_or(|after| *user > after));
-    let mut items: Vec<MemberReceipt> =
-        rest.take(limit + 1).map(|(user, marks)| item(user, marks)).collect();
-    let more = items.len() > limit;
-    items.truncate(limit);
-    let next = items.last().filter(|_| more).map(|last| last.user.to_string());
-    let list = ReceiptList { items, delivered_count: marks.len(), read_count, next };
+    let having = members.iter().filter_map(|(user, Membership { joined, .. })| {
+        // What is from before joining is of a membership that is over.
+        let from = seq.max(*joined);
+        let is_had = |marks: &&Marks| marks.epoch == epoch && marks.delivered.seq >= from;
+        Some((*user, marks.get(user).filter(is_had)?))
+    });
+    let having: Vec<(UserId, &Marks)> = having.collect();
+    let read_count = having.iter().filter(|(_, marks)| marks.read.seq >= seq).count();
+    let delivered_count = having.len();
+    let (having, next) = page.of(having);
+    let items = having.into_iter().map(|(user, marks)| item(user, marks)).collect();
+    let list = ReceiptList { items, delivered_count, read_count, next };
     json(StatusCode::OK, &list)
 }
 
