@@ -35,15 +35,38 @@ pub(crate) use socket::{Closed, Socket};
 /// How long anything that should happen at once may take on a busy machine.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(20);
 /// How often a condition is looked at.
-pub(crate) const POLL: Duration = Duration::from_millis(10);
+const POLL: Duration = Duration::from_millis(10);
 
 /// Waits until the condition holds; panics when it does not within [`DEADLINE`].
 pub(crate) async fn eventually(what: &str, mut condition: impl AsyncFnMut() -> bool) {
-    let deadline = Instant::now() + DEADLINE;
+    let patience = Patience::of(DEADLINE);
     while !condition().await {
-        assert!(Instant::now() < deadline, "not within {DEADLINE:?}: {what}");
+        patience.look_again(what).await;
+    }
+}
+
+/// What a condition that is looked at again and again has left.
+pub(crate) struct Patience {
+    limit: Duration,
+    pub(crate) deadline: Instant,
+}
+
+impl Patience {
+    /// So much from now on.
+    pub(crate) fn of(limit: Duration) -> Self {
+        Self { limit, deadline: Instant::now() + limit }
+    }
+
+    /// The condition does not hold yet; panics when it had to.
+    pub(crate) async fn look_again(&self, what: &str) {
+        assert!(Instant::now() < self.deadline, "not within {:?}: {what}", self.limit);
         tokio::time::sleep(POLL).await;
     }
+}
+
+/// Waits as long as the server has said, as every client does.
+pub(crate) async fn as_told(retry_after_ms: u64) {
+    tokio::time::sleep(Duration::from_millis(retry_after_ms)).await;
 }
 
 /// The id of a direct conversation, as a client computes it.

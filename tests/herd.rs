@@ -10,8 +10,8 @@ use futures_util::stream;
 use serde_json::json;
 
 use crate::harness::{
-    Roles, Serve, Session, Signal, Socket, assert_chain, free_port, memory_bytes, message, metric,
-    seq_of, sign_up, text_of,
+    Roles, Serve, Session, Signal, Socket, as_told, assert_chain, free_port, memory_bytes, message,
+    metric, seq_of, sign_up, text_of,
 };
 
 const REFUSED: &str = "hansard_gateway_connections_refused_total";
@@ -79,7 +79,7 @@ async fn arrive(session: &Session) -> (Arrival, Socket) {
                 assert_eq!(error["error"]["retry"], "same_id", "{error}");
                 let hint_ms = error["error"]["retry_after_ms"].as_u64().unwrap();
                 arrival.hints_ms.push(hint_ms);
-                tokio::time::sleep(Duration::from_millis(hint_ms)).await;
+                as_told(hint_ms).await;
             }
         }
     }

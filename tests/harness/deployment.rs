@@ -18,6 +18,9 @@ use super::{Dice, Http, Process, Variable, eventually, is_running, mint, run_amo
 
 /// Few, so that a start is quick; several, so that what must not depend on one does not.
 const PARTITIONS: &str = "4";
+/// Where processes listen. Connections go out from 127.0.0.1: none can take the port of a process
+/// that is started again at its address.
+const ANY_PORT: &str = "127.0.0.2:0";
 /// What test machines do to a disk shared by all tests; a test of the server's own crash does not
 /// need the disk's.
 const REPLAY_WITHIN: Duration = Duration::from_secs(60);
@@ -148,7 +151,7 @@ impl Serve {
             arguments.extend(["--partitions".to_owned(), PARTITIONS.to_owned()]);
         }
         arguments.extend(more.iter().map(|text| (*text).to_owned()));
-        let (process, address) = listen(&arguments, &data, "127.0.0.1:0").await;
+        let (process, address) = listen(&arguments, &data, ANY_PORT).await;
         Self { process, address, admin, arguments, data }
     }
 
@@ -257,7 +260,7 @@ impl Roles {
     pub(crate) async fn start_gateway_with(&mut self, more: &[&str]) {
         let mut arguments = self.of_gateways.clone();
         arguments.extend(more.iter().map(|text| (*text).to_owned()));
-        let (process, address) = listen(&arguments, &self.data, "127.0.0.1:0").await;
+        let (process, address) = listen(&arguments, &self.data, ANY_PORT).await;
         self.gateways.push(Gateway { process, address, arguments });
     }
 
@@ -418,5 +421,5 @@ impl Drop for DataDir {
 
 /// An address on which nothing listens now.
 pub(crate) fn free_port() -> SocketAddr {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
+    TcpListener::bind(ANY_PORT).unwrap().local_addr().unwrap()
 }

@@ -100,7 +100,7 @@ impl Http {
             // As every client does: the same again, no sooner than told.
             if matches!(status, 429 | 503) && Instant::now() < deadline {
                 let wait = response.body["error"]["retry_after_ms"].as_u64().unwrap_or(100);
-                tokio::time::sleep(Duration::from_millis(wait)).await;
+                super::as_told(wait).await;
                 continue;
             }
             assert!((200..300).contains(&status), "{method} {path}: {status} {text}");

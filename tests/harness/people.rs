@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Mutex;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::{Http, POLL, Socket, direct, mint, seq_of};
+use super::{Http, Patience, Socket, direct, mint, seq_of};
 
 /// Long enough; the same for all.
 const PASSWORD: &str = "correct horse battery";
@@ -177,7 +177,7 @@ impl Session {
     ) -> Result<u64, String> {
         let path = format!("/v1/conversations/{conversation}/messages");
         let body = json!({"id": id, "event": event});
-        let deadline = Instant::now() + OUTAGE;
+        let patience = Patience::of(OUTAGE);
         for address in gateways.iter().cycle() {
             let answer = self.at(*address).http.exchange("POST", &path, Some(&body)).await;
             if let Ok(answer) = answer {
@@ -189,8 +189,7 @@ impl Session {
                     return Err(answer.code().to_owned());
                 }
             }
-            assert!(Instant::now() < deadline, "no ack within {OUTAGE:?}");
-            tokio::time::sleep(POLL).await;
+            patience.look_again("an ack").await;
         }
         unreachable!("there is a gateway")
     }

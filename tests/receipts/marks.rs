@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use tokio::sync::watch;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, timeout, timeout_at};
 
 use crate::harness::{
-    DEADLINE, Dice, POLL, Roles, Session, Signal, Socket, couple, message, setting, signal,
+    DEADLINE, Dice, Patience, Roles, Session, Signal, Socket, couple, message, setting, signal,
 };
 use crate::receipts::{counts, path};
 
@@ -82,12 +82,11 @@ impl Device {
 
     /// Connects somewhere, and repeats the furthest marks there, until that is answered.
     async fn connected(&mut self) {
-        let deadline = Instant::now() + OUTAGE;
+        let patience = Patience::of(OUTAGE);
         while self.socket.is_none() {
-            assert!(Instant::now() < deadline, "no gateway within {OUTAGE:?}");
             let session = self.session.at(*self.dice.one_of(&self.gateways));
-            let Ok(Some(socket)) = timeout_at(deadline, session.try_resume(None)).await else {
-                tokio::time::sleep(POLL).await;
+            let Ok(Some(socket)) = timeout(OUTAGE, session.try_resume(None)).await else {
+                patience.look_again("a gateway").await;
                 continue;
             };
             self.socket = Some(socket);
@@ -100,7 +99,7 @@ impl Device {
 
     /// Says something and waits for the answer; `false`: the connection ended first.
     async fn answered(&mut self, said: &Value) -> bool {
-        let deadline = Instant::now() + OUTAGE;
+        let patience = Patience::of(OUTAGE);
         let Some(socket) = &mut self.socket else { return false };
         loop {
             self.refs += 1;
@@ -109,7 +108,7 @@ impl Device {
             frame.as_object_mut().unwrap().extend(said.as_object().unwrap().clone());
             socket.send(&frame).await;
             let answer = loop {
-                match timeout_at(deadline, socket.next()).await {
+                match timeout(OUTAGE, socket.next()).await {
                     Ok(Ok(frame)) if frame["ref"] == self.refs => break frame,
                     Ok(Ok(_)) => {}
                     Ok(Err(_)) => {
@@ -123,8 +122,7 @@ impl Device {
                 return true;
             }
             assert_eq!(answer["code"], "unavailable", "{answer}");
-            assert!(Instant::now() < deadline, "never stored: {said}");
-            tokio::time::sleep(POLL).await;
+            patience.look_again("a mark that is stored").await;
         }
     }
 }
@@ -137,12 +135,12 @@ async fn observe(
     mut expected: watch::Receiver<Option<(u64, u64)>>,
 ) -> Vec<(u64, u64)> {
     let (mut seen, mut cursor): (Vec<(u64, u64)>, Option<String>) = (Vec::new(), None);
+    let patience = Patience::of(4 * OUTAGE);
     let mut deadline = Instant::now() + 4 * OUTAGE;
     loop {
         let resumed = timeout_at(deadline, session.try_resume(cursor.as_deref())).await;
         let Ok(Some(mut socket)) = resumed else {
-            assert!(Instant::now() < deadline, "no gateway");
-            tokio::time::sleep(POLL).await;
+            patience.look_again("a gateway").await;
             continue;
         };
         let mut looked = 0;

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use serde_json::Value;
 
 use super::load::Company;
-use crate::harness::{Dice, Response, Session, message, mint, seq_of};
+use crate::harness::{Dice, Response, Session, as_told, message, mint, seq_of};
 
 /// Writes and reads back, and remembers what was older than it should have been.
 pub(crate) struct Checker<'a> {
@@ -106,7 +106,7 @@ async fn patient(reader: &Session, path: &str) -> Response {
             return answer;
         }
         let wait = answer.body["error"]["retry_after_ms"].as_u64().unwrap_or(50);
-        tokio::time::sleep(std::time::Duration::from_millis(wait)).await;
+        as_told(wait).await;
     }
 }
 
