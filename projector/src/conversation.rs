@@ -1,7 +1,5 @@
 //! One conversation: who is in it, since when, and how far each has read.
 
-use std::collections::HashMap;
-
 use hansard_model::event::Mention;
 use hansard_model::inbox::MemberRecord;
 use hansard_model::{ConversationId, Event, Group, LogTime, Role, Seq, UserId};
@@ -22,7 +20,7 @@ pub(crate) struct Conversation {
     pub(crate) last_message: Seq,
     /// The fold of a group; `None` for a direct conversation.
     group: Option<Box<Group>>,
-    members: HashMap<UserId, Member>,
+    members: Members,
 }
 
 /// A person who is or was in the conversation.
@@ -31,6 +29,63 @@ pub(crate) struct Member {
     pub(crate) record: MemberRecord,
     /// What the group was called, and how large it was, when they ceased to see it.
     pub(crate) farewell: Option<Box<FarewellRow>>,
+}
+
+/// The people of a conversation by id. Most conversations have two: a list takes a third of what a
+/// hash map does, and those that are in memory need not be read.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Members(Vec<(UserId, Member)>);
+
+impl Members {
+    fn place(&self, user: UserId) -> Result<usize, usize> {
+        self.0.binary_search_by(|(other, _)| other.cmp(&user))
+    }
+
+    fn get(&self, user: UserId) -> Option<&Member> {
+        self.place(user).ok().map(|place| &self.0[place].1)
+    }
+
+    fn get_mut(&mut self, user: UserId) -> Option<&mut Member> {
+        self.place(user).ok().map(|place| &mut self.0[place].1)
+    }
+
+    /// Adds or replaces; whether there was none.
+    fn insert(&mut self, user: UserId, member: Member) -> bool {
+        match self.place(user) {
+            Ok(place) => {
+                self.0[place].1 = member;
+                false
+            }
+            Err(place) => {
+                if self.0.is_empty() {
+                    self.0.reserve_exact(2);
+                }
+                self.0.insert(place, (user, member));
+                true
+            }
+        }
+    }
+
+    fn iter_mut(&mut self) -> impl Iterator<Item = (&UserId, &mut Member)> {
+        self.0.iter_mut().map(|(user, member)| (&*user, member))
+    }
+
+    fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+impl FromIterator<(UserId, Member)> for Members {
+    fn from_iter<I: IntoIterator<Item = (UserId, Member)>>(members: I) -> Self {
+        let mut members: Vec<_> = members.into_iter().collect();
+        members.sort_unstable_by_key(|(user, _)| *user);
+        members.shrink_to_fit();
+        Self(members)
+    }
 }
 
 /// The message that an event changed, before it did.
@@ -73,7 +128,7 @@ impl Conversation {
             n: 0,
             last_message: Seq::ZERO,
             group: id.is_group().then(Box::default),
-            members: HashMap::new(),
+            members: Members::default(),
         }
     }
 
@@ -165,7 +220,7 @@ impl Conversation {
         let record =
             MemberRecord { read: Seq::ZERO, read_n: 0, ..self.record_at_last(Role::Member) };
         for user in [x, y] {
-            if self.members.insert(user, Member { record, farewell: None }).is_none() {
+            if self.members.insert(user, Member { record, farewell: None }) {
                 changes.met.push(user);
             }
         }
@@ -186,7 +241,7 @@ impl Conversation {
 
     fn message(&mut self, sender: UserId, mentions: &[Mention], changes: &mut Changes) {
         let (last, n) = (self.last, self.n);
-        if let Some(Member { record, .. }) = self.members.get_mut(&sender)
+        if let Some(Member { record, .. }) = self.members.get_mut(sender)
             && record.role.is_some()
         {
             (record.read, record.read_n, record.mentions, record.as_of) = (last, n, 0, last);
@@ -208,7 +263,7 @@ impl Conversation {
             return;
         }
         let last = self.last;
-        for (user, Member { record, .. }) in &mut self.members {
+        for (user, Member { record, .. }) in self.members.iter_mut() {
             if record.role.is_none() || message <= record.read {
                 continue;
             }
@@ -264,7 +319,7 @@ impl Conversation {
         changes: &mut Changes,
     ) {
         let last = self.last;
-        let current = self.members.get_mut(&user);
+        let current = self.members.get_mut(user);
         match (group.member(user), current) {
             (Some(membership), Some(Member { record, .. }))
                 if record.role.is_some() && record.joined == membership.joined =>
@@ -297,7 +352,7 @@ impl Conversation {
 
     /// Somebody who is or was in the conversation.
     pub(crate) fn member(&self, user: UserId) -> Option<&Member> {
-        self.members.get(&user)
+        self.members.get(user)
     }
 
     /// The fold of a group.

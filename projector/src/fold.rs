@@ -23,13 +23,13 @@ pub(crate) use self::load::{Loaded, Needs, load, load_conversation};
 use self::work::Work;
 use crate::conversation::{Changes, Conversation};
 use crate::parked::ParkReason;
-use crate::rows::{AppliedRow, Changed, RowKey, SCHEMA};
+use crate::rows::{AppliedRow, Changed, EntryRow, Kind, RowKey, SCHEMA};
 
-/// Conversations whose state an owner keeps in memory, by [`Conversation::weight`]: about 150
-/// bytes each.
-const CONVERSATIONS_WEIGHT_MAX: u64 = 24_000;
+/// Conversations whose state an owner keeps in memory, by [`Conversation::weight`]: up to 100 bytes
+/// each.
+const CONVERSATIONS_WEIGHT_MAX: u64 = 40_000;
 /// About how many conversations that is.
-const CONVERSATIONS_ABOUT: usize = 4_000;
+const CONVERSATIONS_ABOUT: usize = 6_500;
 
 /// Weighs conversations.
 #[derive(Clone)]
@@ -70,11 +70,20 @@ pub(crate) struct Projected {
     pub(crate) follows: Seq,
     /// What clients get: what is left of the event after its batch.
     pub(crate) payload: Bytes,
+    pub(crate) kind: Kind,
+    /// It changes nothing of how events before it are shown.
+    pub(crate) stands_alone: bool,
     pub(crate) parked: Option<ParkReason>,
     pub(crate) changes: Changes,
 }
 
 impl Projected {
+    /// Its row.
+    pub(crate) fn entry(&self) -> EntryRow {
+        let (ts, prev, n, kind) = (self.ts, self.prev, self.n, self.kind);
+        EntryRow { ts, prev, n, kind, body: self.payload.clone() }
+    }
+
     /// The inbox entries that are no longer what the bucket says.
     pub(crate) fn stale(&self) -> impl Iterator<Item = InboxKey> {
         let changes = &self.changes;

@@ -15,6 +15,8 @@ use crate::rows::{Limit, MemberRow, Order, Prefix, RowKey, Rows, StoreError, dec
 
 /// Events looked at per step.
 const STEP: usize = 1_024;
+/// Places that are kept for keys when there are none: more is given back.
+const KEPT_PLACES: usize = 1_024;
 
 /// Keys whose value in the bucket is older than the owner's state, in the order in which they
 /// became so.
@@ -76,6 +78,11 @@ impl Stale {
                 self.since.remove(&key);
                 taken.push((seq, key));
             }
+        }
+        if self.queue.is_empty() {
+            // A replay makes most of a partition stale, once.
+            self.since.shrink_to(KEPT_PLACES);
+            self.queue.shrink_to(KEPT_PLACES);
         }
         taken
     }

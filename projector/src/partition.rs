@@ -325,6 +325,9 @@ impl Owner {
                     "parked"
                 );
             }
+            if event.stands_alone {
+                self.shared.windows.follow(self.view.value.generation, event);
+            }
             if event.seq > self.in_bucket {
                 for key in event.stale() {
                     self.stale.mark(key, event.seq);

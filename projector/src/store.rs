@@ -17,8 +17,8 @@ use slatedb::config::{
     CloseOptions, CompactionWorkerOptions, CompactorOptions, FlushOptions, FlushType, ReadOptions,
     ScanOptions, SizeTieredCompactionSchedulerOptions,
 };
-use slatedb::db_cache::DbCache;
 use slatedb::db_cache::moka::{MokaCache, MokaCacheOptions};
+use slatedb::db_cache::{DbCache, SplitCache};
 use slatedb::object_store::ObjectStoreExt;
 use slatedb::{Db, DbSnapshot, IterationOrder, Settings, WriteBatch};
 use tokio::sync::Semaphore;
@@ -27,7 +27,10 @@ pub(crate) use self::buffered::Buffered;
 use crate::rows::{Changed, Limit, Order, Row, RowKey, Rows, StoreError};
 
 /// Blocks that a process keeps of all its stores.
-const CACHE_BYTES_MAX: u64 = 64 * 1024 * 1024;
+const BLOCKS_BYTES_MAX: u64 = 32 * 1024 * 1024;
+/// Indexes and filters that it keeps. Beside the blocks: among these an index, which is as large as
+/// hundreds of them, would hardly ever be kept, and each read without it reads all of it.
+const INDEXES_BYTES_MAX: u64 = 48 * 1024 * 1024;
 /// Rows of a store that were not flushed yet, until it is flushed early. In memory they take about
 /// three times as much.
 const MEMTABLE_BYTES: usize = 2 * 1024 * 1024;
@@ -37,9 +40,13 @@ const UNFLUSHED_BYTES_MAX: usize = 8 * 1024 * 1024;
 /// compaction, which looks seldom, takes them away: some 400,000 events are that many.
 const FILES_MAX: usize = 128;
 /// Files that one compaction takes together at most.
-const COMPACTED_FILES_MAX: usize = 64;
+const COMPACTED_FILES_MAX: usize = 16;
 /// What a compaction reads of a file at once. All stores of a process may compact at the same time.
-const COMPACTION_READ_BYTES: usize = 256 * 1024;
+const COMPACTION_READ_BYTES: usize = 128 * 1024;
+/// Bytes of a file that a compaction writes; then it begins another. Less than what the object store
+/// takes in one piece (10 MiB): of larger ones up to eight pieces would wait in memory, and their
+/// index and filter are made at once.
+const COMPACTED_FILE_BYTES: usize = 8 * 1024 * 1024;
 /// How often a store looks whether its files are to be compacted.
 const COMPACT_EVERY: Duration = Duration::from_secs(5);
 /// How often it looks whether there is a compaction to be done.
@@ -64,9 +71,15 @@ pub(crate) struct Stores {
 
 impl Stores {
     pub(crate) fn new(objects: Objects) -> Self {
-        let options =
-            MokaCacheOptions { max_capacity: CACHE_BYTES_MAX, ..MokaCacheOptions::default() };
-        let cache = Arc::new(MokaCache::new_with_opts(options));
+        let cache_of = |max_capacity| -> Arc<dyn DbCache> {
+            let options = MokaCacheOptions { max_capacity, ..MokaCacheOptions::default() };
+            Arc::new(MokaCache::new_with_opts(options))
+        };
+        let cache = SplitCache::new()
+            .with_block_cache(Some(cache_of(BLOCKS_BYTES_MAX)))
+            .with_meta_cache(Some(cache_of(INDEXES_BYTES_MAX)))
+            .build();
+        let cache = Arc::new(cache);
         let reads = Arc::new(Semaphore::new(READS_MAX));
         Self { objects, cache, opened: Arc::new(AtomicU64::new(0)), reads }
     }
@@ -89,6 +102,7 @@ impl Stores {
             max_unflushed_bytes: UNFLUSHED_BYTES_MAX,
             l0_max_ssts: FILES_MAX,
             l0_max_ssts_per_key: FILES_MAX,
+            l0_flush_parallelism: 1,
             compactor_options: Some(compaction()),
             ..Settings::default()
         };
@@ -138,6 +152,7 @@ fn compaction() -> CompactorOptions {
         worker: Some(CompactionWorkerOptions {
             max_concurrent_compactions: 1,
             compactions_poll_interval: COMPACTIONS_LOOK_EVERY,
+            max_sst_size: COMPACTED_FILE_BYTES,
             max_fetch_tasks: 1,
             bytes_to_fetch: COMPACTION_READ_BYTES,
             max_subcompactions: 1,
@@ -174,7 +189,8 @@ impl Store {
         let mut batch = WriteBatch::new();
         for (key, value) in changed {
             match value {
-                Some(value) => batch.put_bytes(key.into(), value),
+                // A copy has the size of the key, and is kept until the rows are flushed.
+                Some(value) => batch.put_bytes(Bytes::copy_from_slice(&key), value),
                 None => batch.delete(key),
             }
         }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use futures_util::stream::{self, StreamExt, TryStreamExt};
-use hansard_model::{ConversationId, Group, Seq};
+use hansard_model::{ConversationId, Group, Seq, UserId};
 
 use super::{Fold, Incoming};
 use crate::conversation::Conversation;
@@ -124,6 +124,24 @@ pub(crate) async fn load_conversation<R: Rows>(
     };
     let group =
         if id.is_group() { read::<_, Group>(rows, &RowKey::Group(id)).await? } else { None };
+    let members = members_of(rows, id).await?;
+    Ok(Some(Conversation::of_rows(id, &row, group, members.into_iter())))
+}
+
+async fn members_of<R: Rows>(
+    rows: &R,
+    id: ConversationId,
+) -> Result<Vec<(UserId, MemberRow)>, StoreError> {
+    if let ConversationId::Direct(x, y) = id {
+        // Filters say which files have a row; a scan looks into all of them.
+        let read = async |user| {
+            let row = read::<_, MemberRow>(rows, &RowKey::Member(id, user)).await?;
+            Ok::<_, StoreError>(row.map(|row| (user, row)))
+        };
+        let (one, other) = futures_util::try_join!(read(x), read(y))?;
+        let other = other.filter(|_| x != y);
+        return Ok(one.into_iter().chain(other).collect());
+    }
     let found =
         rows.scan(Prefix::Members(id).whole(), Order::Ascending, Limit::rows(usize::MAX)).await?;
     let mut members = Vec::with_capacity(found.len());
@@ -133,5 +151,5 @@ pub(crate) async fn load_conversation<R: Rows>(
         let RowKey::Member(_, user) = key else { return Err(unreadable()) };
         members.push((user, decode::<MemberRow>(&key, value)?));
     }
-    Ok(Some(Conversation::of_rows(id, &row, group, members.into_iter())))
+    Ok(members)
 }

@@ -130,6 +130,8 @@ impl<'a> Work<'a> {
             ts,
             follows,
             payload: Bytes::new(),
+            kind,
+            stands_alone: said.is_some_and(|(_, event)| stands_alone(event)),
             parked,
             changes,
         });
@@ -348,6 +350,12 @@ impl<'a> Work<'a> {
         rows.insert(RowKey::Applied.encode(), Some(self.fold.applied.encode()));
         self.outcome
     }
+}
+
+/// Whether an event leaves all that was said before as it was. A reply in a thread does not: its
+/// root says how many there are.
+fn stands_alone(event: &Event) -> bool {
+    matches!(event, Event::Message(message) if message.thread.is_none())
 }
 
 /// Who said a message, and whom it mentions now.

@@ -1,6 +1,6 @@
 //! Writing the inbox bucket: paced, beside the owner's loop, never in its way.
 
-use std::collections::HashMap;
+use std::hash::{BuildHasher as _, RandomState};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -9,6 +9,7 @@ use hansard_model::inbox::InboxKey;
 use hansard_model::{PartitionId, Seq};
 use hansard_nats::Connection;
 use hansard_nats::inbox::InboxBucket;
+use quick_cache::unsync::Cache;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
@@ -39,8 +40,8 @@ const FLUSH_ENTRIES_MAX: usize = 250;
 /// Entries of a partition that are read and written at once. Each read of what is not in memory
 /// takes a thread.
 const ENTRIES_AT_ONCE: usize = 16;
-/// Revisions remembered per partition; beyond it all are forgotten, which costs a read each.
-const REVISIONS_MAX: usize = 65_536;
+/// Revisions remembered per partition, of about 40 bytes each; one that is not costs a read.
+const REVISIONS_MAX: usize = 16_384;
 
 /// The pace at which the partitions of a process write together; clones share it.
 #[derive(Clone, Debug)]
@@ -117,6 +118,28 @@ fn at_once_max(writes_per_second: usize) -> usize {
     writes_per_second.div_ceil(AT_ONCE_DIVISOR)
 }
 
+/// Revisions of keys of the bucket, by the hash of the key: a revision belongs to one key, so that
+/// of another with the same hash is refused as any that is old.
+struct Revisions {
+    known: Cache<u64, u64>,
+    hasher: RandomState,
+}
+
+impl Revisions {
+    fn new() -> Self {
+        Self { known: Cache::new(REVISIONS_MAX), hasher: RandomState::new() }
+    }
+
+    /// The revision of a key, if it is known; 0 otherwise.
+    fn of(&self, key: InboxKey) -> u64 {
+        self.known.get(&self.hasher.hash_one(key)).copied().unwrap_or(0)
+    }
+
+    fn note(&mut self, key: InboxKey, revision: u64) {
+        self.known.insert(self.hasher.hash_one(key), revision);
+    }
+}
+
 /// Writes the stale entries of one partition.
 pub(crate) struct Flush {
     connection: Connection,
@@ -124,7 +147,7 @@ pub(crate) struct Flush {
     partition: PartitionId,
     pace: Pace,
     tenure: Tenure,
-    revisions: HashMap<InboxKey, u64>,
+    revisions: Revisions,
     /// All of the partition up to here is in the bucket, and the bucket says so.
     written: Seq,
     running: Option<JoinHandle<Flushed>>,
@@ -156,7 +179,7 @@ impl Flush {
             partition,
             pace,
             tenure,
-            revisions: HashMap::new(),
+            revisions: Revisions::new(),
             written,
             running: None,
         }
@@ -194,7 +217,7 @@ impl Flush {
         }
         tracing::warn!(partition = %self.partition, from = %self.written, to = %position, "the inbox bucket went back");
         self.written = position;
-        self.revisions.clear();
+        self.revisions = Revisions::new();
         // What was stale is among what is after the position.
         *stale = Stale::default();
         stale.mark_after(at, position).await
@@ -220,14 +243,14 @@ impl Flush {
         let puts: Vec<_> = taken
             .into_iter()
             .map(|(since, key)| {
-                let revision = self.revisions.get(&key).copied().unwrap_or(0);
+                let revision = self.revisions.of(key);
                 let (at, bucket, tenure) = (at.clone(), self.bucket.clone(), self.tenure.clone());
                 async move { (since, key, put(&at, &bucket, &tenure, key, revision).await) }
             })
             .collect();
         let position_put = position.map(|position| {
             let key = InboxKey::Position(self.partition);
-            let revision = self.revisions.get(&key).copied().unwrap_or(0);
+            let revision = self.revisions.of(key);
             let value = serde_json::to_vec(&hansard_model::inbox::Position { seq: position });
             (key, self.bucket.put(key, value.unwrap_or_default(), position, revision), position)
         });
@@ -264,10 +287,9 @@ impl Flush {
 
     fn settle(&mut self, flushed: Flushed, stale: &mut Stale) {
         metrics::flushed(flushed.written.len() as u64, flushed.failed.len() as u64);
-        if self.revisions.len() + flushed.written.len() > REVISIONS_MAX {
-            self.revisions.clear();
+        for (key, revision) in flushed.written {
+            self.revisions.note(key, revision);
         }
-        self.revisions.extend(flushed.written);
         stale.put_back(flushed.failed);
         self.written = self.written.max(flushed.position.unwrap_or_default());
     }

@@ -7,13 +7,14 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use futures_util::stream::{self, StreamExt, TryStreamExt};
-use hansard_model::limit::PAGE_BYTES_MAX;
+use hansard_model::limit::{CATCH_UP_DEFAULT, PAGE_BYTES_MAX, PAGE_ITEMS_DEFAULT};
 use hansard_model::{ConversationId, LogTime, Seq};
 use quick_cache::Weighter;
 use quick_cache::sync::Cache;
 
 use super::at::At;
 use crate::conversation::Conversation;
+use crate::fold::Projected;
 use crate::metrics;
 use crate::rows::{
     AnnotationRow, EntryRow, Limit, Order, Prefix, RowKey, Rows, StoreError, decode,
@@ -29,6 +30,11 @@ const CONVERSATIONS_WEIGHT_MAX: u64 = 16_000;
 const ROW_BYTES: usize = 200;
 /// Rows that one window reads at once.
 const READS_AT_ONCE: usize = 32;
+/// What does not fit into a page need not be read, but for one row behind it.
+const SIDE_BYTES_MAX: usize = PAGE_BYTES_MAX + PAGE_BYTES_MAX / 2;
+/// The windows that are opened most: they follow what is said, and are not read again for it.
+const FOLLOWED: [Spot; 2] =
+    [Spot::newest(Source::Listed, PAGE_ITEMS_DEFAULT), Spot::newest(Source::All, CATCH_UP_DEFAULT)];
 
 /// Which events of a conversation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -51,6 +57,13 @@ pub(super) struct Spot {
     pub(super) before: usize,
     /// Events from the center on.
     pub(super) after: usize,
+}
+
+impl Spot {
+    /// Before everything that comes.
+    pub(super) const fn newest(source: Source, before: usize) -> Self {
+        Self { source, center: Seq(u64::MAX), before, after: 0 }
+    }
 }
 
 /// What a window is known by. Its rows do not change while the conversation's last event is the
@@ -139,6 +152,18 @@ impl Windows {
         self.windows.get_or_insert_async(&key, read).await
     }
 
+    /// Makes the newest windows of a conversation, where somebody has opened one, those after an
+    /// event that [stands alone](Projected::stands_alone).
+    pub(crate) fn follow(&self, generation: u64, event: &Projected) {
+        let Projected { conversation, seq, prev, .. } = *event;
+        for spot in FOLLOWED {
+            let key = |last| WindowKey { generation, conversation, last, spot };
+            if let Some((_, window)) = self.windows.remove(&key(prev)) {
+                self.windows.insert(key(seq), Arc::new(window.after(event, spot.before + 1)));
+            }
+        }
+    }
+
     pub(super) async fn conversation(
         &self,
         key: (u64, Seq, ConversationId),
@@ -153,6 +178,20 @@ impl Windows {
 }
 
 impl Window {
+    /// The newest window after an event that stands alone, of at most `rows`.
+    fn after(&self, event: &Projected, rows: usize) -> Self {
+        let newest = Placed { seq: event.seq, entry: event.entry(), annotation: None, edit: None };
+        let (mut bytes, mut before) = (0, Vec::with_capacity(rows));
+        for placed in std::iter::once(&newest).chain(&self.before).take(rows) {
+            before.push(placed.clone());
+            bytes += placed.entry.body.len();
+            if bytes >= SIDE_BYTES_MAX {
+                break;
+            }
+        }
+        Self { before, after: Vec::new() }
+    }
+
     /// Reads a window: one row more on each side than was asked for, so that a page knows whether
     /// there is more.
     pub(super) async fn read<R: Rows>(
@@ -180,8 +219,7 @@ async fn side<R: Rows>(
     order: Order,
     rows: usize,
 ) -> Result<Vec<(Seq, EntryRow)>, StoreError> {
-    // What does not fit into a page need not be read, but for one row behind it.
-    let limit = Limit { rows, bytes: PAGE_BYTES_MAX + PAGE_BYTES_MAX / 2 };
+    let limit = Limit { rows, bytes: SIDE_BYTES_MAX };
     match source {
         Source::Listed => events(at, Prefix::Listed(id), seqs, order, limit).await,
         Source::All => {

@@ -80,3 +80,28 @@ fn changed_names_what_changed_after_a_position_and_pages() {
     }
     assert_eq!((found, after), (190, 199));
 }
+
+#[test]
+fn a_window_that_follows_keeps_its_size_and_needs_no_read() {
+    let mut state = state_of(group(), &[(ANA, create(&[BEN]))]);
+    let windows = Windows::new();
+    let open = |state: &State, rows: &Memory| {
+        let request = messages_request(group(), BEN, Anchor::Newest);
+        let request = Request::Messages(MessagesRequest { limit: 50, ..request });
+        let At { applied, bucket, partition, generation, .. } = state.at();
+        let kept = state.fold.peek(group());
+        let windows = windows.clone();
+        let at = At { rows, applied, bucket, partition, generation, kept, windows };
+        let Ok(Answer::Page(page)) = now(request.answer(&at)) else { panic!("not a page") };
+        page
+    };
+    assert_eq!(open(&state, &state.rows).items.len(), 1);
+    let nothing = Memory::default();
+    for seq in 2..=200 {
+        let event = state.apply(record(seq, group(), ANA, &message("t"))).expect("valid");
+        windows.follow(1, &event);
+        let page = open(&state, &nothing);
+        let expected: Vec<u64> = (seq.saturating_sub(49).max(1)..=seq).collect();
+        assert_eq!((seqs(&page), page.more_before), (expected, seq > 50));
+    }
+}

@@ -1,5 +1,6 @@
 //! What holds for every log.
 
+use hansard_model::limit::{CATCH_UP_DEFAULT, PAGE_ITEMS_DEFAULT};
 use proptest::prelude::*;
 
 use super::*;
@@ -65,6 +66,28 @@ fn everything(state: &State) -> String {
             seen += &format!("{:?}", page.map(|page| serde_json::to_string(&page).expect("json")));
             let entry = now(entry_of(&state.at(), conversation, user(reader))).expect("rows");
             seen += &serde_json::to_string(&entry).expect("json");
+        }
+    }
+    seen
+}
+
+/// The newest of both conversations, as their readers open them.
+fn newest(state: &State, windows: &Windows) -> Vec<String> {
+    let at = At { windows: windows.clone(), ..state.at() };
+    let mut seen = Vec::new();
+    for (conversation, reader) in [(group(), ANA), (group(), BEN), (direct(), BEN)] {
+        let messages = messages_request(conversation, reader, Anchor::Newest);
+        let chain = events_request(conversation, reader);
+        let requests = [
+            Request::Messages(MessagesRequest { limit: PAGE_ITEMS_DEFAULT, ..messages }),
+            Request::Events(EventsRequest { newest: true, limit: CATCH_UP_DEFAULT, ..chain }),
+        ];
+        for request in requests {
+            let page = match now(request.answer(&at)) {
+                Ok(Answer::Page(page)) => serde_json::to_string(&page).expect("json"),
+                other => format!("{other:?}"),
+            };
+            seen.push(page);
         }
     }
     seen
@@ -161,6 +184,23 @@ proptest! {
                     prop_assert_eq!(explain(&state, conversation, reader).mentions.len() as u64, recounted);
                 }
             }
+        }
+    }
+
+    #[test]
+    fn a_window_that_follows_is_what_would_be_read(
+        log in any_log(),
+        batches in prop::collection::vec(1usize..10, 8),
+    ) {
+        let (mut state, windows) = (State::default(), Windows::new());
+        let mut rest = &log[..];
+        for batch in batches {
+            let (now, later) = rest.split_at(batch.min(rest.len()));
+            rest = later;
+            for event in state.apply_all(now).iter().filter(|event| event.stands_alone) {
+                windows.follow(state.at().generation, event);
+            }
+            prop_assert_eq!(newest(&state, &windows), newest(&state, &Windows::new()));
         }
     }
 
