@@ -247,8 +247,8 @@ impl Owner {
             return Ok(());
         }
         let kept = request.conversation().and_then(|id| self.fold.peek(id));
-        let at = self.at(kept).await?;
-        self.desk.answer(at, (question, request));
+        let rows = self.store.shared().await?;
+        self.desk.answer(self.at_rows(rows, kept), (question, request));
         Ok(())
     }
 

@@ -1,7 +1,7 @@
 //! Rows as a batch that is not written yet will leave them.
 
 use std::collections::BTreeMap;
-use std::ops::Range;
+use std::ops::{Deref, Range};
 
 use bytes::Bytes;
 
@@ -10,14 +10,14 @@ use super::{Limit, Order, Row, RowKey, Rows, StoreError};
 /// Rows that a batch writes, by encoded key; `None` removes one.
 pub(crate) type Changed = BTreeMap<Vec<u8>, Option<Bytes>>;
 
-/// Rows with those of a batch in front.
-#[derive(Debug)]
-pub(crate) struct Overlay<'a, R> {
-    pub(crate) changed: &'a Changed,
+/// Rows with those of a batch, borrowed or shared, in front.
+#[derive(Clone, Debug)]
+pub(crate) struct Overlay<C, R> {
+    pub(crate) changed: C,
     pub(crate) rows: R,
 }
 
-impl<R: Rows> Rows for Overlay<'_, R> {
+impl<C: Deref<Target = Changed> + Send + Sync, R: Rows> Rows for Overlay<C, R> {
     async fn get(&self, key: &RowKey) -> Result<Option<Bytes>, StoreError> {
         match self.changed.get(&key.encode()) {
             Some(value) => Ok(value.clone()),

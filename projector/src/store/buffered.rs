@@ -1,12 +1,19 @@
 //! A store with a write buffer: a batch of the log may be a single event, and a write to the store
 //! costs much the same for one as for a hundred.
 
+use std::sync::Arc;
+
 use super::{Snapshot, Store};
 use crate::metrics;
 use crate::rows::{Changed, Overlay, StoreError};
 
 /// Rows until the buffer is full: those of about 500 events.
 const ROWS_MAX: usize = 2_048;
+/// Rows of the buffer that are shared with readers: while one reads, the next batch copies them.
+const SHARED_ROWS_MAX: usize = 256;
+
+/// All rows, for whoever reads them beside the loop.
+pub(crate) type Shared = Overlay<Arc<Changed>, Snapshot>;
 
 /// A store, and rows that it will have.
 pub(crate) struct Buffered {
@@ -14,7 +21,7 @@ pub(crate) struct Buffered {
     /// The rows of the store.
     written: Snapshot,
     /// Rows of whole batches that are not in the store yet.
-    buffer: Changed,
+    buffer: Arc<Changed>,
 }
 
 impl Buffered {
@@ -24,21 +31,32 @@ impl Buffered {
     /// [`StoreError`]
     pub(crate) fn new(store: Store) -> Result<Self, StoreError> {
         let written = store.snapshot()?;
-        Ok(Self { store, written, buffer: Changed::new() })
+        Ok(Self { store, written, buffer: Arc::default() })
     }
 
     /// All rows, those of the buffer included.
-    pub(crate) fn rows(&self) -> Overlay<'_, &Snapshot> {
+    pub(crate) fn rows(&self) -> Overlay<&Changed, &Snapshot> {
         Overlay { changed: &self.buffer, rows: &self.written }
     }
 
     /// Takes the rows of a batch.
     pub(crate) fn add(&mut self, rows: Changed) {
         if self.buffer.is_empty() {
-            self.buffer = rows;
+            self.buffer = Arc::new(rows);
         } else {
-            self.buffer.extend(rows);
+            Arc::make_mut(&mut self.buffer).extend(rows);
         }
+    }
+
+    /// All rows, for whoever reads them beside the loop; those of a small buffer need no write.
+    ///
+    /// # Errors
+    /// As [`Buffered::write`].
+    pub(crate) async fn shared(&mut self) -> Result<Shared, StoreError> {
+        if self.buffer.len() > SHARED_ROWS_MAX {
+            self.write().await?;
+        }
+        Ok(Overlay { changed: Arc::clone(&self.buffer), rows: self.written.clone() })
     }
 
     /// Whether it is time to [write](Self::write), whatever else happens.
@@ -54,7 +72,7 @@ impl Buffered {
         if !self.buffer.is_empty() {
             let buffer = std::mem::take(&mut self.buffer);
             metrics::store_written(bytes_of(&buffer));
-            self.store.write(buffer).await?;
+            self.store.write(Arc::unwrap_or_clone(buffer)).await?;
             self.written = self.store.snapshot()?;
         }
         Ok(self.written.clone())
