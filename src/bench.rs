@@ -3,8 +3,8 @@
 //!
 //! Code map: [`deployment`] starts and stops the processes, [`people`] writes accounts and sessions
 //! straight to the log, [`crowd`] is the bench's end of a process full of WebSocket clients
-//! ([`clients`]); [`send`], [`fanout`], [`idle`], [`views`], [`presence`]
-//! and [`faults`] are the runs.
+//! ([`clients`]); [`send`], [`fanout`], [`idle`], [`views`],
+//! [`presence`], [`herd`] and [`faults`] are the runs.
 
 mod clients;
 mod crowd;
@@ -12,6 +12,7 @@ mod deployment;
 mod dice;
 mod fanout;
 mod faults;
+mod herd;
 mod idle;
 mod machine;
 mod payload;
@@ -49,11 +50,16 @@ enum Run {
     Views(views::Args),
     /// People who watch each other while connections drop and come back.
     Presence(presence::Args),
+    /// Everybody comes back at once: after a gateway was killed, or NATS, or faster than is accepted.
+    Herd(herd::Args),
     /// Kill and pause processes under load, then check that nothing is lost, doubled or reordered.
     Faults(faults::Args),
     /// Many light WebSocket clients, told what to do on standard input.
     #[command(hide = true)]
     Clients,
+    /// Many clients that decide as the SDK does, told what to do on standard input.
+    #[command(hide = true)]
+    HerdClients,
     /// One client of the SDK with a durable outbox, told what to do on standard input.
     #[command(hide = true)]
     Client(faults::ClientArgs),
@@ -90,8 +96,10 @@ async fn measure(args: Args) -> anyhow::Result<()> {
         Run::Idle(args) => Box::pin(idle::run(args)).await,
         Run::Views(args) => Box::pin(views::run(args)).await,
         Run::Presence(args) => Box::pin(presence::run(args)).await,
+        Run::Herd(args) => Box::pin(herd::run(args)).await,
         Run::Faults(args) => Box::pin(faults::run(args)).await,
         Run::Clients => clients::run().await,
+        Run::HerdClients => herd::clients().await,
         Run::Client(args) => Box::pin(faults::client(args)).await,
     }
 }

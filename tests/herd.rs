@@ -1,5 +1,7 @@
 //! Everybody comes at once: who gets in, who is told to come again, and what it costs.
 
+mod bench;
+
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};

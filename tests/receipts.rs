@@ -136,6 +136,50 @@ async fn what_is_read_in_private_is_known_to_the_reader_alone() {
 }
 
 #[tokio::test]
+async fn who_wants_nobody_to_see_what_they_read_reads_in_private_on_every_device() {
+    let serve = Serve::start().await;
+    let (ana, ben, conversation) = couple(serve.address).await;
+    let mut seqs = Vec::new();
+    for text in ["one", "two", "three", "four"] {
+        seqs.push(ana.store(&conversation, &message(text)).await);
+    }
+    let (mut hers, mut his) = (ana.connect().await, ben.connect().await);
+    let mut other = ben.again().await.connect().await;
+    receipt(&mut his, &conversation, json!({"read": seqs[0]})).await;
+    told(&mut hers, &ben.user, seqs[0], seqs[0]).await;
+    let mine = ben.http.get("/v1/users/me").await;
+    assert_eq!(mine["read_receipts"], "shared");
+
+    let set =
+        ben.http.ask("PATCH", "/v1/users/me", Some(&json!({"read_receipts": "nobody"}))).await;
+    assert_eq!((set.status, &set.body["read_receipts"]), (200, &json!("nobody")));
+    assert_eq!(set.body["presence"], "shared", "nothing else changes");
+    // On any device, over HTTP too, whether the device knows of it or not.
+    receipt(&mut other, &conversation, json!({"read": seqs[1]})).await;
+    let body = json!({"delivered": seqs[2], "read": seqs[2]});
+    let posted = ben.http.ask("POST", &path(&conversation, "receipt"), Some(&body)).await;
+    assert_eq!(posted.status, 204, "{}", posted.text);
+    // What arrives is told; what she is told next is the next that there is.
+    told(&mut hers, &ben.user, seqs[2], seqs[0]).await;
+    told(&mut his, &ben.user, seqs[2], seqs[2]).await;
+    assert_eq!(counts(&ben, &conversation).await, (seqs[2], 1, 0));
+    let list = ana.http.get(&path(&conversation, "receipts")).await;
+    assert_eq!(list["items"][0]["read"], seqs[0], "what was told stays told: {list}");
+
+    // Allowed again, the past is not told by itself, but what is read from now on is.
+    let show = json!({"read_receipts": "shared"});
+    ben.http.ask("PATCH", "/v1/users/me", Some(&show)).await;
+    receipt(&mut his, &conversation, json!({"delivered": seqs[3]})).await;
+    told(&mut hers, &ben.user, seqs[3], seqs[0]).await;
+    receipt(&mut his, &conversation, json!({"read": seqs[3], "private": true})).await;
+    receipt(&mut other, &conversation, json!({"read": seqs[2]})).await;
+    told(&mut hers, &ben.user, seqs[3], seqs[2]).await;
+    let (one, two, three) = (seqs[0], seqs[2], seqs[3]);
+    let seen = [(one, one), (two, one), (three, one), (three, two)];
+    assert_eq!(marks_of(&hers, &ben.user), seen);
+}
+
+#[tokio::test]
 async fn groups_count_and_list_who_has_it_and_who_has_read_it() {
     let serve = Serve::start().await;
     let mut people = Vec::new();

@@ -251,6 +251,12 @@ impl Directory {
         self.shared.read().user(user).map_or(nothing, |account| account.presence)
     }
 
+    /// Who may see what a user reads, as far as is known here; nobody if the user is not known.
+    pub(crate) fn read_receipts(&self, user: UserId) -> Visibility {
+        let accounts = self.shared.read();
+        accounts.user(user).map_or(Visibility::Nobody, |account| account.read_receipts)
+    }
+
     /// The users of these ids, in their order; unknown ones are left out.
     ///
     /// # Errors

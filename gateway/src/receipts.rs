@@ -17,6 +17,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use futures_util::stream::{self, StreamExt as _};
+use hansard_model::presence::Visibility;
 use hansard_model::query::{QueryError, ReachReply, ReachRequest, Reached};
 use hansard_model::receipt::{Mark, Marks};
 use hansard_model::subject::QueryVerb;
@@ -28,6 +29,7 @@ use hansard_nats::receipts::{RaiseError, Receipts as Stream, StoredMarks};
 use hansard_protocol::{ErrorBody, ErrorCode};
 
 use self::generations::Generations;
+use crate::accounts::Directory;
 use crate::acks::Acks;
 use crate::groups::{Groups, GroupsError};
 use crate::http::UNAVAILABLE_RETRY_MS;
@@ -125,6 +127,7 @@ pub(crate) struct Receipts {
     groups: Groups,
     past: Past,
     acks: Arc<Acks>,
+    directory: Directory,
     rates: Arc<RateLimits>,
     /// What this gateway has raised lately.
     raised: Arc<Mutex<Raised>>,
@@ -137,11 +140,12 @@ impl Receipts {
         groups: Groups,
         past: Past,
         acks: Arc<Acks>,
+        directory: Directory,
         rates: Arc<RateLimits>,
     ) -> Self {
         let (connection, stream) = (connection.clone(), Stream::open(connection));
         let raised = Arc::new(Mutex::new(Generations::new(RAISED_MAX)));
-        Self { connection, stream, router, groups, past, acks, rates, raised }
+        Self { connection, stream, router, groups, past, acks, directory, rates, raised }
     }
 
     /// The stream.
@@ -156,6 +160,9 @@ impl Receipts {
     pub(crate) async fn take(&self, said: Said) -> Result<(), ReceiptError> {
         let Said { conversation, user, delivered, read, private, .. } = said;
         self.rates.receipt(user)?;
+        // Whatever the device knows of what the person wants.
+        let private = private || self.directory.read_receipts(user) == Visibility::Nobody;
+        let said = Said { private, ..said };
         if delivered.is_none() && read.is_none() {
             return Err(ReceiptError::Nothing);
         }

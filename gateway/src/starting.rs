@@ -178,6 +178,7 @@ async fn assemble(
         groups.clone(),
         past.clone(),
         acks.clone(),
+        directory.clone(),
         rates.clone(),
     );
     let presence = Arc::new(Presence::new(&connection, standing.gateway(), config.away_after));

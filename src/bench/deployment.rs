@@ -34,6 +34,14 @@ pub(super) struct Plan {
     pub(super) partitions: u16,
 }
 
+/// Where a gateway is that clients are sent to by others, with the limits of the product but one.
+#[derive(Clone, Copy)]
+pub(super) struct Site<'a> {
+    pub(super) region: &'a str,
+    /// Handshakes in a second, and at once; `None`: the default.
+    pub(super) accept_rate: Option<u32>,
+}
+
 /// A running gateway.
 pub(super) struct Gateway {
     pub(super) process: Process,
@@ -139,14 +147,41 @@ impl Bench {
         Ok(Projector { process, admin })
     }
 
-    /// Starts a gateway on ports of its own, which it keeps when it is started again.
+    /// Starts a gateway on ports of its own, which it keeps when it is started again. It lets
+    /// everybody in at once.
     pub(super) async fn start_gateway(&self, index: usize) -> anyhow::Result<Gateway> {
+        const NO_LIMIT: &str = "100000";
+        let limits = [
+            "--handshakes-per-second",
+            "--handshake-burst",
+            "--catch-ups-per-second",
+            "--catch-up-burst",
+        ];
+        let args: Vec<&str> = limits.iter().flat_map(|limit| [limit, NO_LIMIT]).collect();
+        self.start_gateway_with(index, &args).await
+    }
+
+    /// Starts a gateway that clients are sent to.
+    pub(super) async fn start_gateway_at(
+        &self,
+        index: usize,
+        site: Site<'_>,
+    ) -> anyhow::Result<Gateway> {
+        let mut args = vec!["--advertise", "http://127.0.0.1:0", "--region", site.region];
+        let rate = site.accept_rate.map(|rate| rate.to_string());
+        if let Some(rate) = &rate {
+            args.extend(["--handshakes-per-second", rate, "--handshake-burst", rate]);
+        }
+        self.start_gateway_with(index, &args).await
+    }
+
+    async fn start_gateway_with(&self, index: usize, more: &[&str]) -> anyhow::Result<Gateway> {
         let (address, admin) = (free_port()?, free_port()?);
         let (listen, admin_listen) = (address.to_string(), admin.to_string());
         let limit = self.plan.group_limit.to_string();
         let data = text(&self.data)?;
         let durability = self.place.durability.as_str();
-        let args = [
+        let mut args = vec![
             "gateway",
             "--data",
             data,
@@ -164,17 +199,10 @@ impl Bench {
             "1000000",
             "--connections-max",
             "19000",
-            "--handshakes-per-second",
-            "100000",
-            "--handshake-burst",
-            "100000",
-            "--catch-ups-per-second",
-            "100000",
-            "--catch-up-burst",
-            "100000",
             "--drain",
             "1s",
         ];
+        args.extend(more);
         let name = format!("gateway-{index}");
         let process = Recipe::new(&name, &self.logs, Some("listening on"), &args).start().await?;
         Ok(Gateway { process, address, admin })

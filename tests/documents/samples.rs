@@ -360,7 +360,10 @@ fn account_bodies() -> Vec<Sample> {
         ("User", value(person())),
         ("UserList", value(list(vec![person()]))),
         ("CreateUser", value(create)),
-        ("OwnUser", value(OwnUser { user: person(), presence, last_seen })),
+        (
+            "OwnUser",
+            value(OwnUser { user: person(), presence, last_seen, read_receipts: last_seen }),
+        ),
         (
             "PatchUser",
             value(PatchUser {
@@ -368,6 +371,7 @@ fn account_bodies() -> Vec<Sample> {
                 avatar: Some("m".to_owned()),
                 presence: Some(presence),
                 last_seen: Some(last_seen),
+                read_receipts: Some(last_seen),
             }),
         ),
         ("Session", value(&session)),

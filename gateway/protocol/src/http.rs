@@ -130,6 +130,9 @@ pub struct PatchUser {
     /// Who may see when you were there last.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_seen: Option<Visibility>,
+    /// Who may see what you have read; of what is read from then on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub read_receipts: Option<Visibility>,
 }
 
 /// `GET` and `PATCH /v1/users/me`: oneself, with what only oneself may see.
@@ -142,6 +145,9 @@ pub struct OwnUser {
     pub presence: Visibility,
     /// Who may see when you were there last.
     pub last_seen: Visibility,
+    /// Who may see what you read. Older servers do not say it.
+    #[serde(default)]
+    pub read_receipts: Visibility,
 }
 
 /// `POST /v1/sessions`

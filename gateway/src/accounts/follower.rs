@@ -81,8 +81,12 @@ fn change_of(subject: AccountSubject, event: &AccountEvent) -> Option<Change> {
         }
         (
             AccountSubject::User(user),
-            AccountEvent::ProfileChanged { name: None, avatar: None, .. },
-        ) => Some(Change::PresenceChanged(user)),
+            AccountEvent::ProfileChanged { name: None, avatar: None, presence, last_seen, .. },
+        ) => {
+            // What is read is asked for with each receipt.
+            let is_presence = presence.is_some() || last_seen.is_some();
+            is_presence.then_some(Change::PresenceChanged(user))
+        }
         (AccountSubject::User(user), AccountEvent::ProfileChanged { .. }) => {
             Some(Change::ProfileChanged(user))
         }

@@ -171,7 +171,7 @@ impl Directory {
         user: UserId,
         change: PatchUser,
     ) -> Result<User, ChangeProfileError> {
-        let PatchUser { name, avatar, presence, last_seen } = change;
+        let PatchUser { name, avatar, presence, last_seen, read_receipts } = change;
         if let Some(name) = &name {
             check_name(name)?;
         }
@@ -184,14 +184,16 @@ impl Directory {
             avatar,
             presence: None,
             last_seen: None,
+            read_receipts: None,
         });
-        let shows =
-            (presence.is_some() || last_seen.is_some()).then_some(AccountEvent::ProfileChanged {
-                name: None,
-                avatar: None,
-                presence,
-                last_seen,
-            });
+        let is_shown = presence.is_some() || last_seen.is_some() || read_receipts.is_some();
+        let shows = is_shown.then_some(AccountEvent::ProfileChanged {
+            name: None,
+            avatar: None,
+            presence,
+            last_seen,
+            read_receipts,
+        });
         for event in [looks, shows].into_iter().flatten() {
             self.write(&Subject::AccountUser(user), &event, None)
                 .await

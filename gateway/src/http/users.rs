@@ -92,7 +92,8 @@ pub(crate) async fn show_own(
 
 fn own(gateway: &Gateway, user: User) -> OwnUser {
     let PresenceSettings { presence, last_seen } = gateway.directory.presence_settings(user.user);
-    OwnUser { user, presence, last_seen }
+    let read_receipts = gateway.directory.read_receipts(user.user);
+    OwnUser { user, presence, last_seen, read_receipts }
 }
 
 /// `PATCH /v1/users/me`

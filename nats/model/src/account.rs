@@ -98,6 +98,9 @@ pub enum AccountEvent {
         /// Who may see when they were there last, from now on.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         last_seen: Option<Visibility>,
+        /// Who may see what they have read, from now on.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        read_receipts: Option<Visibility>,
     },
     /// On `acct.device.<user>.<device>`: a session began, or its token was replaced.
     SessionOpened {
@@ -149,6 +152,8 @@ pub struct Account {
     pub settings: HashMap<ConversationId, (Seq, ConversationSettings)>,
     /// What others may know of their being there.
     pub presence: PresenceSettings,
+    /// Who may see what they read.
+    pub read_receipts: Visibility,
 }
 
 /// A session, as folded.
@@ -224,15 +229,17 @@ impl Accounts {
                 devices: BTreeMap::new(),
                 settings: HashMap::new(),
                 presence: PresenceSettings::default(),
+                read_receipts: Visibility::default(),
             }),
             (
                 AccountSubject::User(user),
-                AccountEvent::ProfileChanged { name, avatar, presence, last_seen },
+                AccountEvent::ProfileChanged { name, avatar, presence, last_seen, read_receipts },
             ) => {
                 if let Some(account) = self.users.get_mut(&user) {
                     account.name = name.unwrap_or_else(|| std::mem::take(&mut account.name));
                     account.avatar = avatar.or_else(|| account.avatar.take());
                     account.presence = account.presence.changed(presence, last_seen);
+                    account.read_receipts = read_receipts.unwrap_or(account.read_receipts);
                 }
             }
             (
