@@ -2,6 +2,7 @@
 //! log is one. What is written is seen by reads at once, and survives a restart once it was
 //! flushed; what did not is read from the log again.
 
+mod background;
 mod buffered;
 
 use std::ops::Range;
@@ -20,9 +21,10 @@ use slatedb::config::{
 use slatedb::db_cache::moka::{MokaCache, MokaCacheOptions};
 use slatedb::db_cache::{DbCache, SplitCache};
 use slatedb::object_store::ObjectStoreExt;
-use slatedb::{Db, DbSnapshot, IterationOrder, Settings, WriteBatch};
+use slatedb::{CompactorBuilder, Db, DbSnapshot, IterationOrder, Settings, WriteBatch};
 use tokio::sync::Semaphore;
 
+use self::background::Background;
 pub(crate) use self::buffered::Buffered;
 use crate::rows::{Changed, Limit, Order, Row, RowKey, Rows, StoreError};
 
@@ -65,6 +67,7 @@ const READ_AHEAD_BYTES: usize = 32 * 1024;
 pub(crate) struct Stores {
     objects: Objects,
     cache: Arc<dyn DbCache>,
+    background: Background,
     opened: Arc<AtomicU64>,
     reads: Arc<Semaphore>,
 }
@@ -81,7 +84,8 @@ impl Stores {
             .build();
         let cache = Arc::new(cache);
         let reads = Arc::new(Semaphore::new(READS_MAX));
-        Self { objects, cache, opened: Arc::new(AtomicU64::new(0)), reads }
+        let background = Background::new();
+        Self { objects, cache, background, opened: Arc::new(AtomicU64::new(0)), reads }
     }
 
     /// Opens a store, or makes it. Whoever had it open can write nothing further.
@@ -103,12 +107,18 @@ impl Stores {
             l0_max_ssts: FILES_MAX,
             l0_max_ssts_per_key: FILES_MAX,
             l0_flush_parallelism: 1,
-            compactor_options: Some(compaction()),
+            // As the builder of the compactor says.
+            compactor_options: None,
             ..Settings::default()
         };
+        let objects = || Arc::clone(&self.objects.store);
+        let compactor = CompactorBuilder::new(path.clone(), objects())
+            .with_options(compaction())
+            .with_runtime(self.background.handle());
         let scope = self.opened.fetch_add(1, Relaxed);
-        let db = Db::builder(path, Arc::clone(&self.objects.store))
+        let db = Db::builder(path, objects())
             .with_settings(settings)
+            .with_compactor_builder(compactor)
             .with_db_cache(Arc::clone(&self.cache), scope)
             .build()
             .await?;
