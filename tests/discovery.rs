@@ -77,6 +77,47 @@ async fn every_gateway_offers_the_same_ones_those_of_the_region_first() {
 }
 
 #[tokio::test]
+async fn operators_see_how_many_are_connected_to_each_gateway() {
+    let mut roles = gateways_in(&["eu", "us"]).await;
+    let (eu, us) = (roles.gateways[0].address, roles.gateways[1].address);
+    let ana = sign_up(eu, "ana").await.log_in(eu).await;
+    let ben = sign_up(eu, "ben").await.log_in(eu).await;
+    let phone = ana.again().await;
+    let mut sockets = Vec::new();
+    for session in [ana.clone(), ana.clone(), phone.clone(), ben.clone(), ben.at(us)] {
+        sockets.push(session.connect().await);
+    }
+    let counts = |listed: &str| -> Vec<(String, u64, u64, String)> {
+        let gateways = listed.lines().map(|line| serde_json::from_str(line).unwrap());
+        let counts = gateways.map(|gateway: Value| {
+            let number = |name: &str| gateway[name].as_u64().unwrap();
+            let text = |name: &str| gateway[name].as_str().unwrap().to_owned();
+            assert!(number("connections") >= number("devices"), "{gateway}");
+            assert!(number("connections") <= number("capacity"), "{gateway}");
+            (text("region"), number("users"), number("devices"), text("state"))
+        });
+        counts.collect()
+    };
+    let wanted =
+        |region: &str, users, devices| (region.to_owned(), users, devices, "open".to_owned());
+    eventually("all are counted", async || {
+        let listed = roles.data.hansard_done(&["gateways", "--json"]).await;
+        counts(&listed) == [wanted("eu", 2, 3), wanted("us", 1, 1)]
+    })
+    .await;
+    let table = roles.data.hansard_done(&["gateways"]).await;
+    assert!(table.contains(&url(us)) && table.contains("\nus: "), "{table}");
+
+    sockets.truncate(1);
+    roles.gateways[1].process.kill().await;
+    eventually("who left is not counted, and the gateway that was killed is gone", async || {
+        let listed = roles.data.hansard_done(&["gateways", "--json"]).await;
+        counts(&listed) == [wanted("eu", 1, 1)]
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn who_has_no_address_to_name_is_not_offered() {
     let mut roles = Roles::start(1, 1).await;
     let address = roles.addresses()[0];
