@@ -9,6 +9,7 @@ mod chat;
 mod check;
 mod cluster;
 mod environment;
+mod gateways;
 mod import;
 mod replay;
 mod restore;
@@ -49,6 +50,8 @@ enum Command {
     Nats(roles::NatsServerArgs),
     /// Run a cluster of nats-servers with gateways and projectors, as processes on this machine.
     Cluster(cluster::Args),
+    /// Print the gateways that are running, and how many are connected to each.
+    Gateways(gateways::Args),
     /// Print the effective configuration and what is unsafe in it.
     Check(check::Args),
     /// Chat in the terminal.
@@ -107,6 +110,7 @@ async fn run(command: Command) -> anyhow::Result<()> {
         Command::Projector(args) => roles::projector(args).await,
         Command::Nats(args) => roles::nats_server(args).await,
         Command::Cluster(args) => cluster::run(args).await,
+        Command::Gateways(args) => gateways::run(args).await,
         Command::Check(args) => check::run(args).await,
         Command::Chat(args) => Box::pin(chat::run(args)).await,
         Command::Import(args) => Box::pin(import::run(args)).await,

@@ -11,7 +11,7 @@ use serde_json::Value;
 use crate::harness::{DEADLINE, Http, Roles, Session, Signal, Socket, eventually, sign_up};
 
 /// Under which address it is, other gateways say.
-const ADVERTISED: [&str; 2] = ["--advertise", "http://127.0.0.1:0"];
+const ADVERTISED: [&str; 2] = ["--advertise", "http://127.0.0.2:0"];
 
 /// A gateway in each of these regions, which clients may be sent to.
 async fn gateways_in(regions: &[&str]) -> Roles {
@@ -74,6 +74,47 @@ async fn every_gateway_offers_the_same_ones_those_of_the_region_first() {
     assert_eq!((refused.status, refused.code()), (400, "bad_frame"));
     let refused = Http::anonymous(addresses[0]).ask("GET", "/v1/gateways", None).await;
     assert_eq!(refused.status, 401);
+}
+
+#[tokio::test]
+async fn operators_see_how_many_are_connected_to_each_gateway() {
+    let mut roles = gateways_in(&["eu", "us"]).await;
+    let (eu, us) = (roles.gateways[0].address, roles.gateways[1].address);
+    let ana = sign_up(eu, "ana").await.log_in(eu).await;
+    let ben = sign_up(eu, "ben").await.log_in(eu).await;
+    let phone = ana.again().await;
+    let mut sockets = Vec::new();
+    for session in [ana.clone(), ana.clone(), phone.clone(), ben.clone(), ben.at(us)] {
+        sockets.push(session.connect().await);
+    }
+    let counts = |listed: &str| -> Vec<(String, u64, u64, String)> {
+        let gateways = listed.lines().map(|line| serde_json::from_str(line).unwrap());
+        let counts = gateways.map(|gateway: Value| {
+            let number = |name: &str| gateway[name].as_u64().unwrap();
+            let text = |name: &str| gateway[name].as_str().unwrap().to_owned();
+            assert!(number("connections") >= number("devices"), "{gateway}");
+            assert!(number("connections") <= number("capacity"), "{gateway}");
+            (text("region"), number("users"), number("devices"), text("state"))
+        });
+        counts.collect()
+    };
+    let wanted =
+        |region: &str, users, devices| (region.to_owned(), users, devices, "open".to_owned());
+    eventually("all are counted", async || {
+        let listed = roles.data.hansard_done(&["gateways", "--json"]).await;
+        counts(&listed) == [wanted("eu", 2, 3), wanted("us", 1, 1)]
+    })
+    .await;
+    let table = roles.data.hansard_done(&["gateways"]).await;
+    assert!(table.contains(&url(us)) && table.contains("\nus: "), "{table}");
+
+    sockets.truncate(1);
+    roles.gateways[1].process.kill().await;
+    eventually("who left is not counted, and the gateway that was killed is gone", async || {
+        let listed = roles.data.hansard_done(&["gateways", "--json"]).await;
+        counts(&listed) == [wanted("eu", 1, 1)]
+    })
+    .await;
 }
 
 #[tokio::test]

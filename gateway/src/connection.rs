@@ -32,6 +32,7 @@ use tokio::time::Instant;
 use crate::Gateway;
 use crate::admission::Admitted;
 use crate::frame::Frame;
+use crate::headcount::Counted;
 use crate::heartbeat::Pulse;
 use crate::metrics::delivery as metrics;
 use crate::outbox::{Closing, Outbox};
@@ -94,6 +95,7 @@ struct Member {
     state: Identified,
     link: Arc<Link>,
     here: Here,
+    _counted: Counted,
     /// Here once the catch-up is over.
     _attachment: Option<Attachment>,
 }
@@ -334,7 +336,9 @@ impl Connection {
         let settings = gateway.directory.presence_settings(link.user);
         let here = gateway.presence.connect(&link, presence, settings);
         let state = Unidentified::identified(link.user, link.device, Instant::now());
-        self.phase = Phase::Identified(Box::new(Member { state, link, here, _attachment: None }));
+        let counted = gateway.standing.headcount().enter(link.user, link.device);
+        let member = Member { state, link, here, _counted: counted, _attachment: None };
+        self.phase = Phase::Identified(Box::new(member));
         self.catch_up = Some(Box::pin(async move {
             resume::run(&gateway, &mut attachment, &request).await;
             attachment

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use hansard_model::placement::{Candidate, Occupancy, rank};
 use hansard_model::{DeviceId, UserId};
-use hansard_nats::registry::{GatewayEntry, REGISTER_EVERY, Registered};
+use hansard_nats::registry::{GatewayEntry, Registered};
 use hansard_nats::{Connection, LogClock};
 use hansard_protocol::http::Gateway;
 use tokio::sync::{Mutex as AsyncMutex, watch};
@@ -19,6 +19,7 @@ use tokio::time::Instant;
 
 use crate::admission::Admission;
 use crate::config::place::Region;
+use crate::headcount::Headcount;
 
 /// How often a gateway looks whether its occupancy changed.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
@@ -28,9 +29,6 @@ pub(crate) const KNOWN_FOR: Duration = Duration::from_millis(250);
 const KEPT_FOR: Duration = Duration::from_secs(15);
 /// How long a read may take.
 const READ_WITHIN: Duration = Duration::from_secs(2);
-/// A gateway that was silent for longer is not offered: it missed two renewals. Its entry is there
-/// for longer, for the sake of what it has vouched for.
-const SILENT_AFTER: Duration = Duration::from_secs(2 * REGISTER_EVERY.as_secs() + 1);
 
 /// What this gateway says of itself.
 pub(crate) struct Standing {
@@ -38,6 +36,7 @@ pub(crate) struct Standing {
     url: Option<String>,
     region: Region,
     admission: Arc<Admission>,
+    headcount: Arc<Headcount>,
     occupancy: Mutex<Occupancy>,
     draining: watch::Sender<bool>,
     /// Whether the entry says that the gateway is draining.
@@ -52,7 +51,13 @@ impl Standing {
         admission: Arc<Admission>,
     ) -> Self {
         let (draining, told) = (watch::Sender::new(false), watch::Sender::new(false));
-        Self { gateway, url, region, admission, occupancy: Mutex::default(), draining, told }
+        let (headcount, occupancy) = (Arc::default(), Mutex::default());
+        Self { gateway, url, region, admission, headcount, occupancy, draining, told }
+    }
+
+    /// Who is connected.
+    pub(crate) fn headcount(&self) -> &Arc<Headcount> {
+        &self.headcount
     }
 
     /// Its id.
@@ -63,6 +68,7 @@ impl Standing {
     /// The entry, as of now.
     pub(crate) fn entry(&self) -> GatewayEntry {
         let (connections, capacity) = (self.admission.open(), self.admission.capacity());
+        let (users, devices) = self.headcount.users_and_devices();
         let mut occupancy = self.occupancy.lock().unwrap_or_else(PoisonError::into_inner);
         *occupancy = occupancy.next(connections, capacity);
         GatewayEntry {
@@ -70,6 +76,8 @@ impl Standing {
             url: self.url.clone(),
             region: self.region.as_str().to_owned(),
             connections,
+            users,
+            devices,
             capacity,
             occupancy: *occupancy,
             draining: *self.draining.borrow(),
@@ -150,12 +158,10 @@ impl Discovery {
         region: Option<&Region>,
     ) -> Result<Vec<Gateway>, Unknown> {
         let registered = self.registered().await?;
-        let now_ms = self.clock.now().map_err(|_| Unknown)?.as_millis();
-        let is_heard = |registered: &&Registered| {
-            let age_ms = now_ms.saturating_sub(registered.ts.as_millis());
-            u128::from(age_ms) <= SILENT_AFTER.as_millis()
-        };
-        let heard = registered.iter().filter(is_heard).map(|registered| &registered.entry);
+        let now = self.clock.now().map_err(|_| Unknown)?;
+        // One that is silent is not offered.
+        let heard = registered.iter().filter(|registered| !registered.is_silent(now));
+        let heard = heard.map(|registered| &registered.entry);
         Ok(ranked(user.bucket(), region.map(Region::as_str), heard))
     }
 
@@ -235,6 +241,8 @@ mod tests {
             url: url.map(str::to_owned),
             region: "eu".to_owned(),
             connections,
+            users: 0,
+            devices: 0,
             capacity: 100,
             occupancy: Occupancy::Open.next(connections, 100),
             draining,

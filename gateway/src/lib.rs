@@ -13,7 +13,7 @@
 //!    how far everybody has got, likewise; `presence`: who is there; `sessions`: from where;
 //! 7. `resume`, `cursor`, `inbox`, `reads`: what was missed; `announce`: what changed besides; `epoch`: when
 //!    the log itself is another;
-//! 8. `admin` and [`metrics`]: for operators.
+//! 8. `admin`, `headcount` and [`metrics`]: for operators.
 //!
 //! Invariant: nothing is acknowledged before the log has acknowledged it.
 //! Invariant: message text, tokens, passwords and addresses are in no log line and no metric.
@@ -35,6 +35,7 @@ mod epoch;
 mod feed;
 mod frame;
 mod groups;
+mod headcount;
 mod heartbeat;
 mod http;
 mod inbox;

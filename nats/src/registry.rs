@@ -29,6 +29,10 @@ const READ_ATTEMPTS_MAX: usize = 4;
 /// How often a gateway renews its entry.
 pub const REGISTER_EVERY: Duration = Duration::from_secs(3);
 
+/// A gateway that did not renew its entry for longer missed two renewals. Its entry is there for
+/// longer, for the sake of what it has vouched for.
+const SILENT_AFTER: Duration = Duration::from_secs(2 * REGISTER_EVERY.as_secs() + 1);
+
 /// What a gateway says of itself.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct GatewayEntry {
@@ -43,6 +47,12 @@ pub struct GatewayEntry {
     /// Open connections.
     #[serde(default)]
     pub connections: u64,
+    /// People with a WebSocket connection here; 0 in an entry of a version that did not say.
+    #[serde(default)]
+    pub users: u64,
+    /// Devices of theirs, likewise.
+    #[serde(default)]
+    pub devices: u64,
     /// Connections at most; 0 in an entry of a version that did not say.
     #[serde(default)]
     pub capacity: u64,
@@ -70,6 +80,13 @@ pub struct ConfirmRequest {
     pub conversation: ConversationId,
     /// The meta event it must have.
     pub seq: Seq,
+}
+
+impl Registered {
+    /// Whether the gateway has missed two renewals: it was killed, or is cut off.
+    pub fn is_silent(&self, now: LogTime) -> bool {
+        now.since(self.ts) > SILENT_AFTER
+    }
 }
 
 impl Connection {

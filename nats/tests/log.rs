@@ -299,6 +299,8 @@ async fn a_registered_gateway_is_listed_and_confirms() {
         url: Some("http://127.0.0.1:1".to_owned()),
         region: "eu".to_owned(),
         connections: 3,
+        users: 2,
+        devices: 2,
         capacity: 10,
         occupancy: Occupancy::Open,
         draining: false,
