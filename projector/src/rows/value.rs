@@ -202,10 +202,14 @@ pub(crate) fn group_value(group: &Group) -> Bytes {
     encode(group)
 }
 
+/// What the fields of an event take besides its body, in bytes, mostly.
+const FIELDS_BYTES_ABOUT: usize = 20;
+
 impl EntryRow {
     pub(crate) fn encode(&self) -> Bytes {
         let fields = (self.ts.as_nanos(), self.prev, self.n, self.kind);
-        let mut bytes = postcard::to_stdvec(&fields).unwrap_or_default();
+        let bytes = Vec::with_capacity(FIELDS_BYTES_ABOUT + self.body.len());
+        let mut bytes = postcard::to_extend(&fields, bytes).unwrap_or_default();
         bytes.extend_from_slice(&self.body);
         bytes.into()
     }
