@@ -167,7 +167,7 @@ fn taken(
     limit: usize,
 ) -> Result<Fetched, Unfit> {
     let Current { tail, as_of: upto } = current;
-    if tail.last_meta > as_of(entry) {
+    if tail.same_members_since() > as_of(entry) {
         return Err(Unfit::Changed);
     }
     if *upto < turn.min {

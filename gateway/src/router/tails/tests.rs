@@ -42,6 +42,12 @@ pub(crate) fn tail(from: u64) -> Tail {
     Tail::of(group(), Seq(from), &page(items, 40))
 }
 
+/// A tail of a group with messages at 30 and 40 only, everything after 29.
+pub(crate) fn messages() -> Tail {
+    let items = vec![item(30, 20, "message"), item(40, 30, "message")];
+    Tail::of(group(), Seq(29), &page(items, 40))
+}
+
 fn live(seq: u64, prev: u64, kind: &str) -> LiveEvent {
     LiveEvent {
         conversation: group(),
@@ -125,6 +131,30 @@ fn a_hole_and_another_log_end_a_tail() {
     router.end_tail(&reading, Seq::ZERO, Seq(99), &page(vec![item(10, 4, "message")], 30));
     router.advance(PartitionId(0), Seq(3));
     assert_eq!(kept(&router), None);
+}
+
+#[test]
+fn a_tail_says_nothing_of_members_before_it() {
+    let member = |from| tail(from).same_members_since();
+    assert_eq!((member(5), member(25)), (Seq(20), Seq(25)));
+    let user = |byte| hansard_model::UserId::from_entropy([byte; 20]);
+    let direct = ConversationId::direct(user(1), user(2));
+    let tail = Tail::of(direct, Seq(29), &page(vec![item(30, 20, "message")], 30));
+    assert_eq!(tail.same_members_since(), Seq::ZERO, "who is in it never changes");
+    let mut tail = messages();
+    assert!(tail.follow(&live(50, 40, "member")));
+    assert_eq!(tail.same_members_since(), Seq(50));
+}
+
+#[test]
+fn a_read_that_began_while_the_feed_had_no_position_is_not_kept() {
+    let router = router();
+    router.forget_position(PartitionId(0));
+    let reading = router.begin_tail(group(), Seq(5));
+    router.advance(PartitionId(0), Seq(20));
+    let items = vec![item(10, 4, "message"), item(12, 10, "message")];
+    router.end_tail(&reading, Seq::ZERO, Seq(9), &page(items, 12));
+    assert_eq!(kept(&router), None, "what passed before 20 is not known");
 }
 
 #[test]
