@@ -250,8 +250,9 @@ impl<'a> Follow<'a> {
 
     /// Ends all connections, which resume, and asks where a partition stands now.
     fn begin_anew(&self, partition: PartitionId, reason: &'static str) {
-        self.gateway.router.close_all(1012, reason);
+        // In this order: nobody attaches in between, to a feed that has a gap.
         self.gateway.router.forget_position(partition);
+        self.gateway.router.close_all(1012, reason);
         self.ask(partition, PAUSE);
     }
 

@@ -236,6 +236,7 @@ impl CatchUp<'_> {
         for _ in 0..PLANS_MAX {
             let (mut entries, missed) = {
                 let _place = self.place().await?;
+                router.begin_plan(attachment);
                 let mut entries = self.gateway.inbox.entries(user, &[]).await?;
                 self.gateway.inbox.with_receipts(user, &mut entries).await?;
                 let changes = &self.gateway.receipt_changes;

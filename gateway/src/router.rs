@@ -238,6 +238,15 @@ impl Router {
         }
     }
 
+    /// Whether a connection of this device would be attached now: before something is taken for it
+    /// that others have to do without.
+    ///
+    /// # Errors
+    /// [`AttachError`]
+    pub(crate) fn may_attach(&self, user: UserId, device: DeviceId) -> Result<(), AttachError> {
+        self.lock().may_attach(user, device)
+    }
+
     /// Attaches a connection at the feed's position. Until its catch-up is planned, live events
     /// are only noted for it. `welcome` becomes its first frame.
     ///
@@ -251,17 +260,8 @@ impl Router {
         background: bool,
         welcome: Option<Frame>,
     ) -> Result<Attachment, AttachError> {
-        if !self.is_ready() {
-            return Err(AttachError::NotReady);
-        }
         let mut state = self.lock();
-        if state.draining {
-            return Err(AttachError::Draining);
-        }
-        let held = state.users.get(&user).map_or(0, |user| user.connections_of(device));
-        if held >= CONNECTIONS_PER_DEVICE_MAX {
-            return Err(AttachError::TooManyConnections);
-        }
+        state.may_attach(user, device)?;
         if let Some(welcome) = welcome {
             outbox.push(welcome);
         }
@@ -387,6 +387,21 @@ impl Router {
 }
 
 impl State {
+    fn may_attach(&self, user: UserId, device: DeviceId) -> Result<(), AttachError> {
+        if self.draining {
+            return Err(AttachError::Draining);
+        }
+        // Under the lock: who is attached is found by whoever ends all connections next.
+        if self.positions.iter().any(Option::is_none) {
+            return Err(AttachError::NotReady);
+        }
+        let held = self.users.get(&user).map_or(0, |user| user.connections_of(device));
+        if held >= CONNECTIONS_PER_DEVICE_MAX {
+            return Err(AttachError::TooManyConnections);
+        }
+        Ok(())
+    }
+
     fn known_positions(&self) -> Vec<Seq> {
         self.positions.iter().map(|position| position.unwrap_or(Seq::ZERO)).collect()
     }

@@ -161,6 +161,33 @@ fn an_old_read_of_the_inbox_does_not_undo_a_removal() {
 }
 
 #[test]
+fn what_passed_before_the_memberships_were_read_does_not_count() {
+    let router = router();
+    let mut ana = attach(&router, 1);
+    for _ in 0..100_000 {
+        router.lock().passed.note(group(), Seq(1));
+    }
+    router.begin_plan(&mut ana);
+    let start = from(1);
+    let request =
+        PlanRequest { start: &start, seen: &HashMap::new(), settings: &[], partitions: one() };
+    assert!(router.plan(&mut ana, &[], &request).is_ok(), "it waited long for its turn");
+    router.begin_plan(&mut ana);
+    drop(ana);
+    assert_eq!(router.lock().passed.joining(), 0);
+}
+
+#[test]
+fn nobody_is_attached_to_a_feed_that_has_no_position() {
+    let router = router();
+    // As between the moment that somebody found it ready, and their turn at the lock.
+    router.lock().positions[0] = None;
+    let outbox = Arc::new(Outbox::new(100));
+    let refused = router.attach(user(1), device(1), outbox, false, None).err();
+    assert_eq!(refused, Some(AttachError::NotReady));
+}
+
+#[test]
 fn the_inbox_may_be_ahead_of_the_feed() {
     let router = router();
     router.advance(PartitionId(0), Seq(10));
@@ -299,14 +326,15 @@ struct World {
     /// By event: whether the user is to get it.
     owed: Vec<bool>,
     is_member: bool,
-    /// Where the feed stood when the connection was attached.
-    attached_at: u64,
+    /// Where the feed stood when the inbox was asked.
+    asked_at: u64,
     cursor: u64,
     attachment: Attachment,
     stage: Stage,
 }
 
 enum Stage {
+    Waiting,
     Reading(Option<Vec<InboxEntry>>),
     Turn { after: u64, min: Seq, answer: Option<(u64, Vec<u64>)> },
     Done,
@@ -324,9 +352,9 @@ impl World {
             log: Vec::new(),
             owed: Vec::new(),
             is_member: false,
-            attached_at: delivered as u64,
+            asked_at: 0,
             cursor: delivered.saturating_sub(away) as u64,
-            stage: Stage::Reading(None),
+            stage: Stage::Waiting,
         };
         for toggle in before {
             world.append(*toggle);
@@ -374,9 +402,11 @@ impl World {
     fn answer(&mut self, lag: u8) -> Option<u64> {
         let head = (self.log.len() as u64).saturating_sub(lag.into());
         let as_of = match &self.stage {
-            Stage::Reading(None) => head.max(self.attached_at),
+            Stage::Reading(None) => head.max(self.asked_at),
             Stage::Turn { min, answer: None, .. } => head.max(min.0),
-            Stage::Reading(Some(_)) | Stage::Turn { .. } | Stage::Done => return None,
+            Stage::Waiting | Stage::Reading(Some(_)) | Stage::Turn { .. } | Stage::Done => {
+                return None;
+            }
         };
         let stint = self.stint(as_of);
         match &mut self.stage {
@@ -403,6 +433,11 @@ impl World {
     fn resume(&mut self) {
         let link = self.attachment.link().clone();
         self.stage = match std::mem::replace(&mut self.stage, Stage::Done) {
+            Stage::Waiting => {
+                self.router.begin_plan(&mut self.attachment);
+                self.asked_at = self.router.positions()[0].0;
+                Stage::Reading(None)
+            }
             Stage::Reading(Some(entries)) => {
                 let start = from(self.cursor);
                 let seen = HashMap::new();
