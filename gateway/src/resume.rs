@@ -18,7 +18,6 @@ use hansard_model::limit::{CATCH_UP_MAX, PAGE_ITEMS_MAX};
 use hansard_model::query::{EventsRequest, InboxEntry, Page, QueryError};
 use hansard_model::subject::QueryVerb;
 use hansard_model::{ConversationId, PartitionId, Seq};
-use hansard_nats::log::ReadError;
 use hansard_nats::query::{AskError, ask};
 use hansard_nats::receipts::StoredMarks;
 use hansard_protocol::ServerFrame;
@@ -32,7 +31,7 @@ use crate::cursor::{Cursor, Start};
 use crate::frame::Frame;
 use crate::inbox::InboxError;
 use crate::metrics::delivery as metrics;
-use crate::receipts::tell::as_told;
+use crate::receipts::tell::{MissedError, as_told};
 use crate::router::{Attachment, Link, PageBehind, Router};
 
 use self::fetched::{Fetched, event, gap};
@@ -80,8 +79,8 @@ pub(crate) struct ResumeRequest {
 pub(crate) enum CatchUpError {
     #[error(transparent)]
     Inbox(#[from] InboxError),
-    #[error("the receipts do not answer")]
-    Receipts(#[from] ReadError),
+    #[error(transparent)]
+    Missed(#[from] MissedError),
     #[error(transparent)]
     Ask(#[from] AskError),
     #[error(transparent)]
@@ -135,6 +134,17 @@ struct CatchUp<'a> {
     gateway: &'a Gateway,
 }
 
+/// What a catch-up is about.
+struct Planned {
+    plan: Plan,
+    /// The inbox, as of then.
+    entries: Vec<InboxEntry>,
+    /// Receipts that were told while nobody was there.
+    missed: Vec<StoredMarks>,
+    /// Up to here receipts were told before those were read.
+    receipts: Seq,
+}
+
 /// What a catch-up may still spend.
 struct Budget {
     bytes: usize,
@@ -150,7 +160,10 @@ impl Budget {
 impl CatchUp<'_> {
     async fn run(&self, attachment: &mut Attachment, request: &ResumeRequest) -> bool {
         tokio::time::sleep_until(request.turn).await;
-        let (plan, missed) = match self.plan(attachment, request).await {
+        let Planned { plan, entries, mut missed, receipts } = match self
+            .plan(attachment, request)
+            .await
+        {
             Ok(planned) => planned,
             Err(error) => {
                 tracing::warn!(user.id = %attachment.link().user, %error, "catch-up not planned");
@@ -159,6 +172,16 @@ impl CatchUp<'_> {
         };
         let link = attachment.link();
         let mut complete = true;
+        // What came by for the user's groups before the connection was on their rosters.
+        let changes = &self.gateway.receipt_changes;
+        match changes.told_since(self.gateway, link.user, &entries, receipts).await {
+            Ok(told) => missed.extend(told),
+            Err(error) => {
+                tracing::warn!(user.id = %link.user, %error, "receipts not caught up");
+                complete = false;
+            }
+        }
+        drop(entries);
         let mut budget = Budget {
             bytes: request.bytes_max,
             until: request.fetch_within.map(|within| Instant::now() + within),
@@ -225,7 +248,7 @@ impl CatchUp<'_> {
         &self,
         attachment: &mut Attachment,
         request: &ResumeRequest,
-    ) -> Result<(Plan, Vec<StoredMarks>), CatchUpError> {
+    ) -> Result<Planned, CatchUpError> {
         let router = attachment.router().clone();
         let user = attachment.link().user;
         // The connection is attached: what is set from here on is announced to it.
@@ -234,14 +257,15 @@ impl CatchUp<'_> {
             Start::Nothing | Start::Reset => Vec::new(),
         };
         for _ in 0..PLANS_MAX {
-            let (mut entries, missed) = {
+            let (mut entries, missed, receipts) = {
                 let _place = self.place().await?;
                 router.begin_plan(attachment);
                 let mut entries = self.gateway.inbox.entries(user, &[]).await?;
                 self.gateway.inbox.with_receipts(user, &mut entries).await?;
                 let changes = &self.gateway.receipt_changes;
+                let receipts = router.receipts();
                 let missed = changes.missed(self.gateway, user, &entries, &request.start).await?;
-                (entries, missed)
+                (entries, missed, receipts)
             };
             // What the user has read elsewhere changes their view, as what they have set does.
             let read = missed.iter().filter(|stored| stored.key.user == user);
@@ -258,7 +282,7 @@ impl CatchUp<'_> {
             };
             self.gateway.inbox.add_unspoken(user, &settings, &mut entries);
             if let Ok(plan) = router.plan(attachment, &entries, &wanted) {
-                return Ok((plan, missed));
+                return Ok(Planned { plan, entries, missed, receipts });
             }
         }
         Err(CatchUpError::Overrun)
