@@ -291,7 +291,11 @@ impl Connection {
             Action::Typing(conversation) => {
                 let (router, user) = (&self.gateway.router, member.state.user);
                 let is_shown = !member.link.background && !member.here.is_invisible();
-                if is_shown && router.is_member(user, conversation) {
+                // Who types faster is no better seen.
+                if is_shown
+                    && self.gateway.rates.typing(user).is_ok()
+                    && router.is_member(user, conversation)
+                {
                     router.typing.note(conversation, user, Instant::now());
                 }
             }

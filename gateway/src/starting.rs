@@ -185,6 +185,7 @@ async fn assemble(
     let gateway = Arc::new(Gateway {
         handshakes: Turnstile::new(config.rates.handshakes, now),
         catch_ups: Turnstile::new(config.rates.catch_ups, now),
+        polls: Turnstile::new(config.rates.catch_ups, now),
         discovery: Discovery::new(connection.clone(), clock.clone()),
         standing,
         config,

@@ -11,17 +11,24 @@ use tokio::time::Instant;
 
 /// How often a user's typing in one conversation is passed on. Clients show it for 6 s.
 const EVERY: Duration = Duration::from_secs(2);
-/// Users and conversations remembered for that; when there are more, nobody's typing is passed on
-/// until the oldest are forgotten.
+/// Users and conversations remembered for that; when there are more, nobody else's typing is passed
+/// on until the oldest are forgotten, which is tried no oftener than that.
 const RECENT_MAX: usize = 20_000;
 /// What waits to be published; more is dropped.
 const WAITING_MAX: usize = 1_024;
 
 /// Takes what clients type.
 pub(crate) struct Typing {
-    recent: Mutex<HashMap<(UserId, ConversationId), Instant>>,
+    recent: Mutex<Recent>,
     sender: mpsc::Sender<(ConversationId, UserId)>,
     receiver: Mutex<Option<mpsc::Receiver<(ConversationId, UserId)>>>,
+}
+
+/// When whose typing was passed on last.
+#[derive(Default)]
+struct Recent {
+    passed_on: HashMap<(UserId, ConversationId), Instant>,
+    swept: Option<Instant>,
 }
 
 impl Typing {
@@ -41,16 +48,21 @@ impl Typing {
 
     fn is_due(&self, conversation: ConversationId, user: UserId, now: Instant) -> bool {
         let mut recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
-        if recent.len() >= RECENT_MAX {
-            recent.retain(|_, at| now.saturating_duration_since(*at) < EVERY);
-            if recent.len() >= RECENT_MAX {
+        let is_long_ago = |at: &Instant| now.saturating_duration_since(*at) >= EVERY;
+        if recent.passed_on.len() >= RECENT_MAX {
+            // A look at all of them costs time in proportion, under the lock.
+            if recent.swept.as_ref().is_none_or(is_long_ago) {
+                recent.swept = Some(now);
+                recent.passed_on.retain(|_, at| !is_long_ago(at));
+            }
+            if recent.passed_on.len() >= RECENT_MAX {
                 return false;
             }
         }
-        let last = recent.get(&(user, conversation));
-        let is_due = last.is_none_or(|at| now.saturating_duration_since(*at) >= EVERY);
+        let last = recent.passed_on.get(&(user, conversation));
+        let is_due = last.is_none_or(is_long_ago);
         if is_due {
-            recent.insert((user, conversation), now);
+            recent.passed_on.insert((user, conversation), now);
         }
         is_due
     }
@@ -80,5 +92,24 @@ mod tests {
         assert!(!typing.is_due(conversation, ana, start + EVERY / 2));
         assert!(typing.is_due(conversation, ben, start + EVERY / 2));
         assert!(typing.is_due(conversation, ana, start + EVERY));
+    }
+
+    #[test]
+    fn a_crowd_is_bounded_and_looked_through_no_oftener_than_it_may_change() {
+        let (typing, start) = (Typing::new(), Instant::now());
+        let ana = UserId::from_entropy([1; 20]);
+        for n in 0..RECENT_MAX {
+            let mut entropy = [2; 20];
+            // Each byte of entropy gives five bits only.
+            (0..4).for_each(|place| entropy[place] = (n >> (5 * place)) as u8 & 31);
+            let conversation = ConversationId::direct(ana, UserId::from_entropy(entropy));
+            assert!(typing.is_due(conversation, ana, start));
+        }
+        let ben = UserId::from_entropy([3; 20]);
+        let conversation = ConversationId::direct(ana, ben);
+        let is_due = |after| typing.is_due(conversation, ben, start + after);
+        assert!(!is_due(EVERY / 2), "all of them are of a moment ago");
+        assert!(!is_due(EVERY), "and are not looked through so soon again");
+        assert!(is_due(EVERY / 2 + EVERY));
     }
 }
