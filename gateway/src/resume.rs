@@ -36,8 +36,8 @@ use crate::router::{Attachment, Link, PageBehind, Router};
 
 use self::fetched::{Fetched, event, gap};
 use self::plan::{Plan, PlanRequest, Turn, last_visible};
-use self::shared::Sharing;
 pub(crate) use self::shared::TailReads;
+use self::shared::{Shared, Sharing};
 
 /// How long an owner may take for a page.
 const PAGE_WITHIN: Duration = Duration::from_secs(3);
@@ -50,9 +50,12 @@ const PLACE_WITHIN: Duration = Duration::from_secs(10);
 const TURN_BYTES_MIN: usize = 1024;
 /// How often a conversation is fetched again because more came by than could be held.
 const ROUNDS_MAX: usize = 16;
-/// How long a catch-up waits for the feed to pass what its pages held, and how often it looks.
+/// How long a catch-up waits for the feed to pass what its pages held.
 const FEED_PASSES_WITHIN: Duration = Duration::from_secs(2);
-const FEED_POLL: Duration = Duration::from_millis(2);
+/// How soon it is looked again where the feed is, at first and later: a look takes the router's
+/// lock, and many may wait.
+const FEED_POLL_FROM: Duration = Duration::from_millis(2);
+const FEED_POLL_TO: Duration = Duration::from_millis(50);
 /// How often the inbox is read again because too much passed meanwhile.
 const PLANS_MAX: usize = 3;
 
@@ -102,7 +105,11 @@ impl CatchUpError {
     fn is_of_partition(&self) -> bool {
         match self {
             Self::Shared(error) => error.is_of_partition(),
-            _ => matches!(self, Self::Ask(AskError::Unavailable) | Self::Crowded),
+            Self::Ask(AskError::Unavailable) | Self::Crowded => true,
+            Self::Ask(AskError::Query(error)) => {
+                matches!(error, QueryError::Behind | QueryError::Busy | QueryError::Unavailable)
+            }
+            _ => false,
         }
     }
 }
@@ -235,13 +242,8 @@ impl CatchUp<'_> {
                 .iter()
                 .all(|(partition, seq)| router.position(*partition).is_some_and(|at| at >= *seq))
         };
-        let waiting = async {
-            while !passed() {
-                tokio::time::sleep(FEED_POLL).await;
-            }
-        };
         // Late is what the doc comment allows for.
-        let _ = tokio::time::timeout(FEED_PASSES_WITHIN, waiting).await;
+        let _ = tokio::time::timeout(FEED_PASSES_WITHIN, until(passed)).await;
     }
 
     async fn plan(
@@ -305,9 +307,16 @@ impl CatchUp<'_> {
         let limit = catch_up.min(CATCH_UP_MAX);
         let Gateway { tail_reads: reads, connection, router, .. } = self.gateway;
         let sharing = Sharing { reads, connection, router, reader: link.user };
-        let fetched = match sharing.fetch(&turn, limit).await? {
-            Some(fetched) => fetched,
-            None => self.fetch(link, &turn, turn.after, turn.min, limit).await?,
+        let shared = sharing.fetch(&turn, limit).await?;
+        if matches!(shared, Shared::Changed) {
+            // What it says of the membership may have been told otherwise by now: it is read again.
+            turn.entry = None;
+        }
+        let fetched = match shared {
+            Shared::Taken(fetched) => fetched,
+            Shared::Alone | Shared::Changed => {
+                self.fetch(link, &turn, turn.after, turn.min, limit).await?
+            }
         };
         if turn.entry.is_none() {
             let min = Some(turn.min);
@@ -439,6 +448,15 @@ impl CatchUp<'_> {
 
     async fn place(&self) -> Result<SemaphorePermit<'_>, CatchUpError> {
         place_of(&self.gateway.router).await
+    }
+}
+
+/// Returns once something is so of where the feed is.
+async fn until(is_so: impl Fn() -> bool) {
+    let mut pause = FEED_POLL_FROM;
+    while !is_so() {
+        tokio::time::sleep(pause).await;
+        pause = (pause * 2).min(FEED_POLL_TO);
     }
 }
 

@@ -255,20 +255,31 @@ impl Router {
     }
 
     /// The tail was read: its newest events after `after`, by somebody whose membership is known as
-    /// of `known`. It is kept, unless something passed meanwhile that it cannot take, or the page
-    /// may end where its reader's view does.
-    pub(crate) fn end_tail(&self, read: &TailRead, after: Seq, known: Seq, page: &Page) {
-        let mut tail = Tail::of(read.conversation, after, page);
+    /// of `known`. It is kept, unless something passed meanwhile that it cannot take. What was read
+    /// is given back, kept or not, for those who waited for it; `None`: the page may end where its
+    /// reader's view does, or before what it must include.
+    pub(crate) fn end_tail(
+        &self,
+        read: &TailRead,
+        after: Seq,
+        known: Seq,
+        page: &Page,
+    ) -> Option<Current> {
+        let tail = Tail::of(read.conversation, after, page);
         let mut state = self.lock();
-        let listed = state.tails.reading.remove(&read.conversation);
-        let Some(reading) = listed.filter(|reading| reading.number == read.number) else { return };
-        let is_exact = !reading.is_over
-            && page.as_of >= read.min
-            && tail.last_meta <= known
-            && reading.passed.iter().all(|event| tail.follow(event));
-        if is_exact {
-            state.tails.kept.insert(read.conversation, Arc::new(tail));
+        let listed = state.tails.reading.get(&read.conversation);
+        let is_listed = listed.is_some_and(|reading| reading.number == read.number);
+        let reading = is_listed.then(|| state.tails.reading.remove(&read.conversation)).flatten();
+        if page.as_of < read.min || tail.last_meta > known {
+            return None;
         }
+        if let Some(reading) = reading.filter(|reading| !reading.is_over) {
+            let mut kept = tail.clone();
+            if reading.passed.iter().all(|event| kept.follow(event)) {
+                state.tails.kept.insert(read.conversation, Arc::new(kept));
+            }
+        }
+        Some(Current { tail: Arc::new(tail), as_of: page.as_of })
     }
 
     /// Somebody took the tail: it is worth keeping.

@@ -68,7 +68,11 @@ fn router() -> Arc<Router> {
 
 fn kept(router: &Router) -> Option<(Vec<u64>, u64)> {
     let Current { tail, as_of } = router.tail(group())?;
-    Some((tail.events.iter().map(|event| event.seq.0).collect(), as_of.0))
+    Some((seqs(&tail), as_of.0))
+}
+
+fn seqs(tail: &Tail) -> Vec<u64> {
+    tail.events.iter().map(|event| event.seq.0).collect()
 }
 
 /// Reads 10 and 12 of a log up to 12 while `passing` passes.
@@ -79,7 +83,9 @@ fn read(router: &Arc<Router>, passing: &[LiveEvent]) {
         router.take(event, None);
     }
     let items = vec![item(10, 4, "message"), item(12, 10, "message")];
-    router.end_tail(&reading, Seq::ZERO, Seq(9), &page(items, 12));
+    let read = router.end_tail(&reading, Seq::ZERO, Seq(9), &page(items, 12)).expect("a tail");
+    // Whatever passed: who waited for it gets what was read.
+    assert_eq!((seqs(&read.tail), read.as_of), (vec![10, 12], Seq(12)));
 }
 
 #[test]
@@ -163,8 +169,11 @@ fn a_page_that_may_end_with_its_readers_view_is_not_kept() {
     let reading = router.begin_tail(group(), Seq(5));
     // Its reader, whose membership is known as of 9, may be the one that was removed by 12.
     let items = vec![item(10, 4, "message"), item(12, 10, "member")];
-    router.end_tail(&reading, Seq::ZERO, Seq(9), &page(items, 14));
-    assert_eq!(kept(&router), None);
+    let read = router.end_tail(&reading, Seq::ZERO, Seq(9), &page(items, 14));
+    assert!(read.is_none() && kept(&router).is_none());
+    let reading = router.begin_tail(group(), Seq(15));
+    let items = vec![item(10, 4, "message")];
+    assert!(router.end_tail(&reading, Seq::ZERO, Seq(9), &page(items, 14)).is_none(), "behind");
 }
 
 #[test]
