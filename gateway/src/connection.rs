@@ -260,6 +260,7 @@ impl Connection {
         let Phase::Identified(member) = &mut self.phase else {
             match Unidentified::first(text) {
                 Ok((hello, reference)) => {
+                    self.pulse.greeted();
                     let (gateway, outbox, pulse) =
                         (self.gateway.clone(), self.outbox.clone(), self.pulse.clone());
                     self.stage = Some(Box::pin(async move {
