@@ -122,7 +122,8 @@ impl<'a> Follow<'a> {
                 let lane = self.lanes.get(partition.index());
                 // Among what is missing may be a removal that it must not reach beyond.
                 if lane.is_some_and(|lane| !lane.is_repairing()) {
-                    self.gateway.router.typing(conversation, user);
+                    let group = self.gateway.groups.known(conversation);
+                    self.gateway.router.typing(conversation, user, group.as_deref());
                 }
             }
         }

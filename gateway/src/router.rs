@@ -18,10 +18,11 @@ pub(crate) mod tails;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use hansard_model::{ConversationId, DeviceId, PartitionCount, PartitionId, Seq, UserId};
+use hansard_model::{ConversationId, DeviceId, Group, PartitionCount, PartitionId, Seq, UserId};
 use hansard_nats::live::LiveEvent;
 use hansard_protocol::ServerFrame;
 use tokio::sync::{Semaphore, watch};
+use tokio::time::Instant;
 
 use crate::announce::Announcements;
 use crate::frame::Frame;
@@ -359,9 +360,23 @@ impl Router {
     }
 
     /// Tells those who watch a conversation that somebody types: members, but not the author.
-    pub(crate) fn typing(&self, conversation: ConversationId, author: UserId) {
+    /// `group` is the fold of a group, if it is known: it may be ahead of the rosters, and who was
+    /// removed neither sees nor is seen.
+    pub(crate) fn typing(
+        &self,
+        conversation: ConversationId,
+        author: UserId,
+        group: Option<&Group>,
+    ) {
+        let is_left = |user| group.is_some_and(|group| group.member(user).is_none());
+        if is_left(author) {
+            return;
+        }
         let state = self.lock();
         let Some(watchers) = state.watchers.get(&conversation) else { return };
+        if !self.typing.is_news(conversation, author, Instant::now()) {
+            return;
+        }
         let mut frame = None;
         for link in watchers {
             let member = match conversation {
@@ -371,7 +386,8 @@ impl Router {
                 }
             };
             // It is worth nothing later: a connection with a backlog goes without.
-            if member && link.user != author && link.outbox.backlog() == 0 {
+            let is_told = member && !is_left(link.user) && link.user != author;
+            if is_told && link.outbox.backlog() == 0 {
                 let frame = frame.get_or_insert_with(|| {
                     Frame::server(&ServerFrame::Typing { conversation, user: author })
                 });

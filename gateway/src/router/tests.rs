@@ -269,10 +269,35 @@ fn typing_goes_to_members_who_watch_but_not_to_the_author() {
     for watcher in &watchers {
         router.watch(watcher.link(), &[conversation]);
     }
-    router.typing(conversation, user(1));
+    router.typing(conversation, user(1), None);
     let waiting: Vec<bool> =
         watchers.iter().map(|watcher| watcher.link().outbox.backlog() > 0).collect();
     assert_eq!(waiting, [false, true, false], "the author, the other, a stranger");
+}
+
+#[test]
+fn typing_reaches_nobody_whom_the_group_has_removed_before_the_feed_says_so() {
+    let router = router();
+    router.advance(PartitionId(0), Seq(1));
+    let watchers: Vec<Attachment> =
+        (1..=3).map(|who| settled(&router, who, &[entry(1, None, 1)])).collect();
+    for watcher in &watchers {
+        router.watch(watcher.link(), &[group()]);
+    }
+    let mut fold = Group::default();
+    let members = format!(r#""members":["{}","{}"]"#, user(2), user(3));
+    let created = live(1, group(), &format!(r#"{{"kind":"create",{members},"title":"x"}}"#));
+    let removed = member(2, "remove", 3);
+    for event in [created, removed] {
+        let envelope = envelope::Envelope::decode(&event.payload).expect("an event");
+        fold.apply(event.seq, envelope.sender, &envelope.event);
+    }
+    assert!(fold.member(user(2)).is_some() && fold.member(user(3)).is_none());
+    router.typing(group(), user(1), Some(&fold));
+    let waiting = |who: usize| watchers[who - 1].link().outbox.backlog() > 0;
+    assert_eq!([1, 2, 3].map(waiting), [false, true, false], "the author, a member, the removed");
+    router.typing(group(), user(3), Some(&fold));
+    assert!(!waiting(1), "nor is the removed seen");
 }
 
 #[tokio::test(start_paused = true)]
