@@ -167,6 +167,9 @@ impl Person {
         // Where nobody says more, that is when the device was heard of last.
         if report.tells_last_seen {
             self.seen(report.at);
+        } else {
+            // Nobody is to know it any more, whatever was known before.
+            self.forget_last_seen();
         }
     }
 }

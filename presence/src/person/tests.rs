@@ -110,6 +110,17 @@ fn a_gateway_that_is_there_again_brings_its_devices_back() {
 }
 
 #[test]
+fn who_tells_nobody_any_more_when_they_were_there_is_not_shown_with_it() {
+    let mut person = Person::default();
+    person.report(ms(0), &key(1, 1), says(1, None));
+    person.poll(ms(0));
+    assert_eq!(person.shown().last_seen, Some(LogTime::from_millis(1)));
+    person.report(ms(1), &key(1, 1), DeviceReport { tells_last_seen: false, ..says(2, None) });
+    person.poll(ms(1));
+    assert_eq!(person.shown().last_seen, None);
+}
+
+#[test]
 fn devices_of_a_gateway_that_died_are_gone_after_the_grace() {
     let mut person = Person::default();
     let present: HashSet<DeviceId> = [key(1, 2).gateway].into();
