@@ -181,7 +181,7 @@ impl Default for Rates {
             // Catching up in many conversations at once is one for each.
             receipts_per_user: Rate::new(50, 1_000),
             typing_per_user: Rate::new(4, 8),
-            catch_ups_per_user: Rate::new(2, 50),
+            catch_ups_per_user: Rate::new(4, 200),
             groups_per_user: Rate::per_hour(600, 100),
             requests_per_user: Rate::new(50, 200),
             handshakes: Rate::new(500, 500),

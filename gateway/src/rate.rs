@@ -247,8 +247,8 @@ mod tests {
         // Some may come back while this runs.
         let typed = (0..100).filter(|_| limits.typing(ana).is_ok()).count();
         assert!((8..50).contains(&typed), "{typed}");
-        let caught_up = (0..100).filter(|_| limits.catch_up(ana).is_ok()).count();
-        assert!((50..99).contains(&caught_up), "{caught_up}");
+        let caught_up = (0..300).filter(|_| limits.catch_up(ana).is_ok()).count();
+        assert!((200..290).contains(&caught_up), "{caught_up}");
         assert!(limits.typing(ben).is_ok() && limits.catch_up(ben).is_ok());
     }
 

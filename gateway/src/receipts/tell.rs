@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use hansard_model::query::InboxEntry;
 use hansard_model::receipt::Marks;
-use hansard_model::{ConversationId, Seq, UserId, limit};
+use hansard_model::{ConversationId, Group, Seq, UserId, limit};
 use hansard_nats::log::ReadError;
 use hansard_nats::receipts::{StoredMarks, Wanted};
 
@@ -229,11 +229,11 @@ impl Changes {
         missed.retain(|StoredMarks { key, marks, .. }| {
             // Of who left before this reader came there is nothing to know.
             let is_seen = |from: &Seq| key.user == reader || marks.delivered.seq >= *from;
-            let has_left = gateway
-                .groups
-                .known(key.conversation)
-                .is_some_and(|group| group.member(key.user).is_none());
-            marks.epoch == epoch && !has_left && views.get(&key.conversation).is_some_and(is_seen)
+            let group = gateway.groups.known(key.conversation);
+            let is_over = key.user != reader
+                && group
+                    .is_some_and(|group| is_of_a_membership_that_is_over(&group, key.user, marks));
+            marks.epoch == epoch && !is_over && views.get(&key.conversation).is_some_and(is_seen)
         });
         Ok(missed)
     }
@@ -241,6 +241,11 @@ impl Changes {
     fn lock(&self) -> std::sync::MutexGuard<'_, Option<Recent>> {
         self.recent.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Who has left tells nothing more, and who was added again nothing from before.
+fn is_of_a_membership_that_is_over(group: &Group, user: UserId, marks: &Marks) -> bool {
+    group.member(user).is_none_or(|member| marks.delivered.seq < member.joined)
 }
 
 /// What was missed, as `reader` is told of it.
@@ -263,6 +268,27 @@ mod tests {
     fn said(delivered: u64, read: u64, wide: bool) -> Marks {
         let mark = |seq| Some(Mark { seq: Seq(seq), n: seq, ts: LogTime::default() });
         Marks::said(1, mark(delivered), mark(read), false, wide)
+    }
+
+    #[test]
+    fn marks_of_a_membership_that_is_over_are_none() {
+        let (owner, member) = (UserId::from_entropy([1; 20]), key().1);
+        let mut group = Group::default();
+        let mut apply = |seq: u64, event: String| {
+            let draft = hansard_model::draft::Draft::parse(&event).expect("valid");
+            let id = hansard_model::MessageId::new(1, [0; 10]);
+            let device = hansard_model::DeviceId::from_entropy([1; 20]);
+            let stored = hansard_model::envelope::encode(id, owner, device, &draft);
+            let envelope =
+                hansard_model::envelope::Envelope::decode(stored.as_bytes()).expect("an event");
+            group.apply(Seq(seq), envelope.sender, &envelope.event);
+            [3, 9].map(|at| is_of_a_membership_that_is_over(&group, member, &said(at, 0, false)))
+        };
+        let created = format!(r#"{{"kind":"create","title":"x","members":["{member}"]}}"#);
+        let change = |op| format!(r#"{{"kind":"member","op":"{op}","user":"{member}"}}"#);
+        assert_eq!(apply(1, created), [false, false]);
+        assert_eq!(apply(5, change("remove")), [true, true]);
+        assert_eq!(apply(7, change("add")), [true, false]);
     }
 
     #[test]
