@@ -93,7 +93,7 @@ async fn a_connection_that_never_says_hello_is_closed() {
     let mut raw = scene.raw().await;
     let began = Instant::now();
     let (closed, _) = raw.closed().await;
-    assert_eq!(closed, Closed(4000));
+    assert_eq!(closed, Closed(1001), "it may be the network: a client comes again");
     assert!(began.elapsed() > Duration::from_secs(5), "the deadline of the contract is 10 s");
     scene.is_unharmed().await;
 }

@@ -215,7 +215,10 @@ async fn a_stranger_learns_nothing_and_a_removed_member_nothing_more() {
     count += 1;
     assert_eq!(changes(&mut his, &ana.user, count, SOON).await["state"], "offline");
     // Asking again does not help.
-    evil.send(&json!({"type": "watch", "users": [ana.user]})).await;
+    let own = told(&evil, &eve.user).len();
+    evil.send(&json!({"type": "watch", "users": [ana.user, eve.user]})).await;
+    // Whoever watches themselves is told: the watch was looked at.
+    changes(&mut evil, &eve.user, own + 1, SOON).await;
     let hers = ana.connect().await;
     count += 1;
     changes(&mut his, &ana.user, count, SOON).await;

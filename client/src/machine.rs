@@ -16,10 +16,12 @@ mod places;
 pub mod receipts;
 pub mod timeline;
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use hansard_model::{ConversationId, MessageId, Seq, UserId, limit};
+use hansard_model::{ConversationId, MessageId, Role, Seq, UserId, limit};
+use hansard_protocol::ErrorCode;
 use hansard_protocol::client::{ClientFrame, FrameRef, Hello, Presence};
 use hansard_protocol::server::{ReceiptFrame, Synced, Welcome};
 use serde_json::value::RawValue;
@@ -76,6 +78,9 @@ pub struct Machine {
     watched_users: Vec<UserId>,
     /// How the person is shown, once they have said.
     presence: Option<Presence>,
+    /// By conversation, what was told of the membership last: as of which event, and the role. No
+    /// more than there are conversations.
+    memberships: HashMap<ConversationId, (Seq, Option<Role>)>,
     actions: Vec<Action>,
     /// How many of the actions were looked at for what they deliver.
     noted: usize,
@@ -105,6 +110,7 @@ impl Machine {
             watched: Vec::new(),
             watched_users: Vec::new(),
             presence: None,
+            memberships: HashMap::new(),
             actions: Vec::new(),
             noted: 0,
             options,
@@ -366,6 +372,7 @@ impl Machine {
         self.user = Some(welcome.user);
         let online = Online::new(now, welcome.heartbeat_s, welcome.limits.in_flight);
         self.link.phase = Phase::Online(online);
+        self.link.welcomed();
         self.link.reconnect_as(welcome.reconnect);
         self.actions.push(Action::Publish(Update::Connected(welcome)));
         if !self.watched.is_empty() || !self.watched_users.is_empty() {
@@ -389,7 +396,15 @@ impl Machine {
     }
 
     fn conversation(&mut self, conversation: Arc<hansard_protocol::http::Conversation>) {
-        self.timelines.view_from(conversation.conversation, conversation.view_from);
+        let (id, as_of, role) = (conversation.conversation, conversation.as_of, conversation.role);
+        let known = self.memberships.get(&id);
+        // Of before the person was added or removed: it was on its way when that was told.
+        if known.is_some_and(|known| as_of < known.0 && role != known.1) {
+            return;
+        }
+        let as_of = known.map_or(as_of, |known| as_of.max(known.0));
+        self.memberships.insert(id, (as_of, role));
+        self.timelines.view_from(id, conversation.view_from);
         self.actions.push(Action::Persist(Change::Conversation(Arc::clone(&conversation))));
         self.actions.push(Action::Publish(Update::Conversation(conversation)));
     }
@@ -417,7 +432,9 @@ impl Machine {
 
     /// What a refusal of the connection says about coming back.
     fn heed(&mut self, refusal: &Refusal) {
-        self.link.retry_after(refusal.retry_after_ms.unwrap_or(0));
+        // Who is too fast at one gateway may not be at another.
+        let is_turn = refusal.known() != Some(ErrorCode::RateLimited);
+        self.link.retry_after(refusal.retry_after_ms.unwrap_or(0), is_turn);
         self.link.reconnect_as(refusal.reconnect.as_deref().copied());
     }
 
@@ -425,6 +442,7 @@ impl Machine {
         if synced.reset && self.cursor.is_some() {
             self.timelines.reset();
             self.receipts.reset();
+            self.memberships.clear();
             (self.cursor, self.cursor_ahead) = (None, None);
             self.actions.push(Action::Persist(Change::Reset));
             self.actions.push(Action::Publish(Update::Reset));

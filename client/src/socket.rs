@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use futures_util::{FutureExt, SinkExt, StreamExt};
-use hansard_protocol::SUBPROTOCOL;
+use hansard_protocol::{ErrorCode, SUBPROTOCOL};
 use http::{HeaderValue, header};
 use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
@@ -52,11 +52,30 @@ impl From<Error> for OpenFailure {
         {
             let body = response.body().as_deref().unwrap_or_default();
             let refused: Option<Refused> = serde_json::from_slice(body).ok();
-            let refusal = refused.map(|refused| Box::new(refused.error));
+            let refusal = refused.map(|refused| refused.error);
+            // What is between may have taken the body.
+            let refusal = refusal.or_else(|| of_headers(response)).map(Box::new);
             return Self { loss: Loss::Overloaded, refusal };
         }
         Self { loss: Loss::Unreachable, refusal: None }
     }
+}
+
+fn of_headers<T>(response: &http::Response<T>) -> Option<Refusal> {
+    let seconds: u64 = response.headers().get(header::RETRY_AFTER)?.to_str().ok()?.parse().ok()?;
+    let code = match response.status() {
+        http::StatusCode::TOO_MANY_REQUESTS => ErrorCode::RateLimited,
+        _ => ErrorCode::Overloaded,
+    };
+    Some(Refusal {
+        code: code.as_str().to_owned(),
+        message: response.status().to_string(),
+        stored: code.stored(),
+        retry: code.retry(),
+        retry_after_ms: Some(seconds.saturating_mul(1_000)),
+        server_time: None,
+        reconnect: None,
+    })
 }
 
 pub(crate) async fn open(gateway: Gateway) -> Result<Socket, OpenFailure> {
@@ -116,5 +135,25 @@ fn read(received: Option<Result<Message, Error>>) -> Received {
         }
         Some(Ok(_)) => Received::Sign,
         Some(Err(_)) | None => Received::Closed(Loss::Closed(1006)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refusal_without_a_body_says_when_to_come_again_all_the_same() {
+        let refused = |status: u16, body: Option<&str>| {
+            let response = http::Response::builder().status(status).header("retry-after", "7");
+            let body = body.map(|body| body.as_bytes().to_vec());
+            let response = response.body(body).expect("a response");
+            OpenFailure::from(Error::Http(Box::new(response))).refusal.expect("a refusal")
+        };
+        let after = |refusal: &Refusal| (refusal.known(), refusal.retry_after_ms);
+        assert_eq!(after(&refused(503, None)), (Some(ErrorCode::Overloaded), Some(7_000)));
+        assert_eq!(after(&refused(429, None)), (Some(ErrorCode::RateLimited), Some(7_000)));
+        let body = r#"{"error":{"code":"overloaded","retry_after_ms":6543}}"#;
+        assert_eq!(after(&refused(503, Some(body))), (Some(ErrorCode::Overloaded), Some(6_543)));
     }
 }

@@ -166,7 +166,7 @@ async fn refuse(mut stream: TcpStream, hint: Duration) -> std::io::Result<()> {
     // client would not see the answer.
     let mut discarded = [0; 1024];
     let _ = stream.read(&mut discarded).await?;
-    stream.write_all(head.as_bytes()).await?;
-    stream.write_all(body.as_bytes()).await?;
+    // In one: a client of WebSocket looks for the body in what came with the head, and there alone.
+    stream.write_all((head + &body).as_bytes()).await?;
     stream.shutdown().await
 }

@@ -147,6 +147,10 @@ pub struct Rates {
     pub sends_per_user: Rate,
     /// Receipts of one user, over all devices.
     pub receipts_per_user: Rate,
+    /// Typing of one user that is looked at, over all devices; the rest is dropped.
+    pub typing_per_user: Rate,
+    /// Catch-ups of one user, over all devices.
+    pub catch_ups_per_user: Rate,
     /// Groups that one user creates, over all devices. A group costs more than a message: it stays
     /// in the inbox of everybody who is put into it.
     pub groups_per_user: Rate,
@@ -156,7 +160,8 @@ pub struct Rates {
     /// in about the time that a client waits at most before it tries again, and handshakes take
     /// only a part of it meanwhile.
     pub handshakes: Rate,
-    /// Catch-ups, of connections and of `/v1/sync`. Each reads an inbox and what changed in it, so
+    /// Catch-ups of connections, and as many again of `/v1/sync`, whose clients come every few
+    /// seconds though nothing happens: they do not take what is there for a crowd. Each reads an inbox and what changed in it, so
     /// there are fewer of them than handshakes; the first of a crowd need not wait.
     pub catch_ups: Rate,
     /// Upgrades to WebSocket, by address.
@@ -175,6 +180,8 @@ impl Default for Rates {
             sends_per_user: Rate::new(50, 200),
             // Catching up in many conversations at once is one for each.
             receipts_per_user: Rate::new(50, 1_000),
+            typing_per_user: Rate::new(4, 8),
+            catch_ups_per_user: Rate::new(4, 200),
             groups_per_user: Rate::per_hour(600, 100),
             requests_per_user: Rate::new(50, 200),
             handshakes: Rate::new(500, 500),

@@ -262,6 +262,7 @@ impl Connection {
         let Phase::Identified(member) = &mut self.phase else {
             match Unidentified::first(text) {
                 Ok((hello, reference)) => {
+                    self.pulse.greeted();
                     let (gateway, outbox, pulse) =
                         (self.gateway.clone(), self.outbox.clone(), self.pulse.clone());
                     self.stage = Some(Box::pin(async move {
@@ -293,7 +294,11 @@ impl Connection {
             Action::Typing(conversation) => {
                 let (router, user) = (&self.gateway.router, member.state.user);
                 let is_shown = !member.link.background && !member.here.is_invisible();
-                if is_shown && router.is_member(user, conversation) {
+                // Who types faster is no better seen.
+                if is_shown
+                    && self.gateway.rates.typing(user).is_ok()
+                    && router.is_member(user, conversation)
+                {
                     router.typing.note(conversation, user, Instant::now());
                 }
             }

@@ -25,8 +25,9 @@ use crate::headcount::Headcount;
 const LOOK_EVERY: Duration = Duration::from_millis(250);
 /// How long what the gateways said is passed on without being read again.
 pub(crate) const KNOWN_FOR: Duration = Duration::from_millis(250);
-/// How long it is passed on when it cannot be read.
-const KEPT_FOR: Duration = Duration::from_secs(15);
+/// How long it is passed on when it cannot be read: no longer than entries that were good when they
+/// were read still are.
+const KEPT_FOR: Duration = Duration::from_secs(4);
 /// How long a read may take.
 const READ_WITHIN: Duration = Duration::from_secs(2);
 
@@ -162,7 +163,10 @@ impl Discovery {
         // One that is silent is not offered.
         let heard = registered.iter().filter(|registered| !registered.is_silent(now));
         let heard = heard.map(|registered| &registered.entry);
-        Ok(ranked(user.bucket(), region.map(Region::as_str), heard))
+        let offered = ranked(user.bucket(), region.map(Region::as_str), heard);
+        // An empty list says that there are none to name, and clients forget those they know.
+        let is_named = registered.iter().any(|registered| is_named(&registered.entry));
+        if offered.is_empty() && is_named { Err(Unknown) } else { Ok(offered) }
     }
 
     async fn registered(&self) -> Result<Arc<[Registered]>, Unknown> {
@@ -187,8 +191,13 @@ struct Place<'a> {
     region: &'a str,
     connections: u64,
     capacity: u64,
-    occupancy: Occupancy,
-    draining: bool,
+    /// The least of those that do not drain; `None`: all do.
+    occupancy: Option<Occupancy>,
+}
+
+/// Whether a gateway says where it is: who does has a place to offer, if not now.
+fn is_named(entry: &GatewayEntry) -> bool {
+    entry.url.is_some() && entry.capacity > 0
 }
 
 fn ranked<'a>(
@@ -203,22 +212,23 @@ fn ranked<'a>(
             region: &entry.region,
             connections: 0,
             capacity: 0,
-            occupancy: entry.occupancy,
-            draining: entry.draining,
+            occupancy: None,
         });
         place.connections += entry.connections;
         place.capacity += entry.capacity;
-        // One that can take somebody is enough.
-        place.occupancy = place.occupancy.min(entry.occupancy);
-        place.draining &= entry.draining;
+        // One that can take somebody is enough; one that stops takes nobody, however empty it is.
+        if !entry.draining {
+            let least = place.occupancy.unwrap_or(entry.occupancy);
+            place.occupancy = Some(least.min(entry.occupancy));
+        }
     }
     let candidates: Vec<Candidate<'_>> = places
         .iter()
         .map(|(url, place)| Candidate {
             url,
             region: place.region,
-            occupancy: place.occupancy,
-            draining: place.draining,
+            occupancy: place.occupancy.unwrap_or_default(),
+            draining: place.occupancy.is_none(),
         })
         .collect();
     let order = rank(bucket, region, &candidates);
@@ -273,6 +283,14 @@ mod tests {
             urls(&[entry(Some("http://a"), 1, true), entry(Some("http://a"), 1, true)]),
             [""; 0]
         );
+    }
+
+    #[test]
+    fn a_gateway_that_stops_has_no_room_for_those_who_come_to_its_url() {
+        let behind = [entry(Some("http://a"), 100, false), entry(Some("http://a"), 0, true)];
+        assert_eq!(urls(&behind), [""; 0], "the one that stays is full");
+        assert!(behind.iter().all(is_named), "but they are there");
+        assert!(!is_named(&entry(None, 0, false)));
     }
 
     #[test]

@@ -122,7 +122,8 @@ impl<'a> Follow<'a> {
                 let lane = self.lanes.get(partition.index());
                 // Among what is missing may be a removal that it must not reach beyond.
                 if lane.is_some_and(|lane| !lane.is_repairing()) {
-                    self.gateway.router.typing(conversation, user);
+                    let group = self.gateway.groups.known(conversation);
+                    self.gateway.router.typing(conversation, user, group.as_deref());
                 }
             }
         }
@@ -250,8 +251,9 @@ impl<'a> Follow<'a> {
 
     /// Ends all connections, which resume, and asks where a partition stands now.
     fn begin_anew(&self, partition: PartitionId, reason: &'static str) {
-        self.gateway.router.close_all(1012, reason);
+        // In this order: nobody attaches in between, to a feed that has a gap.
         self.gateway.router.forget_position(partition);
+        self.gateway.router.close_all(1012, reason);
         self.ask(partition, PAUSE);
     }
 

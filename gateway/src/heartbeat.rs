@@ -1,7 +1,7 @@
 //! One timer wheel for all connections: pings, the deadline of `hello`, the end of tokens, and
 //! cursors. A connection costs a weak handle in a slot, not a timer.
 
-use std::sync::atomic::{AtomicU8, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 use std::time::Duration;
 
@@ -28,6 +28,8 @@ const SLOTS: usize = 64;
 /// What the wheel knows of a connection.
 pub(crate) struct Pulse {
     outbox: Arc<Outbox>,
+    /// `hello` was read; it may take a while to be answered.
+    greeted: AtomicBool,
     link: OnceLock<Weak<Link>>,
     unanswered: AtomicU8,
     beats: AtomicU32,
@@ -50,10 +52,16 @@ impl Pulse {
     pub(crate) fn new(outbox: Arc<Outbox>) -> Self {
         Self {
             outbox,
+            greeted: AtomicBool::new(false),
             link: OnceLock::new(),
             unanswered: AtomicU8::new(0),
             beats: AtomicU32::new(0),
         }
+    }
+
+    /// `hello` came: how long it takes from here on is not the client's doing.
+    pub(crate) fn greeted(&self) {
+        self.greeted.store(true, Ordering::Relaxed);
     }
 
     /// The connection has said who it is.
@@ -81,8 +89,7 @@ impl Pulse {
     /// The connection's turn; gives the seconds until the next, `None` when there is none.
     fn beat(&self, gateway: &Gateway) -> Option<usize> {
         let Some(link) = self.link.get().and_then(Weak::upgrade) else {
-            self.outbox.abort(4000, "no hello");
-            return None;
+            return self.await_hello();
         };
         let left = match gateway.directory.session_ends(link.user, link.device) {
             // Revoked: whoever follows the accounts closes it, this is for what came in between.
@@ -103,6 +110,15 @@ impl Pulse {
             }
         }
         Some((HEARTBEAT_S as usize).min(left))
+    }
+
+    /// Looks again later while `hello` is answered, which ends by itself; gives up who did not say
+    /// it in time. A slow network is no fault of the client: it may come again.
+    fn await_hello(&self) -> Option<usize> {
+        if self.greeted.load(Ordering::Relaxed) {
+            return Some(HELLO_WITHIN_S);
+        }
+        self.end(1001, "no hello in time")
     }
 
     fn end(&self, code: u16, reason: &'static str) -> Option<usize> {
@@ -224,6 +240,17 @@ mod tests {
         assert!(pulse.ping() && pulse.ping());
         assert!(!pulse.ping());
         assert_eq!(pulse.outbox.closing().map(|closing| closing.code), Some(1001));
+    }
+
+    #[test]
+    fn who_says_no_hello_in_time_may_come_again_and_who_said_it_is_waited_for() {
+        let pulse = pulse();
+        pulse.greeted();
+        assert_eq!(pulse.await_hello(), Some(HELLO_WITHIN_S));
+        assert!(pulse.outbox.closing().is_none());
+        let silent = Arc::new(Pulse::new(Arc::new(Outbox::new(1_000))));
+        assert_eq!(silent.await_hello(), None);
+        assert_eq!(silent.outbox.closing().map(|closing| closing.code), Some(1001));
     }
 
     #[test]

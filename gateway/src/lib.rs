@@ -97,6 +97,8 @@ pub(crate) struct Gateway {
     pub(crate) handshakes: turnstile::Turnstile,
     /// Catch-ups.
     pub(crate) catch_ups: turnstile::Turnstile,
+    /// Who may poll next.
+    pub(crate) polls: turnstile::Turnstile,
     /// Conversations that are being read for those who catch up.
     pub(crate) tail_reads: resume::TailReads,
     /// Pages of history that are being read.

@@ -96,6 +96,10 @@ pub(crate) enum Limited {
     Sends,
     /// Receipts.
     Receipts,
+    /// Typing.
+    Typing,
+    /// Catch-ups.
+    CatchUps,
     /// New groups.
     Groups,
     /// HTTP requests.
@@ -114,6 +118,8 @@ impl Limited {
         match self {
             Self::Sends => "sends",
             Self::Receipts => "receipts",
+            Self::Typing => "typing",
+            Self::CatchUps => "catch_ups",
             Self::Groups => "groups",
             Self::Requests => "requests",
             Self::Handshakes => "handshakes",

@@ -24,7 +24,7 @@ use hansard_model::presence::{PersonState, Visibility};
 use hansard_model::{DeviceId, UserId};
 use hansard_nats::Connection;
 use hansard_nats::log::ReadError;
-use hansard_nats::presence::{Presence as Bucket, REPORT_EVERY, Shards};
+use hansard_nats::presence::{Presence as Bucket, REPORT_EVERY, REPORT_TTL, Shards};
 use hansard_presence::{Moment, Person, Shown};
 use tokio::sync::watch;
 use tokio::time::{Instant, MissedTickBehavior};
@@ -42,8 +42,12 @@ const GATEWAYS_EVERY: Duration = Duration::from_secs(3);
 const READ_EVERY: Duration = Duration::from_secs(120);
 /// People who are read anew at once.
 const READ_AT_ONCE: usize = 64;
-/// After an interruption everybody is read anew, once all gateways have said again what holds.
-const READ_AFTER: Duration = Duration::from_secs(REPORT_EVERY.as_secs() + 5);
+/// People of whom nothing could be read are read again after this.
+const READ_PAUSE: Duration = Duration::from_secs(5);
+/// After an interruption everybody is read anew, once what nobody has said again is over.
+const READ_AFTER: Duration = Duration::from_secs(REPORT_TTL.as_secs() + 5);
+/// It is looked then which gateways are there, once all of them have said so again.
+const LOOK_AFTER: Duration = Duration::from_secs(REPORT_EVERY.as_secs() + 5);
 /// Pause before a subscription is tried again.
 const RETRY_PAUSE: Duration = Duration::from_millis(500);
 
@@ -126,18 +130,19 @@ impl Presence {
                     forgotten.unwrap_or_else(|error| tracing::debug!(%error, "last seen is kept"));
                 }
             }
-            let again = {
-                let mut watched = self.watched();
-                let again = match notes.departed {
-                    Some(departed) => watched.depart(&departed),
-                    None => watched.depart_all(),
-                };
-                watched.tell(self.now());
-                again
-            };
-            for link in again {
-                self.asks.repeat(link);
-            }
+            self.depart(notes.departed);
+            self.watched().tell(self.now());
+        }
+    }
+
+    /// Nobody is told any more because of groups that they, or others, have left. `None`: of any.
+    fn depart(&self, departed: Option<Vec<(hansard_model::ConversationId, UserId)>>) {
+        let again = match departed {
+            Some(departed) => self.watched().depart(&departed),
+            None => self.watched().depart_all(),
+        };
+        for link in again {
+            self.asks.repeat(link);
         }
     }
 
@@ -146,6 +151,8 @@ impl Presence {
         let (mut feed, mut wanted) = (self.bucket.listen(), self.wanted.subscribe());
         loop {
             let shards = *wanted.borrow_and_update();
+            // What is not heard from here on is not waited for as if it were.
+            self.followed.send_modify(|followed| *followed = followed.within(shards));
             match feed.follow(shards).await {
                 Ok(()) => drop(self.followed.send_replace(shards)),
                 Err(error) => {
@@ -183,7 +190,7 @@ impl Presence {
                     let now = self.now();
                     // What nobody says again by then has gone.
                     self.watched().read_again(now + READ_AFTER);
-                    look_at = now + READ_AFTER;
+                    look_at = now + LOOK_AFTER;
                     continue;
                 }
             }
@@ -193,6 +200,8 @@ impl Presence {
             let due = self.watched().unread_since(self.now(), READ_EVERY, READ_AT_ONCE);
             if let Err(error) = self.read(&gateway, &due).await {
                 tracing::debug!(%error, "presence was not read");
+                // Others come first: what cannot be read of these need not be so of them.
+                self.watched().read_later(&due, self.now() + READ_PAUSE);
             }
             if self.now() < look_at {
                 continue;
@@ -218,8 +227,9 @@ impl Presence {
         let began = self.now();
         let (held, seen) = tokio::try_join!(self.bucket.of(users), self.bucket.last_seen(users))?;
         let mut watched = self.watched();
-        for user in users {
-            let held = held.get(user).map(Vec::as_slice).unwrap_or_default();
+        held.unknown.iter().for_each(|user| watched.unknown(self.now(), *user));
+        for user in users.iter().filter(|user| !held.unknown.contains(user)) {
+            let held = held.reports.get(user).map(Vec::as_slice).unwrap_or_default();
             let tells = gateway.directory.presence_settings(*user).last_seen;
             let seen = seen.get(user).copied().filter(|_| tells == Visibility::Shared);
             watched.read(self.now(), began, *user, held, seen);
@@ -248,7 +258,7 @@ impl Presence {
         for user in unknown {
             let mut person = Person::default();
             seen.get(&user).iter().for_each(|at| person.seen(**at));
-            for (key, report) in held.get(&user).into_iter().flatten() {
+            for (key, report) in held.reports.get(&user).into_iter().flatten() {
                 person.report(now, key, *report);
             }
             person.poll(now);

@@ -41,6 +41,8 @@ impl TooFast {
 pub(crate) struct RateLimits {
     sends: Limit<UserId>,
     receipts: Limit<UserId>,
+    typing: Limit<UserId>,
+    catch_ups: Limit<UserId>,
     groups: Limit<UserId>,
     requests: Limit<UserId>,
     handshakes: Limit<IpAddr>,
@@ -56,6 +58,8 @@ impl RateLimits {
         Self {
             sends: Limit::new(rates.sends_per_user, Limited::Sends),
             receipts: Limit::new(rates.receipts_per_user, Limited::Receipts),
+            typing: Limit::new(rates.typing_per_user, Limited::Typing),
+            catch_ups: Limit::new(rates.catch_ups_per_user, Limited::CatchUps),
             groups: Limit::new(rates.groups_per_user, Limited::Groups),
             requests: Limit::new(rates.requests_per_user, Limited::Requests),
             handshakes: Limit::new(rates.handshakes_per_address, Limited::Handshakes),
@@ -80,6 +84,22 @@ impl RateLimits {
     /// [`TooFast`]: nothing was counted.
     pub(crate) fn receipt(&self, user: UserId) -> Result<(), TooFast> {
         self.receipts.check(&user)
+    }
+
+    /// Counts a `typing`.
+    ///
+    /// # Errors
+    /// [`TooFast`]: nothing was counted.
+    pub(crate) fn typing(&self, user: UserId) -> Result<(), TooFast> {
+        self.typing.check(&user)
+    }
+
+    /// Counts a catch-up.
+    ///
+    /// # Errors
+    /// [`TooFast`]: nothing was counted.
+    pub(crate) fn catch_up(&self, user: UserId) -> Result<(), TooFast> {
+        self.catch_ups.check(&user)
     }
 
     /// Counts the creation of a group.
@@ -134,6 +154,8 @@ impl RateLimits {
     pub(crate) fn forget_the_idle(&self) {
         self.sends.forget_the_idle();
         self.receipts.forget_the_idle();
+        self.typing.forget_the_idle();
+        self.catch_ups.forget_the_idle();
         self.groups.forget_the_idle();
         self.requests.forget_the_idle();
         self.handshakes.forget_the_idle();
@@ -216,6 +238,18 @@ mod tests {
         assert_eq!(body.code, ErrorCode::RateLimited);
         assert!(body.retry_after_ms.is_some_and(|wait| (1..=1000).contains(&wait)), "{body:?}");
         assert_eq!(limits.send(UserId::from_entropy([2; 20])), Ok(()), "others do not notice");
+    }
+
+    #[test]
+    fn one_person_takes_no_more_than_their_share_of_what_all_have() {
+        let limits = RateLimits::new(&Rates::default(), true);
+        let [ana, ben] = [1, 2].map(|byte| UserId::from_entropy([byte; 20]));
+        // Some may come back while this runs.
+        let typed = (0..100).filter(|_| limits.typing(ana).is_ok()).count();
+        assert!((8..50).contains(&typed), "{typed}");
+        let caught_up = (0..300).filter(|_| limits.catch_up(ana).is_ok()).count();
+        assert!((200..290).contains(&caught_up), "{caught_up}");
+        assert!(limits.typing(ben).is_ok() && limits.catch_up(ben).is_ok());
     }
 
     #[test]

@@ -184,7 +184,7 @@ impl Receipts {
         let wide = reached.member_count > limit::RECEIPTS_TOLD_MEMBERS_MAX;
         let marks = Marks::said(epoch, delivered, read, private, wide);
         let stored = self.stream.raise(conversation, user, marks, known).await?;
-        self.lock().insert(key, stored);
+        self.remember(key, stored);
         Ok(())
     }
 
@@ -240,7 +240,7 @@ impl Receipts {
             let mut left = HashMap::new();
             while let Some((key, before, raised)) = again.next().await {
                 match raised {
-                    Ok(stored) => drop(self.lock().insert(key, stored)),
+                    Ok(stored) => self.remember(key, stored),
                     Err(error) => {
                         tracing::debug!(%error, "marks not raised again yet");
                         left.insert(key, before);
@@ -251,6 +251,15 @@ impl Receipts {
             if !raised.is_empty() {
                 tokio::time::sleep(PAUSE).await;
             }
+        }
+    }
+
+    /// Of two that were raised at once the further one counts, whichever was answered first.
+    fn remember(&self, key: (ConversationId, UserId), stored: StoredMarks) {
+        let mut raised = self.lock();
+        let is_further = |known: &StoredMarks| known.marks.is_within(&stored.marks);
+        if raised.get(&key).is_none_or(is_further) {
+            raised.insert(key, stored);
         }
     }
 

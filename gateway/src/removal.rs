@@ -15,7 +15,8 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::discovery::Standing;
-use crate::groups::Groups;
+use crate::groups::{Groups, GroupsError};
+use crate::router::Router;
 
 /// After this, nothing that was checked before the event can become valid: the lease and the error
 /// of the clocks (design: L + e).
@@ -31,12 +32,18 @@ const RETRY_PAUSE: Duration = Duration::from_millis(250);
 pub(crate) struct Removals {
     connection: Connection,
     groups: Groups,
+    router: Arc<Router>,
     gateway: DeviceId,
 }
 
 impl Removals {
-    pub(crate) fn new(connection: Connection, groups: Groups, gateway: DeviceId) -> Self {
-        Self { connection, groups, gateway }
+    pub(crate) fn new(
+        connection: Connection,
+        groups: Groups,
+        router: Arc<Router>,
+        gateway: DeviceId,
+    ) -> Self {
+        Self { connection, groups, router, gateway }
     }
 
     /// Returns when the event at `seq`, which is stored, is complete: at the latest after
@@ -56,8 +63,21 @@ impl Removals {
         let others = join_all(
             others.map(|gateway| self.connection.ask_confirmation(gateway, request, LEASES_END)),
         );
-        let (here, others) = tokio::join!(self.groups.settle(conversation, seq), others);
+        let (here, others) = tokio::join!(self.settle(conversation, seq), others);
         here.is_ok() && others.into_iter().all(|confirmed| confirmed)
+    }
+
+    /// Returns when nothing of before the event at `seq` counts on this gateway any more: in what
+    /// it checks, and in whom it tells of whose presence, which the feed may be late for.
+    async fn settle(&self, conversation: ConversationId, seq: Seq) -> Result<(), GroupsError> {
+        self.groups.settle(conversation, seq).await?;
+        if let Some(group) = self.groups.known(conversation) {
+            let here = self.router.members_here(conversation);
+            for user in here.into_iter().filter(|user| group.member(*user).is_none()) {
+                self.router.notes.departed(conversation, user);
+            }
+        }
+        Ok(())
     }
 
     async fn confirmations(&self) -> Confirmations {
@@ -86,10 +106,10 @@ impl Removals {
             };
             // Without a place the asker waits out the leases.
             let Ok(place) = Arc::clone(&places).try_acquire_owned() else { continue };
-            let groups = self.groups.clone();
+            let removals = self.clone();
             tasks.spawn(async move {
                 let ConfirmRequest { conversation, seq } = confirmation.request;
-                let settled = groups.settle(conversation, seq);
+                let settled = removals.settle(conversation, seq);
                 if matches!(tokio::time::timeout(LEASES_END, settled).await, Ok(Ok(()))) {
                     confirmation.confirm().await;
                 }

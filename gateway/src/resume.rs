@@ -18,7 +18,6 @@ use hansard_model::limit::{CATCH_UP_MAX, PAGE_ITEMS_MAX};
 use hansard_model::query::{EventsRequest, InboxEntry, Page, QueryError};
 use hansard_model::subject::QueryVerb;
 use hansard_model::{ConversationId, PartitionId, Seq};
-use hansard_nats::log::ReadError;
 use hansard_nats::query::{AskError, ask};
 use hansard_nats::receipts::StoredMarks;
 use hansard_protocol::ServerFrame;
@@ -32,13 +31,13 @@ use crate::cursor::{Cursor, Start};
 use crate::frame::Frame;
 use crate::inbox::InboxError;
 use crate::metrics::delivery as metrics;
-use crate::receipts::tell::as_told;
+use crate::receipts::tell::{MissedError, as_told};
 use crate::router::{Attachment, Link, PageBehind, Router};
 
 use self::fetched::{Fetched, event, gap};
 use self::plan::{Plan, PlanRequest, Turn, last_visible};
-use self::shared::Sharing;
 pub(crate) use self::shared::TailReads;
+use self::shared::{Shared, Sharing};
 
 /// How long an owner may take for a page.
 const PAGE_WITHIN: Duration = Duration::from_secs(3);
@@ -51,9 +50,12 @@ const PLACE_WITHIN: Duration = Duration::from_secs(10);
 const TURN_BYTES_MIN: usize = 1024;
 /// How often a conversation is fetched again because more came by than could be held.
 const ROUNDS_MAX: usize = 16;
-/// How long a catch-up waits for the feed to pass what its pages held, and how often it looks.
+/// How long a catch-up waits for the feed to pass what its pages held.
 const FEED_PASSES_WITHIN: Duration = Duration::from_secs(2);
-const FEED_POLL: Duration = Duration::from_millis(2);
+/// How soon it is looked again where the feed is, at first and later: a look takes the router's
+/// lock, and many may wait.
+const FEED_POLL_FROM: Duration = Duration::from_millis(2);
+const FEED_POLL_TO: Duration = Duration::from_millis(50);
 /// How often the inbox is read again because too much passed meanwhile.
 const PLANS_MAX: usize = 3;
 
@@ -80,8 +82,8 @@ pub(crate) struct ResumeRequest {
 pub(crate) enum CatchUpError {
     #[error(transparent)]
     Inbox(#[from] InboxError),
-    #[error("the receipts do not answer")]
-    Receipts(#[from] ReadError),
+    #[error(transparent)]
+    Missed(#[from] MissedError),
     #[error(transparent)]
     Ask(#[from] AskError),
     #[error(transparent)]
@@ -103,7 +105,11 @@ impl CatchUpError {
     fn is_of_partition(&self) -> bool {
         match self {
             Self::Shared(error) => error.is_of_partition(),
-            _ => matches!(self, Self::Ask(AskError::Unavailable) | Self::Crowded),
+            Self::Ask(AskError::Unavailable) | Self::Crowded => true,
+            Self::Ask(AskError::Query(error)) => {
+                matches!(error, QueryError::Behind | QueryError::Busy | QueryError::Unavailable)
+            }
+            _ => false,
         }
     }
 }
@@ -135,6 +141,17 @@ struct CatchUp<'a> {
     gateway: &'a Gateway,
 }
 
+/// What a catch-up is about.
+struct Planned {
+    plan: Plan,
+    /// The inbox, as of then.
+    entries: Vec<InboxEntry>,
+    /// Receipts that were told while nobody was there.
+    missed: Vec<StoredMarks>,
+    /// Up to here receipts were told before those were read.
+    receipts: Seq,
+}
+
 /// What a catch-up may still spend.
 struct Budget {
     bytes: usize,
@@ -150,7 +167,10 @@ impl Budget {
 impl CatchUp<'_> {
     async fn run(&self, attachment: &mut Attachment, request: &ResumeRequest) -> bool {
         tokio::time::sleep_until(request.turn).await;
-        let (plan, missed) = match self.plan(attachment, request).await {
+        let Planned { plan, entries, mut missed, receipts } = match self
+            .plan(attachment, request)
+            .await
+        {
             Ok(planned) => planned,
             Err(error) => {
                 tracing::warn!(user.id = %attachment.link().user, %error, "catch-up not planned");
@@ -159,6 +179,16 @@ impl CatchUp<'_> {
         };
         let link = attachment.link();
         let mut complete = true;
+        // What came by for the user's groups before the connection was on their rosters.
+        let changes = &self.gateway.receipt_changes;
+        match changes.told_since(self.gateway, link.user, &entries, receipts).await {
+            Ok(told) => missed.extend(told),
+            Err(error) => {
+                tracing::warn!(user.id = %link.user, %error, "receipts not caught up");
+                complete = false;
+            }
+        }
+        drop(entries);
         let mut budget = Budget {
             bytes: request.bytes_max,
             until: request.fetch_within.map(|within| Instant::now() + within),
@@ -212,20 +242,15 @@ impl CatchUp<'_> {
                 .iter()
                 .all(|(partition, seq)| router.position(*partition).is_some_and(|at| at >= *seq))
         };
-        let waiting = async {
-            while !passed() {
-                tokio::time::sleep(FEED_POLL).await;
-            }
-        };
         // Late is what the doc comment allows for.
-        let _ = tokio::time::timeout(FEED_PASSES_WITHIN, waiting).await;
+        let _ = tokio::time::timeout(FEED_PASSES_WITHIN, until(passed)).await;
     }
 
     async fn plan(
         &self,
         attachment: &mut Attachment,
         request: &ResumeRequest,
-    ) -> Result<(Plan, Vec<StoredMarks>), CatchUpError> {
+    ) -> Result<Planned, CatchUpError> {
         let router = attachment.router().clone();
         let user = attachment.link().user;
         // The connection is attached: what is set from here on is announced to it.
@@ -234,13 +259,15 @@ impl CatchUp<'_> {
             Start::Nothing | Start::Reset => Vec::new(),
         };
         for _ in 0..PLANS_MAX {
-            let (mut entries, missed) = {
+            let (mut entries, missed, receipts) = {
                 let _place = self.place().await?;
+                router.begin_plan(attachment);
                 let mut entries = self.gateway.inbox.entries(user, &[]).await?;
                 self.gateway.inbox.with_receipts(user, &mut entries).await?;
                 let changes = &self.gateway.receipt_changes;
+                let receipts = router.receipts();
                 let missed = changes.missed(self.gateway, user, &entries, &request.start).await?;
-                (entries, missed)
+                (entries, missed, receipts)
             };
             // What the user has read elsewhere changes their view, as what they have set does.
             let read = missed.iter().filter(|stored| stored.key.user == user);
@@ -257,7 +284,7 @@ impl CatchUp<'_> {
             };
             self.gateway.inbox.add_unspoken(user, &settings, &mut entries);
             if let Ok(plan) = router.plan(attachment, &entries, &wanted) {
-                return Ok((plan, missed));
+                return Ok(Planned { plan, entries, missed, receipts });
             }
         }
         Err(CatchUpError::Overrun)
@@ -280,9 +307,16 @@ impl CatchUp<'_> {
         let limit = catch_up.min(CATCH_UP_MAX);
         let Gateway { tail_reads: reads, connection, router, .. } = self.gateway;
         let sharing = Sharing { reads, connection, router, reader: link.user };
-        let fetched = match sharing.fetch(&turn, limit).await? {
-            Some(fetched) => fetched,
-            None => self.fetch(link, &turn, turn.after, turn.min, limit).await?,
+        let shared = sharing.fetch(&turn, limit).await?;
+        if matches!(shared, Shared::Changed) {
+            // What it says of the membership may have been told otherwise by now: it is read again.
+            turn.entry = None;
+        }
+        let fetched = match shared {
+            Shared::Taken(fetched) => fetched,
+            Shared::Alone | Shared::Changed => {
+                self.fetch(link, &turn, turn.after, turn.min, limit).await?
+            }
         };
         if turn.entry.is_none() {
             let min = Some(turn.min);
@@ -414,6 +448,15 @@ impl CatchUp<'_> {
 
     async fn place(&self) -> Result<SemaphorePermit<'_>, CatchUpError> {
         place_of(&self.gateway.router).await
+    }
+}
+
+/// Returns once something is so of where the feed is.
+async fn until(is_so: impl Fn() -> bool) {
+    let mut pause = FEED_POLL_FROM;
+    while !is_so() {
+        tokio::time::sleep(pause).await;
+        pause = (pause * 2).min(FEED_POLL_TO);
     }
 }
 

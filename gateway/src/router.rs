@@ -18,10 +18,11 @@ pub(crate) mod tails;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use hansard_model::{ConversationId, DeviceId, PartitionCount, PartitionId, Seq, UserId};
+use hansard_model::{ConversationId, DeviceId, Group, PartitionCount, PartitionId, Seq, UserId};
 use hansard_nats::live::LiveEvent;
 use hansard_protocol::ServerFrame;
 use tokio::sync::{Semaphore, watch};
+use tokio::time::Instant;
 
 use crate::announce::Announcements;
 use crate::frame::Frame;
@@ -238,6 +239,15 @@ impl Router {
         }
     }
 
+    /// Whether a connection of this device would be attached now: before something is taken for it
+    /// that others have to do without.
+    ///
+    /// # Errors
+    /// [`AttachError`]
+    pub(crate) fn may_attach(&self, user: UserId, device: DeviceId) -> Result<(), AttachError> {
+        self.lock().may_attach(user, device)
+    }
+
     /// Attaches a connection at the feed's position. Until its catch-up is planned, live events
     /// are only noted for it. `welcome` becomes its first frame.
     ///
@@ -251,17 +261,8 @@ impl Router {
         background: bool,
         welcome: Option<Frame>,
     ) -> Result<Attachment, AttachError> {
-        if !self.is_ready() {
-            return Err(AttachError::NotReady);
-        }
         let mut state = self.lock();
-        if state.draining {
-            return Err(AttachError::Draining);
-        }
-        let held = state.users.get(&user).map_or(0, |user| user.connections_of(device));
-        if held >= CONNECTIONS_PER_DEVICE_MAX {
-            return Err(AttachError::TooManyConnections);
-        }
+        state.may_attach(user, device)?;
         if let Some(welcome) = welcome {
             outbox.push(welcome);
         }
@@ -359,9 +360,23 @@ impl Router {
     }
 
     /// Tells those who watch a conversation that somebody types: members, but not the author.
-    pub(crate) fn typing(&self, conversation: ConversationId, author: UserId) {
+    /// `group` is the fold of a group, if it is known: it may be ahead of the rosters, and who was
+    /// removed neither sees nor is seen.
+    pub(crate) fn typing(
+        &self,
+        conversation: ConversationId,
+        author: UserId,
+        group: Option<&Group>,
+    ) {
+        let is_left = |user| group.is_some_and(|group| group.member(user).is_none());
+        if is_left(author) {
+            return;
+        }
         let state = self.lock();
         let Some(watchers) = state.watchers.get(&conversation) else { return };
+        if !self.typing.is_news(conversation, author, Instant::now()) {
+            return;
+        }
         let mut frame = None;
         for link in watchers {
             let member = match conversation {
@@ -371,7 +386,8 @@ impl Router {
                 }
             };
             // It is worth nothing later: a connection with a backlog goes without.
-            if member && link.user != author && link.outbox.backlog() == 0 {
+            let is_told = member && !is_left(link.user) && link.user != author;
+            if is_told && link.outbox.backlog() == 0 {
                 let frame = frame.get_or_insert_with(|| {
                     Frame::server(&ServerFrame::Typing { conversation, user: author })
                 });
@@ -387,6 +403,21 @@ impl Router {
 }
 
 impl State {
+    fn may_attach(&self, user: UserId, device: DeviceId) -> Result<(), AttachError> {
+        if self.draining {
+            return Err(AttachError::Draining);
+        }
+        // Under the lock: who is attached is found by whoever ends all connections next.
+        if self.positions.iter().any(Option::is_none) {
+            return Err(AttachError::NotReady);
+        }
+        let held = self.users.get(&user).map_or(0, |user| user.connections_of(device));
+        if held >= CONNECTIONS_PER_DEVICE_MAX {
+            return Err(AttachError::TooManyConnections);
+        }
+        Ok(())
+    }
+
     fn known_positions(&self) -> Vec<Seq> {
         self.positions.iter().map(|position| position.unwrap_or(Seq::ZERO)).collect()
     }

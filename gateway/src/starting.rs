@@ -158,7 +158,9 @@ async fn assemble(
     let directory = open_directory(&config, &connection, &deployment, &router, background).await?;
     let past = Past::new(Log::open(&connection, &deployment, clock.clone()));
     let groups = Groups::new(past.clone());
-    let removals = register(&connection, &groups, &standing, background);
+    let gateway = standing.gateway();
+    let removals = Removals::new(connection.clone(), groups.clone(), router.clone(), gateway);
+    register(&removals, &standing, background);
     let acks = Arc::new(Acks::new(deployment.partitions));
     let rates = Arc::new(RateLimits::new(&config.rates, config.limits.trust_loopback));
     background.spawn(forget_the_idle(rates.clone()));
@@ -186,6 +188,7 @@ async fn assemble(
     let gateway = Arc::new(Gateway {
         handshakes: Turnstile::new(config.rates.handshakes, now),
         catch_ups: Turnstile::new(config.rates.catch_ups, now),
+        polls: Turnstile::new(config.rates.catch_ups, now),
         discovery: Discovery::new(connection.clone(), clock.clone()),
         standing,
         config,
@@ -272,18 +275,11 @@ fn standing(
 }
 
 /// Makes the gateway known to the others, which ask it before they call a removal complete.
-fn register(
-    connection: &Connection,
-    groups: &Groups,
-    standing: &Arc<Standing>,
-    background: &Background,
-) -> Removals {
-    let removals = Removals::new(connection.clone(), groups.clone(), standing.gateway());
+fn register(removals: &Removals, standing: &Arc<Standing>, background: &Background) {
     let stopped = background.stopped.clone();
     background.spawn(removals.clone().confirm_for_others(stopped.clone()));
     // It ends by itself: after the gateway has stopped it takes its entry back.
     background.tasks.spawn(removals.clone().keep_registered(standing.clone(), stopped));
-    removals
 }
 
 async fn forget_the_idle(rates: Arc<RateLimits>) -> std::convert::Infallible {

@@ -22,6 +22,9 @@ const BATCH_BYTES_MAX: usize = 8 * 1024 * 1024;
 /// read, which happens up to 2.14: what was answered until then is not all there is.
 const REPLACED: &str = "Message Not Found";
 
+/// How a server refuses a `multi_last` that matches more than [`BATCH_MAX`].
+const TOO_MANY: u16 = 413;
+
 /// Why a read gave nothing.
 #[derive(Debug, thiserror::Error)]
 pub enum ReadError {
@@ -31,6 +34,9 @@ pub enum ReadError {
     /// A message was replaced while it was read; the same read again finds the new one.
     #[error("a message was replaced while it was read")]
     Replaced,
+    /// There is more than one answer may have; to ask for less at once may help.
+    #[error("the log has more than it answers at once")]
+    TooMany,
     /// The answer is not what was asked for.
     #[error("the log answered {0}")]
     Unexpected(String),
@@ -120,6 +126,7 @@ pub(crate) async fn batch_each(
                 let pending = header(&answer, "Nats-Num-Pending").unwrap_or(0);
                 return Ok(pending > 0);
             }
+            Some(status) if status.as_u16() == TOO_MANY => return Err(ReadError::TooMany),
             Some(status) => {
                 let description = answer.description.unwrap_or_default();
                 return Err(ReadError::Unexpected(format!("{} {description}", status.as_u16())));

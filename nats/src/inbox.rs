@@ -77,8 +77,8 @@ impl InboxBucket {
         let both = vec![bucket_subject(INBOX_BUCKET, POSITIONS), filter.clone()];
         match self.last_of(both, value).await {
             Ok(values) => Ok(self.memberships_in(values)),
-            // More than a batch: the server refuses the whole request (413).
-            Err(ReadError::Unexpected(_)) => {
+            // The server refuses the whole request.
+            Err(ReadError::TooMany) => {
                 // The positions first, so that the records are at least as new.
                 let positions = self.positions().await?;
                 let values = self.list(filter).await?.iter().filter_map(value).collect();
@@ -163,7 +163,7 @@ impl InboxBucket {
             let each = |stored| values.extend(read(&stored));
             match direct::batch_each(&self.connection, &stream, &request, each).await {
                 Ok(false) => return Ok(values),
-                Ok(true) => return Err(ReadError::Unexpected("more than a batch".to_owned())),
+                Ok(true) => return Err(ReadError::TooMany),
                 Err(ReadError::Replaced) => {}
                 Err(error) => return Err(error),
             }

@@ -26,7 +26,8 @@ pub const REPORT_TTL: Duration = Duration::from_secs(60);
 pub const REPORT_EVERY: Duration = Duration::from_secs(20);
 /// How long the bucket remembers that a device has gone.
 const GONE_TTL: Duration = Duration::from_secs(2);
-/// Users in one read of the bucket: with a few devices each, far from the bound of an answer.
+/// Users in one read of the bucket: with a few devices each, far from the bound of an answer; when
+/// they have more, half of them are read at once.
 const USERS_PER_READ: usize = 128;
 /// Attempts of a read whose values are replaced while it is answered.
 const READ_ATTEMPTS: u32 = 5;
@@ -35,6 +36,15 @@ const READ_ATTEMPTS: u32 = 5;
 #[derive(Clone)]
 pub struct Presence {
     connection: Connection,
+}
+
+/// What the bucket holds of some users.
+#[derive(Debug, Default)]
+pub struct Held {
+    /// By user; nothing of whom it holds nothing.
+    pub reports: HashMap<UserId, Vec<(PresenceKey, DeviceReport)>>,
+    /// Users of whom it holds more than one answer has room for: nothing is known of them.
+    pub unknown: Vec<UserId>,
 }
 
 impl Presence {
@@ -78,26 +88,38 @@ impl Presence {
         self.connection.client.publish(subject, payload.into()).await.map_err(unavailable)
     }
 
-    /// What the bucket holds of these users, by user; nothing of whom it holds nothing.
+    /// What the bucket holds of these users.
     ///
     /// # Errors
     /// [`ReadError`]
-    pub async fn of(
-        &self,
-        users: &[UserId],
-    ) -> Result<HashMap<UserId, Vec<(PresenceKey, DeviceReport)>>, ReadError> {
-        let mut held: HashMap<UserId, Vec<_>> = HashMap::new();
-        for chunk in users.chunks(USERS_PER_READ) {
+    pub async fn of(&self, users: &[UserId]) -> Result<Held, ReadError> {
+        let mut held = Held::default();
+        let mut chunks: Vec<&[UserId]> = users.chunks(USERS_PER_READ).collect();
+        while let Some(chunk) = chunks.pop() {
             let filter = |user: &UserId| {
                 bucket_subject(PRESENCE_BUCKET, &format!("{}.{user}.*.*", user.bucket()))
             };
             let prefix = bucket_subject(PRESENCE_BUCKET, "");
-            for stored in self.last_of(PRESENCE_BUCKET, chunk.iter().map(filter).collect()).await? {
+            let read = self.last_of(PRESENCE_BUCKET, chunk.iter().map(filter).collect());
+            let stored = match (read.await, chunk) {
+                (Ok(stored), _) => stored,
+                (Err(ReadError::TooMany), [user]) => {
+                    held.unknown.push(*user);
+                    continue;
+                }
+                (Err(ReadError::TooMany), _) => {
+                    let (one, other) = chunk.split_at(chunk.len() / 2);
+                    chunks.extend([one, other]);
+                    continue;
+                }
+                (Err(error), _) => return Err(error),
+            };
+            for stored in stored {
                 let key = stored.subject.strip_prefix(&prefix).and_then(|key| key.parse().ok());
                 let report = serde_json::from_slice(&stored.payload).ok();
                 if let (Some(key), Some(report)) = (key, report) {
                     let key: PresenceKey = key;
-                    held.entry(key.user).or_default().push((key, report));
+                    held.reports.entry(key.user).or_default().push((key, report));
                 }
             }
         }
@@ -129,8 +151,8 @@ impl Presence {
             BatchRequest { multi_last: subjects, batch: BATCH_MAX, ..BatchRequest::default() };
         for _ in 0..READ_ATTEMPTS {
             match direct::batch(&self.connection, &bucket_stream(bucket), &request).await {
-                // More devices than an answer has room for: the rest is not counted.
-                Ok((stored, _more)) => return Ok(stored),
+                Ok((stored, false)) => return Ok(stored),
+                Ok((_, true)) => return Err(ReadError::TooMany),
                 Err(ReadError::Replaced) => {}
                 Err(error) => return Err(error),
             }
@@ -166,6 +188,12 @@ impl Shards {
     /// Whether all of `others` are among these.
     pub fn contains(self, others: Self) -> bool {
         self.0 & others.0 == others.0
+    }
+
+    /// Those that are among `others` as well.
+    #[must_use]
+    pub fn within(self, others: Self) -> Self {
+        Self(self.0 & others.0)
     }
 
     /// How many.

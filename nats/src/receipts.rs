@@ -68,6 +68,16 @@ pub struct Wanted {
     pub members: usize,
 }
 
+/// What changed in some conversations.
+#[derive(Debug, Default)]
+pub struct Changed {
+    /// Ascending by place in the stream.
+    pub marks: Vec<StoredMarks>,
+    /// Conversations in which more people have marks than one answer names: of these nothing is in
+    /// `marks`, and [`Receipts::changed_of`] gives what their members have.
+    pub crowded: Vec<ConversationId>,
+}
+
 impl Receipts {
     /// The receipts of a deployment.
     pub fn open(connection: &Connection) -> Self {
@@ -186,42 +196,65 @@ impl Receipts {
     ) -> Result<HashMap<UserId, Marks>, ReadError> {
         let mut marks = HashMap::with_capacity(members.len());
         for chunk in members.chunks(BATCH_MAX) {
-            let key = |user: &UserId| {
-                let (user, audience) = (*user, Audience::Members);
-                ReceiptKey { conversation, user, audience }.to_string()
-            };
-            let found = self.last_of(chunk.iter().map(key).collect()).await?;
+            let told = chunk.iter().map(|user| told(conversation, *user));
+            let found = self.last_of(told.collect()).await?;
             marks.extend(found.into_iter().map(|stored| (stored.key.user, stored.marks)));
         }
         Ok(marks)
     }
 
-    /// What changed after `after` in these conversations for one reader: what members were told,
-    /// and the reader's own. Ascending by place in the stream.
+    /// What changed after `after` in these conversations for one reader: what members, and former
+    /// ones, have told, and the reader's own.
     ///
     /// # Errors
-    /// [`ReadError`]; a conversation that has far more members than was said is one.
+    /// [`ReadError`]
     pub async fn changed(
         &self,
         reader: UserId,
         wanted: &[Wanted],
         after: Seq,
-    ) -> Result<Vec<StoredMarks>, ReadError> {
-        let mut changed = Vec::new();
-        let (mut subjects, mut weight) = (Vec::new(), 0);
-        for Wanted { conversation, members } in wanted {
-            // Former members have marks as well.
-            let of_it = 2 * members + 2;
-            if weight + of_it > BATCH_MAX && !subjects.is_empty() {
-                changed.extend(self.last_of(std::mem::take(&mut subjects)).await?);
-                weight = 0;
+    ) -> Result<Changed, ReadError> {
+        let mut changed = Changed::default();
+        // Former members have marks as well: nobody knows how many, and the server refuses a
+        // request that matches too many. Then it is asked for half of it.
+        let mut asks: Vec<&[Wanted]> = batches(wanted);
+        while let Some(ask) = asks.pop() {
+            let subjects = ask.iter().flat_map(|Wanted { conversation, .. }| {
+                let (told, own) = (ReceiptKey::told_in(*conversation), own(*conversation, reader));
+                [told, own]
+            });
+            match (self.last_of(subjects.collect()).await, ask) {
+                (Ok(marks), _) => changed.marks.extend(marks),
+                (Err(ReadError::TooMany), [crowded]) => changed.crowded.push(crowded.conversation),
+                (Err(ReadError::TooMany), _) => {
+                    let (one, other) = ask.split_at(ask.len() / 2);
+                    asks.extend([one, other]);
+                }
+                (Err(error), _) => return Err(error),
             }
-            let (conversation, user) = (*conversation, reader);
-            let own = ReceiptKey { conversation, user, audience: Audience::Own };
-            subjects.extend([ReceiptKey::told_in(conversation), own.to_string()]);
-            weight += of_it;
         }
-        changed.extend(self.last_of(subjects).await?);
+        changed.marks.retain(|stored| stored.seq > after);
+        changed.marks.sort_unstable_by_key(|stored| stored.seq);
+        Ok(changed)
+    }
+
+    /// As [`Receipts::changed`], in one conversation, of these members only, however many others
+    /// have marks there.
+    ///
+    /// # Errors
+    /// [`ReadError`]
+    pub async fn changed_of(
+        &self,
+        reader: UserId,
+        conversation: ConversationId,
+        members: &[UserId],
+        after: Seq,
+    ) -> Result<Vec<StoredMarks>, ReadError> {
+        let mut changed = self.last_of(vec![own(conversation, reader)]).await?;
+        for chunk in members.chunks(BATCH_MAX) {
+            let told = chunk.iter().map(|user| told(conversation, *user));
+            changed.extend(self.last_of(told.collect()).await?);
+        }
         changed.retain(|stored| stored.seq > after);
         changed.sort_unstable_by_key(|stored| stored.seq);
         Ok(changed)
@@ -239,7 +272,7 @@ impl Receipts {
             let each = |stored: Stored| marks.extend(read(&stored));
             match direct::batch_each(&self.connection, RECEIPTS, &request, each).await {
                 Ok(false) => return Ok(marks),
-                Ok(true) => return Err(ReadError::Unexpected("more than a batch".to_owned())),
+                Ok(true) => return Err(ReadError::TooMany),
                 Err(ReadError::Replaced) => {}
                 Err(error) => return Err(error),
             }
@@ -278,6 +311,34 @@ impl ReceiptReader {
             }
         }
     }
+}
+
+/// Cut to what one answer probably has room for.
+fn batches(wanted: &[Wanted]) -> Vec<&[Wanted]> {
+    let (mut batches, mut rest, mut weight) = (Vec::new(), wanted, 0);
+    let mut at = 0;
+    while at < rest.len() {
+        let of_it = 2 * rest[at].members + 2;
+        if weight + of_it > BATCH_MAX && at > 0 {
+            let (batch, next) = rest.split_at(at);
+            batches.push(batch);
+            (rest, at, weight) = (next, 0, 0);
+        }
+        weight += of_it;
+        at += 1;
+    }
+    if !rest.is_empty() {
+        batches.push(rest);
+    }
+    batches
+}
+
+fn own(conversation: ConversationId, user: UserId) -> String {
+    ReceiptKey { conversation, user, audience: Audience::Own }.to_string()
+}
+
+fn told(conversation: ConversationId, user: UserId) -> String {
+    ReceiptKey { conversation, user, audience: Audience::Members }.to_string()
 }
 
 fn read(stored: &Stored) -> Option<StoredMarks> {

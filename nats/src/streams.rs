@@ -5,7 +5,7 @@
 //! |---|---|---|---|
 //! | `EVENTS_<p>` | `ev.<p>.>` | the hot window; before it, the archive | yes |
 //! | `ACCOUNTS` | `acct.>` | for ever | yes |
-//! | `RECEIPTS` | `receipt.>` | last | no: gateways and clients say them again |
+//! | `RECEIPTS` | `receipt.>` | last | with replicas; on one server no: gateways and clients say them again |
 //! | `KV_DEPLOYMENT` | bucket | last | yes |
 //! | `KV_GATEWAYS` | bucket, TTL per key | last | yes: a removal relies on it |
 //! | `KV_INBOX` | bucket | last | no: a view |
@@ -92,7 +92,9 @@ pub(crate) fn table(partitions: PartitionCount, replicas: usize) -> Vec<Config> 
         synced(bucket(DEPLOYMENT_BUCKET)),
         synced(bucket(GATEWAYS_BUCKET)),
         rebuildable(bucket(INBOX_BUCKET)),
-        rebuildable(receipts()),
+        // A gateway sees that the server it is connected to was away, and says again what that may
+        // have lost; the one server of a cluster that had the stream may be another.
+        if replicas > 1 { synced(receipts()) } else { rebuildable(receipts()) },
         rebuildable(bucket(LAST_SEEN_BUCKET)),
         synced(bucket(LEASES_BUCKET)),
         rebuildable(bucket(PRESENCE_BUCKET)),
@@ -180,4 +182,21 @@ pub(crate) fn drift(wanted: &Config, found: &Config) -> Vec<String> {
 
 fn is_compressed(config: &Config) -> bool {
     matches!(config.compression, Some(Compression::S2))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn receipts_outlive_a_server_of_a_cluster() {
+        let receipts = |replicas| {
+            let table = table(PartitionCount::DEFAULT, replicas);
+            let receipts = table.into_iter().find(|config| config.name == RECEIPTS);
+            let receipts = receipts.expect("in the table");
+            (receipts.num_replicas, receipts.persist_mode)
+        };
+        assert_eq!(receipts(1), (1, Some(PersistenceMode::Async)));
+        assert_eq!(receipts(3), (3, None));
+    }
 }

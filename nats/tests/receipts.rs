@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use futures_util::future::join_all;
+use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
 use hansard_model::receipt::{Audience, Mark, Marks};
 use hansard_model::{ConversationId, GroupId, LogTime, PartitionCount, Seq, UserId};
 use hansard_nats::deployment::{self, ProvisionOptions};
@@ -117,9 +118,39 @@ async fn the_later_of_what_was_told_and_not_told_counts_for_the_user_alone() {
 
     two.raise(home, ben, said(0, 9, true), None).await.unwrap();
     let wanted = [Wanted { conversation: home, members: 2 }];
-    let seen = one.changed(ana, &wanted, Seq::ZERO).await.unwrap();
+    let seen = one.changed(ana, &wanted, Seq::ZERO).await.unwrap().marks;
     assert_eq!(seen.iter().filter(|stored| stored.key.user == ben).count(), 0, "it is ben's own");
     assert_eq!(seen.last(), Some(&told));
-    assert_eq!(two.changed(ben, &wanted, told.seq).await.unwrap().len(), 1);
-    assert_eq!(one.changed(ana, &wanted, told.seq).await.unwrap(), []);
+    assert_eq!(two.changed(ben, &wanted, told.seq).await.unwrap().marks.len(), 1);
+    assert_eq!(one.changed(ana, &wanted, told.seq).await.unwrap().marks, []);
+}
+
+#[tokio::test]
+async fn however_many_have_left_their_marks_what_changed_is_found() {
+    let rig = rig().await;
+    let receipts = &rig.gateways[0];
+    let (ana, ben) = (user(1), user(2));
+    let former = |n: u64| {
+        let mut entropy = [9; 20];
+        // Each byte of entropy gives five bits only.
+        (0..4).for_each(|place| entropy[place] = (n >> (5 * place)) as u8 & 31);
+        UserId::from_entropy(entropy)
+    };
+    let raises = (0..1_100).map(|n| receipts.raise(group(1), former(n), said(3, 3, false), None));
+    let raised = stream::iter(raises).buffer_unordered(64).try_collect::<Vec<_>>();
+    assert_eq!(tokio::time::timeout(DEADLINE, raised).await.unwrap().unwrap().len(), 1_100);
+    let mut others = Vec::new();
+    for byte in 1..5 {
+        others.push(receipts.raise(group(byte), ben, said(7, 7, false), None).await.unwrap());
+    }
+    let crowded = others.remove(0);
+    let wanted: Vec<Wanted> =
+        (1..5).map(|byte| Wanted { conversation: group(byte), members: 2 }).collect();
+    let changed = receipts.changed(ana, &wanted, Seq::ZERO).await.unwrap();
+    assert_eq!((changed.marks, changed.crowded), (others, vec![group(1)]));
+    let private = receipts.raise(group(1), ana, said(0, 9, true), None).await.unwrap();
+    let members = receipts.changed_of(ana, group(1), &[ana, ben], Seq::ZERO).await.unwrap();
+    assert_eq!(members, [crowded, private]);
+    let later = receipts.changed_of(ana, group(1), &[ana, ben], crowded.seq).await.unwrap();
+    assert_eq!(later, [private]);
 }

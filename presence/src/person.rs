@@ -37,8 +37,19 @@ struct Known {
     gateway: DeviceId,
     report: DeviceReport,
     heard: Moment,
-    /// Since when nobody vouches for it.
+    /// Since when the bucket does not have it.
     lost: Option<Moment>,
+    /// Since when its gateway is not there, as which the bucket keeps its reports for a while.
+    lost_gateway: Option<Moment>,
+}
+
+/// Where a report comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Heard {
+    /// From its gateway, which says it now.
+    Live,
+    /// From the bucket, which may have it from a gateway that is gone.
+    Read,
 }
 
 impl Known {
@@ -47,7 +58,12 @@ impl Known {
     }
 
     fn state(&self, now: Moment) -> Option<DeviceState> {
-        self.report.state.filter(|_| self.lost.is_none_or(|lost| now < lost + GRACE))
+        let is_there = |lost: Option<Moment>| lost.is_none_or(|lost| now < lost + GRACE);
+        self.report.state.filter(|_| is_there(self.lost) && is_there(self.lost_gateway))
+    }
+
+    fn is_lost(&self) -> bool {
+        self.lost.or(self.lost_gateway).is_some()
     }
 }
 
@@ -55,12 +71,19 @@ impl Person {
     /// Takes a report. Of one device at one gateway the one with the highest `rev` counts, in
     /// whatever order they come.
     pub fn report(&mut self, now: Moment, key: &PresenceKey, report: DeviceReport) {
+        self.take(now, key, report, Heard::Live);
+    }
+
+    fn take(&mut self, now: Moment, key: &PresenceKey, report: DeviceReport, heard: Heard) {
         if let Some(known) = self.devices.iter_mut().find(|known| known.is(key)) {
             if report.rev < known.report.rev {
                 return;
             }
             let is_news = report.rev > known.report.rev;
             (known.report, known.heard, known.lost) = (report, now, None);
+            if heard == Heard::Live {
+                known.lost_gateway = None;
+            }
             if is_news {
                 self.note_last_seen(&report);
             }
@@ -72,7 +95,8 @@ impl Person {
         }
         if self.devices.len() < DEVICES_MAX {
             let PresenceKey { device, gateway, .. } = *key;
-            self.devices.push(Known { device, gateway, report, heard: now, lost: None });
+            let (lost, lost_gateway) = (None, None);
+            self.devices.push(Known { device, gateway, report, heard: now, lost, lost_gateway });
         }
     }
 
@@ -80,7 +104,7 @@ impl Person {
     /// that is not among it is lost, unless it was heard of since.
     pub fn read(&mut self, now: Moment, began: Moment, held: &[(PresenceKey, DeviceReport)]) {
         for (key, report) in held {
-            self.report(now, key, *report);
+            self.take(now, key, *report, Heard::Read);
         }
         for known in &mut self.devices {
             let is_held = held.iter().any(|(key, _)| known.is(key));
@@ -90,15 +114,17 @@ impl Person {
         }
     }
 
-    /// Takes which gateways are there: devices of others are lost, for as long as theirs is away.
+    /// Takes which gateways are there: devices of others are lost until theirs is there again, or
+    /// says so itself. What the bucket still has of them does not bring them back.
     pub fn gateways(&mut self, now: Moment, present: &HashSet<DeviceId>) {
         for known in &mut self.devices {
             if present.contains(&known.gateway) {
+                known.lost_gateway = None;
                 continue;
             }
             // One that was heard of a moment ago has started since the others were asked.
             if known.report.state.is_some() && now.saturating_sub(known.heard) > GRACE {
-                known.lost.get_or_insert(now);
+                known.lost_gateway.get_or_insert(now);
             }
         }
     }
@@ -134,13 +160,16 @@ impl Person {
 
     /// Whether a change may come by time alone.
     pub fn is_pending(&self, now: Moment) -> bool {
-        self.devices.iter().any(|known| known.lost.is_some() && known.state(now).is_some())
+        self.devices.iter().any(|known| known.is_lost() && known.state(now).is_some())
     }
 
     fn note_last_seen(&mut self, report: &DeviceReport) {
         // Where nobody says more, that is when the device was heard of last.
         if report.tells_last_seen {
             self.seen(report.at);
+        } else {
+            // Nobody is to know it any more, whatever was known before.
+            self.forget_last_seen();
         }
     }
 }

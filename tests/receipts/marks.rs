@@ -178,11 +178,23 @@ async fn observe(
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_furthest_ever_sent_is_what_is_left_and_nobody_sees_a_step_back() {
+    the_furthest_is_left(false).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn in_a_group_as_well_the_furthest_ever_sent_is_what_everybody_sees() {
+    the_furthest_is_left(true).await;
+}
+
+async fn the_furthest_is_left(is_group: bool) {
     let (receipts, kills) = (setting("RECEIPTS", 40), setting("KILLS", 3));
     let mut roles = Roles::start(2, 1).await;
     let gateways = roles.addresses();
     let mut dice = Dice::new();
-    let (ana, ben, conversation) = couple(gateways[0]).await;
+    let (ana, ben, mut conversation) = couple(gateways[0]).await;
+    if is_group {
+        conversation = ana.create_group("marks", &[&ben.user]).await;
+    }
     let mut seqs = Vec::new();
     for number in 0..30 {
         seqs.push(ana.store(&conversation, &message(&number.to_string())).await);

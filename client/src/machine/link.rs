@@ -31,6 +31,8 @@ pub(crate) struct Link {
     backoff: Backoff,
     /// What the server asked to wait, in milliseconds.
     retry_after_ms: u64,
+    /// It is this gateway's turn that is waited for.
+    is_turn: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -77,6 +79,7 @@ impl Link {
             places,
             backoff,
             retry_after_ms: 0,
+            is_turn: false,
         }
     }
 
@@ -87,20 +90,18 @@ impl Link {
 
     /// Asks one of the gateways for all of them.
     pub(crate) fn asking(&mut self, now: Moment) {
-        self.choose(now);
+        if self.hinted == 0 {
+            self.gateway = self.places.next(now.tick_ms);
+        }
         self.phase = Phase::Asking { until: now.tick_ms + ASK_TIMEOUT_MS };
     }
 
     pub(crate) fn connecting(&mut self, now: Moment) {
-        self.choose(now);
-        self.phase = Phase::Connecting { until: now.tick_ms + CONNECT_TIMEOUT_MS };
-    }
-
-    /// The one that told when to come again is the one to come back to.
-    fn choose(&mut self, now: Moment) {
+        // The one that told when to come again is the one to come back to.
         if self.hinted == 0 {
-            self.gateway = self.places.next(now.tick_ms);
+            self.gateway = self.places.destination(now.tick_ms);
         }
+        self.phase = Phase::Connecting { until: now.tick_ms + CONNECT_TIMEOUT_MS };
     }
 
     pub(crate) fn greeting(&mut self, now: Moment) {
@@ -120,9 +121,15 @@ impl Link {
         }
     }
 
-    /// Not before this many milliseconds, as the server says.
-    pub(crate) fn retry_after(&mut self, millis: u64) {
-        self.retry_after_ms = millis.min(Reconnect::CAP_MS_MAX);
+    /// Not before this many milliseconds, as the server says. `is_turn`: at this gateway, which
+    /// then has a place.
+    pub(crate) fn retry_after(&mut self, millis: u64, is_turn: bool) {
+        (self.retry_after_ms, self.is_turn) = (millis.min(Reconnect::CAP_MS_MAX), is_turn);
+    }
+
+    /// The gateway took the connection: what was said of coming again before is over.
+    pub(crate) fn welcomed(&mut self) {
+        (self.retry_after_ms, self.is_turn) = (0, false);
     }
 
     pub(crate) fn settled(&mut self) {
@@ -132,15 +139,17 @@ impl Link {
     /// Waits before the next try. Returns the delay in milliseconds.
     pub(crate) fn wait(&mut self, now: Moment, loss: &Loss, dice: &mut Dice) -> u64 {
         let retry_after_ms = std::mem::take(&mut self.retry_after_ms);
-        let is_hinted = retry_after_ms > 0 && matches!(loss, Loss::Overloaded | Loss::Closed(4009));
-        let jitter_ms = if is_hinted && self.hinted < HINTS_MAX {
+        let is_hinted = retry_after_ms > 0
+            && self.is_turn
+            && matches!(loss, Loss::Overloaded | Loss::Closed(4009));
+        let delay_ms = if is_hinted && self.hinted < HINTS_MAX {
             // The server spreads those who wait; a little more is for clocks and networks.
             self.hinted += 1;
-            self.backoff.delay_ms(self.hinted - 1, dice)
+            retry_after_ms + self.backoff.delay_ms(self.hinted - 1, dice)
         } else {
             self.hinted = 0;
             // What is behind the gateway may be at fault: then the next one does no better.
-            if *loss != Loss::Reset {
+            if !matches!(loss, Loss::Reset | Loss::Incomplete) {
                 self.places.put_aside(&self.gateway, now.tick_ms);
             }
             if *loss == Loss::Drained {
@@ -148,9 +157,10 @@ impl Link {
             }
             let delay_ms = self.backoff.delay_ms(self.attempt, dice);
             self.attempt = self.attempt.saturating_add(1);
-            delay_ms
+            // What one gateway asked for is not for the next one.
+            let is_same = self.places.next(now.tick_ms) == self.gateway;
+            delay_ms + if is_same { retry_after_ms } else { 0 }
         };
-        let delay_ms = retry_after_ms + jitter_ms;
         self.phase = Phase::Waiting { until: now.tick_ms + delay_ms };
         delay_ms
     }

@@ -43,14 +43,17 @@ impl Places {
         self.discover && self.asked_at.is_none_or(|at| now.saturating_sub(at) >= FRESH_MS)
     }
 
+    /// The one to connect to now: where a gateway that stopped has sent its clients, once.
+    pub(crate) fn destination(&mut self, now: u64) -> String {
+        let preferred = self.preferred.take();
+        let is_free = |url: &String| self.aside.get(url).is_none_or(|until| *until <= now);
+        preferred.filter(is_free).unwrap_or_else(|| self.next(now))
+    }
+
     /// The one to try now.
     pub(crate) fn next(&mut self, now: u64) -> String {
         self.aside.retain(|_, until| *until > now);
         let is_free = |url: &&String| !self.aside.contains_key(*url);
-        let preferred = self.preferred.take();
-        if let Some(preferred) = preferred.filter(|url| is_free(&url)) {
-            return preferred;
-        }
         let free = self.all().find(is_free);
         let first = || self.all().min_by_key(|url| self.aside.get(*url));
         free.or_else(first).cloned().unwrap_or_default()
@@ -140,13 +143,14 @@ mod tests {
     fn an_unknown_address_is_not_followed() {
         let mut places = places(false);
         places.prefer("http://evil");
-        assert_eq!(places.next(0), "http://a");
+        assert_eq!(places.destination(0), "http://a");
         places.prefer("http://b/");
-        assert_eq!(places.next(0), "http://b");
-        assert_eq!(places.next(0), "http://a", "once");
+        assert_eq!(places.next(0), "http://a", "to ask it, any other will do");
+        assert_eq!(places.destination(0), "http://b");
+        assert_eq!(places.destination(0), "http://a", "once");
         places.put_aside("http://b", 0);
         places.prefer("http://b");
-        assert_eq!(places.next(1), "http://a");
+        assert_eq!(places.destination(1), "http://a");
     }
 
     #[test]

@@ -122,9 +122,16 @@ impl Receipts {
         timelines: &[(ConversationId, Seq, Seq)],
     ) -> Self {
         let mut receipts = Self { policy, ..Self::default() };
-        for (conversation, marks, stored) in known {
+        for (conversation, mut marks, stored) in known {
+            if policy == ReceiptPolicy::PrivateReads {
+                // What the others were not told before, they are not told now.
+                marks = Marks { read: stored.read, own: marks.own.max(marks.read), ..marks };
+            }
             let entry = Entry { marks, stored, ..Entry::default() };
             receipts.entries.insert(conversation, entry);
+        }
+        if policy == ReceiptPolicy::Nothing {
+            return receipts;
         }
         for (conversation, last, _) in timelines {
             let delivered = Marks { delivered: *last, ..Marks::default() };
@@ -308,7 +315,8 @@ impl Receipts {
     /// Puts a conversation on the agenda if there is something to say of it.
     fn plan(&mut self, conversation: ConversationId, due: u64) {
         let Some(entry) = self.entries.get(&conversation) else { return };
-        let state = if entry.unsaid().is_some() { State::Due(due) } else { State::Rest };
+        let is_said = self.policy != ReceiptPolicy::Nothing;
+        let state = if is_said && entry.unsaid().is_some() { State::Due(due) } else { State::Rest };
         self.set(conversation, state);
     }
 

@@ -61,6 +61,22 @@ pub(super) async fn welcome(
         let code = if body.code == ErrorCode::Unauthorized { 4001 } else { 1011 };
         ended(body, code, "not authenticated")
     })?;
+    // Not ready in time: the attempt to attach says so.
+    let _ = tokio::time::timeout(READY_WITHIN, gateway.router.ready()).await;
+    let not_attached = |error: AttachError| match error {
+        AttachError::TooManyConnections => {
+            let body = ErrorBody::new(ErrorCode::Overloaded, error.to_string());
+            ended(body.after_ms(RETRY_MS), 4009, "too many connections")
+        }
+        AttachError::NotReady => ended(unavailable("not ready yet"), 1011, "unavailable"),
+        AttachError::Draining => ended(unavailable("about to stop"), 1012, "restarting"),
+    };
+    // In this order: nobody takes a turn from the others who would be refused anyway.
+    gateway
+        .rates
+        .catch_up(identity.user)
+        .map_err(|error| ended(error.body(), 4009, "too many catch up"))?;
+    gateway.router.may_attach(identity.user, identity.device).map_err(not_attached)?;
     // Before the attachment: who is told to come again has begun nothing.
     let turn = gateway.catch_ups.turn(Instant::now(), TURN_WITHIN).map_err(|hint| {
         refused(Refused::CatchUps);
@@ -70,21 +86,12 @@ pub(super) async fn welcome(
         };
         ended(body.after_ms(hint_ms(hint)), 4009, "too many catch up")
     })?;
-    // Not ready in time: the attempt to attach says so.
-    let _ = tokio::time::timeout(READY_WITHIN, gateway.router.ready()).await;
     let frame = welcome_frame(&gateway, identity.user, identity.device)
         .ok_or_else(|| ended(unavailable("the time is not known yet"), 1011, "unavailable"))?;
     let attachment = gateway
         .router
         .attach(identity.user, identity.device, outbox, hello.background, Some(frame))
-        .map_err(|error| match error {
-            AttachError::TooManyConnections => {
-                let body = ErrorBody::new(ErrorCode::Overloaded, error.to_string());
-                ended(body.after_ms(RETRY_MS), 4009, "too many connections")
-            }
-            AttachError::NotReady => ended(unavailable("not ready yet"), 1011, "unavailable"),
-            AttachError::Draining => ended(unavailable("about to stop"), 1012, "restarting"),
-        })?;
+        .map_err(not_attached)?;
     // A session revoked between the check and the attachment was closed by nobody.
     if gateway.directory.session_ends(identity.user, identity.device).is_none() {
         let body = ErrorBody::new(ErrorCode::Unauthorized, "the session is over");

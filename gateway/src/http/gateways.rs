@@ -12,7 +12,8 @@ use super::{Authorized, Params};
 use crate::Gateway;
 use crate::config::place::Region;
 
-/// The gateways that the caller may connect to, best first; empty where none has a URL to name.
+/// The gateways that the caller may connect to, best first; empty where none has a URL to name,
+/// unavailable where those that have are not to be named now.
 pub(crate) async fn list(
     State(gateway): State<Arc<Gateway>>,
     Authorized(identity): Authorized,

@@ -47,7 +47,11 @@ pub(crate) async fn sync(
     let catch_up: Option<usize> = params.parsed("catch_up")?;
     let timeout_s: Option<u64> = params.parsed("timeout_s")?;
     let timeout = Duration::from_secs(timeout_s.unwrap_or(TIMEOUT_S_DEFAULT).min(TIMEOUT_S_MAX));
-    let turn = gateway.catch_ups.turn(Instant::now(), TURN_WITHIN).map_err(|hint| {
+    // In this order: nobody takes a turn from the others who would be refused anyway.
+    gateway.rates.catch_up(identity.user).map_err(|error| error.body())?;
+    let may_attach = gateway.router.may_attach(identity.user, identity.device);
+    may_attach.map_err(|error| refused(&error))?;
+    let turn = gateway.polls.turn(Instant::now(), TURN_WITHIN).map_err(|hint| {
         metrics::connection_refused(Refused::CatchUps);
         ErrorBody::new(ErrorCode::Overloaded, "too many catch up at once").after_ms(hint_ms(hint))
     })?;

@@ -173,6 +173,7 @@ impl Presence {
             if !self.asks.is_current(ask) {
                 return Ok(true);
             }
+            self.depart(gateway.router.notes.take_departed());
             // Otherwise somebody has left meanwhile, and may have been the reason: it looks again.
             if self.watched().watch(&ask.link, shares, departed).is_ok() {
                 return Ok(is_all);

@@ -46,6 +46,11 @@ impl Notes {
         });
     }
 
+    /// Who departed since this, or [`Notes::take`], was last called.
+    pub(crate) fn take_departed(&self) -> Option<Vec<(ConversationId, UserId)>> {
+        self.with(|noted| noted.departed.replace(Vec::new()))
+    }
+
     /// Everything since this was last called.
     pub(crate) fn take(&self) -> Noted {
         self.with(std::mem::take)

@@ -45,6 +45,8 @@ struct Own {
     /// When what holds is to be said again, and whether to those who listen too.
     again_at: Moment,
     is_retold: bool,
+    /// What was said last.
+    said: Option<DeviceReport>,
     last_seen_at: Option<Moment>,
 }
 
@@ -97,6 +99,7 @@ impl Devices {
             due: now,
             again_at: Moment::MAX,
             is_retold: false,
+            said: None,
             last_seen_at: None,
         });
         own.pulse.active(now);
@@ -125,7 +128,8 @@ impl Devices {
         }
     }
 
-    /// Everything that holds is said again, soon: to those who listen too.
+    /// Everything that holds is said again, soon: to those who listen too. So is that somebody has
+    /// gone, of those who are remembered: the bucket may have lost that, and keep what was before.
     pub(super) fn say_again(&self, now: Moment) {
         let mut state = self.lock();
         let count = u32::try_from(state.devices.len()).unwrap_or(u32::MAX).max(1);
@@ -208,19 +212,31 @@ impl Own {
             *rev += 1;
             DeviceReport { rev: *rev, state, at, tells_last_seen: self.tells_last_seen }
         });
-        let is_told = change.is_some() || (is_again && self.is_retold);
+        let is_gone_again = self.is_retold && self.again_at <= now && change.is_none();
+        let gone =
+            self.said.filter(|said| is_gone_again && state.is_none() && said.state.is_none());
+        let is_told = change.is_some() || (is_again && self.is_retold) || gone.is_some();
+        let report = report.or_else(|| {
+            let said = gone?;
+            *rev += 1;
+            // When they went stays as it was.
+            Some(DeviceReport { rev: *rev, ..said })
+        });
+        self.said = report.or(self.said);
         if report.is_some() {
             self.is_retold = false;
             self.again_at = if state.is_some() { now + REPORT_EVERY } else { Moment::MAX };
         }
         let is_old = self.last_seen_at.is_none_or(|noted| now >= noted + LAST_SEEN_EVERY);
-        let is_noted = self.tells_last_seen && (change.is_some() || (is_again && is_old));
+        let is_noted =
+            self.tells_last_seen && gone.is_none() && (change.is_some() || (is_again && is_old));
         if is_noted && report.is_some() {
             self.last_seen_at = Some(now);
         }
         let remembered = (!self.device.is_over(now)).then(|| now + Duration::from_secs(1));
         let is_here = state.is_some();
-        let due = [self.device.due(now, active_at), is_here.then_some(self.again_at)];
+        let again_at = (is_here || self.is_retold).then_some(self.again_at);
+        let due = [self.device.due(now, active_at), again_at];
         // Nobody waits for one that is gone: it is looked at until it may be forgotten.
         self.due = due.into_iter().flatten().min().or(remembered).unwrap_or(now);
         report.map(|report| (report, is_told, is_noted.then_some(at)))
@@ -308,6 +324,7 @@ impl Drop for Here {
 mod tests {
     use hansard_model::presence::DeviceState;
 
+    use super::super::TICK;
     use super::*;
 
     fn device() -> (Devices, Link) {
@@ -345,6 +362,23 @@ mod tests {
         said(&devices, Moment::ZERO, 5);
         devices.say_again(Duration::from_secs(5));
         assert_eq!(said(&devices, Duration::from_secs(5), 6).1, 1);
+    }
+
+    #[test]
+    fn after_an_interruption_it_is_told_again_who_has_gone_and_when_that_was() {
+        let (devices, link) = device();
+        devices.connect(Moment::ZERO, &link, None, PresenceSettings::default());
+        said(&devices, Moment::ZERO, 5);
+        let (gone, now) = (Duration::from_secs(5), Duration::from_secs(9));
+        devices.with(gone, &link, |device| device.disconnect(gone, Ending::Closed));
+        assert_eq!(said(&devices, gone, 4).0, [None]);
+        devices.say_again(now);
+        let again: Vec<Said> = (0..20)
+            .flat_map(|tick| devices.poll(now + tick * TICK, LogTime::from_millis(9)))
+            .collect();
+        let told: Vec<_> = again.iter().map(|said| (said.report.state, said.is_told)).collect();
+        assert_eq!(told, [(None, true)]);
+        assert_eq!((again[0].report.at, again[0].last_seen), (LogTime::from_millis(1), None));
     }
 
     #[test]

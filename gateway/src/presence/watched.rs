@@ -49,6 +49,15 @@ struct Seat {
     touched_at: Moment,
 }
 
+impl Seat {
+    /// Who was read is read anew at a moment.
+    fn read_again(&mut self, at: Moment) {
+        if let Some(read_at) = &mut self.read_at {
+            *read_at = at.saturating_sub(super::READ_EVERY);
+        }
+    }
+}
+
 struct Watcher {
     link: Arc<Link>,
     shares: Vec<Shared>,
@@ -168,6 +177,14 @@ impl Watched {
             seat.person.poll(now);
         }
         self.due.insert(user);
+    }
+
+    /// A person cannot be read: what is known of them stays, until the next time.
+    pub(super) fn unknown(&mut self, now: Moment, user: UserId) {
+        if let Some(seat) = self.people.get_mut(&user) {
+            seat.read_at = Some(now);
+            self.due.insert(user);
+        }
     }
 
     /// The person lets nobody know any more when they were there.
@@ -295,9 +312,14 @@ impl Watched {
 
     /// Everybody is read anew at a moment.
     pub(super) fn read_again(&mut self, at: Moment) {
-        for seat in self.people.values_mut() {
-            if let Some(read_at) = &mut seat.read_at {
-                *read_at = at.saturating_sub(super::READ_EVERY);
+        self.people.values_mut().for_each(|seat| seat.read_again(at));
+    }
+
+    /// These could not be read: they are at a moment.
+    pub(super) fn read_later(&mut self, users: &[UserId], at: Moment) {
+        for user in users {
+            if let Some(seat) = self.people.get_mut(user) {
+                seat.read_again(at);
             }
         }
     }

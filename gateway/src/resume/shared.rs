@@ -13,19 +13,29 @@ use hansard_nats::query::ask;
 
 use super::fetched::Fetched;
 use super::plan::{Turn, as_of};
-use super::{CatchUpError, FEED_POLL, PAGE_WITHIN, place_of};
+use super::{CatchUpError, PAGE_WITHIN, place_of, until};
 use crate::metrics::delivery as metrics;
 use crate::reads::Reads;
 use crate::router::Router;
 use crate::router::tails::{Current, EVENTS_MAX};
 
-/// Reads of tails under way.
-pub(crate) type TailReads = Reads<ConversationId, Result<(), Arc<CatchUpError>>>;
+/// Reads of tails under way, each with what it gives to all who wait for it.
+pub(crate) type TailReads = Reads<ConversationId, Result<Option<Current>, Arc<CatchUpError>>>;
 
 /// How often a tail is read because the one that is there does not reach back far enough.
 const ATTEMPTS: usize = 2;
 /// How long the feed is waited for.
 const FEED_WITHIN: Duration = Duration::from_millis(500);
+
+/// What came of sharing.
+pub(super) enum Shared {
+    /// What a tail has of the turn.
+    Taken(Fetched),
+    /// None will do: the owner is to be asked for this reader alone.
+    Alone,
+    /// Likewise; and who is a member may have changed since this reader's entry was read.
+    Changed,
+}
 
 /// Fetches turns from tails.
 pub(super) struct Sharing<'a> {
@@ -36,66 +46,74 @@ pub(super) struct Sharing<'a> {
 }
 
 impl Sharing<'_> {
-    /// The newest events of a turn, from a tail that is there or read now. `None`: none will do,
-    /// and the owner is to be asked for this reader alone.
+    /// The newest events of a turn, from a tail that is there or read now.
     ///
     /// # Errors
     /// [`CatchUpError::Shared`] when the owner does not answer: it would not answer this reader.
-    pub(super) async fn fetch(
-        &self,
-        turn: &Turn,
-        limit: usize,
-    ) -> Result<Option<Fetched>, CatchUpError> {
+    pub(super) async fn fetch(&self, turn: &Turn, limit: usize) -> Result<Shared, CatchUpError> {
         // Of a former member the owner knows where their view ends.
         let entry = turn.entry.as_ref().filter(|entry| entry.member.role.is_some());
-        let Some(entry) = entry.filter(|_| limit <= EVENTS_MAX) else { return Ok(None) };
+        let Some(entry) = entry.filter(|_| limit <= EVENTS_MAX) else { return Ok(Shared::Alone) };
         let mut has_read = false;
         for _ in 0..ATTEMPTS {
-            let mut taken = self.take(turn, entry, limit);
-            if matches!(taken, Err(Unfit::Behind)) {
+            let mut kept = self.take(turn, entry, limit);
+            if matches!(kept, Err(Unfit::Behind)) {
                 self.feed_reaches(turn).await;
-                taken = self.take(turn, entry, limit);
+                kept = self.take(turn, entry, limit);
             }
-            match taken {
+            match kept {
                 Ok(fetched) => {
                     if !has_read {
                         metrics::history_shared();
                     }
-                    return Ok(Some(fetched));
+                    return Ok(Shared::Taken(fetched));
                 }
-                Err(Unfit::Changed) => return Ok(None),
+                Err(Unfit::Changed) => return Ok(Shared::Changed),
                 Err(Unfit::Absent | Unfit::Behind | Unfit::Short) => {}
             }
             match self.read(turn, entry, limit).await {
-                Ok(own) => has_read |= own,
+                Ok((read, own)) => {
+                    has_read |= own;
+                    // As it was read: it may have passed what a tail cannot follow.
+                    match read.map(|current| taken(&current, turn, entry, limit)) {
+                        Some(Ok(fetched)) => {
+                            if !own {
+                                metrics::history_shared();
+                            }
+                            return Ok(Shared::Taken(fetched));
+                        }
+                        Some(Err(Unfit::Changed)) => return Ok(Shared::Changed),
+                        Some(Err(Unfit::Absent | Unfit::Behind | Unfit::Short)) | None => {}
+                    }
+                }
                 Err(error) if error.is_of_partition() => return Err(CatchUpError::Shared(error)),
                 // That the other was never a member, for one, says nothing of this reader.
-                Err(_) => return Ok(None),
+                Err(_) => return Ok(Shared::Alone),
             }
         }
-        Ok(self.take(turn, entry, limit).ok())
+        Ok(match self.take(turn, entry, limit) {
+            Ok(fetched) => Shared::Taken(fetched),
+            Err(Unfit::Changed) => Shared::Changed,
+            Err(Unfit::Absent | Unfit::Behind | Unfit::Short) => Shared::Alone,
+        })
     }
 
     /// Waits a moment for what an owner has told already and the feed is about to bring: that costs
     /// nobody a read.
     async fn feed_reaches(&self, turn: &Turn) {
         let partition = turn.conversation.partition(self.router.partitions());
-        let reached = async {
-            while self.router.position(partition).is_some_and(|at| at < turn.min) {
-                tokio::time::sleep(FEED_POLL).await;
-            }
-        };
+        let is_reached = || self.router.position(partition).is_none_or(|at| at >= turn.min);
         // Late is what a read is for.
-        let _ = tokio::time::timeout(FEED_WITHIN, reached).await;
+        let _ = tokio::time::timeout(FEED_WITHIN, until(is_reached)).await;
     }
 
-    /// Reads a tail, or waits for whoever reads it; `true`: it was this read.
+    /// Reads a tail, or waits for whoever reads it: what came, and whether it was this read.
     async fn read(
         &self,
         turn: &Turn,
         entry: &InboxEntry,
         limit: usize,
-    ) -> Result<bool, Arc<CatchUpError>> {
+    ) -> Result<(Option<Current>, bool), Arc<CatchUpError>> {
         // Members of a group come from many places, which the newest events serve all. In a direct
         // conversation there is hardly anybody to share with.
         let (after, limit) = match turn.conversation.is_group() {
@@ -118,7 +136,7 @@ impl Sharing<'_> {
             is_own = true;
             async move { read(&connection, &router, request, known).await.map_err(Arc::new) }
         });
-        asked.await.map(|()| is_own)
+        asked.await.map(|read| (read, is_own))
     }
 
     fn take(&self, turn: &Turn, entry: &InboxEntry, limit: usize) -> Result<Fetched, Unfit> {
@@ -134,7 +152,7 @@ async fn read(
     router: &Arc<Router>,
     mut request: EventsRequest,
     known: Seq,
-) -> Result<(), CatchUpError> {
+) -> Result<Option<Current>, CatchUpError> {
     let conversation = request.conversation;
     let partition = conversation.partition(router.partitions());
     let _place = place_of(router).await?;
@@ -142,8 +160,7 @@ async fn read(
     request.min_seq = Some(reading.min);
     metrics::history_read();
     let page: Page = ask(connection, partition, QueryVerb::Events, &request, PAGE_WITHIN).await?;
-    router.end_tail(&reading, request.after.unwrap_or(Seq::ZERO), known, &page);
-    Ok(())
+    Ok(router.end_tail(&reading, request.after.unwrap_or(Seq::ZERO), known, &page))
 }
 
 /// Why a tail does not do.
@@ -167,7 +184,7 @@ fn taken(
     limit: usize,
 ) -> Result<Fetched, Unfit> {
     let Current { tail, as_of: upto } = current;
-    if tail.last_meta > as_of(entry) {
+    if tail.same_members_since() > as_of(entry) {
         return Err(Unfit::Changed);
     }
     if *upto < turn.min {

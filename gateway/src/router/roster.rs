@@ -176,11 +176,18 @@ fn leave(
 }
 
 impl Router {
+    /// The user's memberships are about to be read, exact as of the feed's position from here on:
+    /// what has passed since the attachment is in them, however long it has waited for its turn.
+    pub(crate) fn begin_plan(&self, attachment: &mut Attachment) {
+        let end = self.lock().passed.end();
+        attachment.joining = attachment.joining.map(|_| end);
+    }
+
     /// Puts the connection on the rosters of its user's groups and decides what its catch-up
-    /// fetches, in one step with the feed. `entries` are as of the attachment or later.
+    /// fetches, in one step with the feed. `entries` are as of [`Router::begin_plan`] or later.
     ///
     /// # Errors
-    /// [`Overrun`]: read the entries again; the attachment starts anew from now.
+    /// [`Overrun`]: begin again.
     pub(crate) fn plan(
         &self,
         attachment: &mut Attachment,
@@ -190,13 +197,7 @@ impl Router {
         let link = attachment.link().clone();
         let mut state = self.lock();
         let Some(from) = attachment.joining else { return Ok(Plan::default()) };
-        let passed: Vec<_> = match state.passed.since(from) {
-            Ok(passed) => passed.collect(),
-            Err(overrun) => {
-                attachment.joining = Some(state.passed.end());
-                return Err(overrun);
-            }
-        };
+        let passed: Vec<_> = state.passed.since(from)?.collect();
         let mut groups = HashMap::new();
         for entry in entries.iter().filter(|entry| entry.conversation.is_group()) {
             let position = state.known_position(entry.conversation.partition(self.partitions));

@@ -6,8 +6,8 @@
 //! read anew by whoever needs it next.
 //!
 //! A tail says nothing of who may see it: that is decided for each reader, who may take it only if
-//! nothing in it is of the kind that changes who is a member, after the position as of which their
-//! membership is known.
+//! nothing in it, nor anything that it may have left out, is of the kind that changes who is a
+//! member, after the position as of which their membership is known.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
@@ -55,7 +55,9 @@ pub(crate) struct Tail {
     /// Everything up to here is in it, whatever the feed has passed.
     as_of: Seq,
     /// The last event that may change who sees the conversation, as far as it is in it.
-    pub(crate) last_meta: Seq,
+    last_meta: Seq,
+    /// Of such events up to here nothing is known: the tail was read from here on.
+    meta_from: Seq,
     asked: Instant,
 }
 
@@ -116,10 +118,15 @@ impl Tail {
             from: after.max(Seq(page.view_from.0.saturating_sub(1))),
             as_of: page.as_of,
             last_meta: Seq::ZERO,
+            meta_from: Seq::ZERO,
             asked: Instant::now(),
         };
         if let Some(first) = page.items.first().filter(|_| page.more_before) {
             tail.from = tail.from.max(first.prev);
+        }
+        // Only a group has members that change.
+        if conversation.is_group() {
+            tail.meta_from = tail.from;
         }
         for item in &page.items {
             tail.push(&LiveEvent {
@@ -133,6 +140,11 @@ impl Tail {
             });
         }
         tail
+    }
+
+    /// No event after this, up to the end of the tail, changes who sees the conversation.
+    pub(crate) fn same_members_since(&self) -> Seq {
+        self.last_meta.max(self.meta_from)
     }
 
     fn bytes(&self) -> usize {
@@ -231,27 +243,43 @@ impl Router {
         let mut state = self.lock();
         state.tails.reads += 1;
         let number = state.tails.reads;
-        let reading = Reading { number, passed: Vec::new(), is_over: false };
-        state.tails.reading.insert(conversation, reading);
-        let position = state.known_position(conversation.partition(self.partitions));
-        TailRead { router: self.clone(), conversation, number, min: min.max(position) }
+        let partition = conversation.partition(self.partitions);
+        let position = state.positions.get(partition.index()).copied().flatten();
+        // Where it is not known what has passed, what passes next may not be what comes next.
+        if position.is_some() {
+            let reading = Reading { number, passed: Vec::new(), is_over: false };
+            state.tails.reading.insert(conversation, reading);
+        }
+        let min = min.max(position.unwrap_or(Seq::ZERO));
+        TailRead { router: self.clone(), conversation, number, min }
     }
 
     /// The tail was read: its newest events after `after`, by somebody whose membership is known as
-    /// of `known`. It is kept, unless something passed meanwhile that it cannot take, or the page
-    /// may end where its reader's view does.
-    pub(crate) fn end_tail(&self, read: &TailRead, after: Seq, known: Seq, page: &Page) {
-        let mut tail = Tail::of(read.conversation, after, page);
+    /// of `known`. It is kept, unless something passed meanwhile that it cannot take. What was read
+    /// is given back, kept or not, for those who waited for it; `None`: the page may end where its
+    /// reader's view does, or before what it must include.
+    pub(crate) fn end_tail(
+        &self,
+        read: &TailRead,
+        after: Seq,
+        known: Seq,
+        page: &Page,
+    ) -> Option<Current> {
+        let tail = Tail::of(read.conversation, after, page);
         let mut state = self.lock();
-        let listed = state.tails.reading.remove(&read.conversation);
-        let Some(reading) = listed.filter(|reading| reading.number == read.number) else { return };
-        let is_exact = !reading.is_over
-            && page.as_of >= read.min
-            && tail.last_meta <= known
-            && reading.passed.iter().all(|event| tail.follow(event));
-        if is_exact {
-            state.tails.kept.insert(read.conversation, Arc::new(tail));
+        let listed = state.tails.reading.get(&read.conversation);
+        let is_listed = listed.is_some_and(|reading| reading.number == read.number);
+        let reading = is_listed.then(|| state.tails.reading.remove(&read.conversation)).flatten();
+        if page.as_of < read.min || tail.last_meta > known {
+            return None;
         }
+        if let Some(reading) = reading.filter(|reading| !reading.is_over) {
+            let mut kept = tail.clone();
+            if reading.passed.iter().all(|event| kept.follow(event)) {
+                state.tails.kept.insert(read.conversation, Arc::new(kept));
+            }
+        }
+        Some(Current { tail: Arc::new(tail), as_of: page.as_of })
     }
 
     /// Somebody took the tail: it is worth keeping.

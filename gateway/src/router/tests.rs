@@ -161,6 +161,33 @@ fn an_old_read_of_the_inbox_does_not_undo_a_removal() {
 }
 
 #[test]
+fn what_passed_before_the_memberships_were_read_does_not_count() {
+    let router = router();
+    let mut ana = attach(&router, 1);
+    for _ in 0..100_000 {
+        router.lock().passed.note(group(), Seq(1));
+    }
+    router.begin_plan(&mut ana);
+    let start = from(1);
+    let request =
+        PlanRequest { start: &start, seen: &HashMap::new(), settings: &[], partitions: one() };
+    assert!(router.plan(&mut ana, &[], &request).is_ok(), "it waited long for its turn");
+    router.begin_plan(&mut ana);
+    drop(ana);
+    assert_eq!(router.lock().passed.joining(), 0);
+}
+
+#[test]
+fn nobody_is_attached_to_a_feed_that_has_no_position() {
+    let router = router();
+    // As between the moment that somebody found it ready, and their turn at the lock.
+    router.lock().positions[0] = None;
+    let outbox = Arc::new(Outbox::new(100));
+    let refused = router.attach(user(1), device(1), outbox, false, None).err();
+    assert_eq!(refused, Some(AttachError::NotReady));
+}
+
+#[test]
 fn the_inbox_may_be_ahead_of_the_feed() {
     let router = router();
     router.advance(PartitionId(0), Seq(10));
@@ -242,10 +269,35 @@ fn typing_goes_to_members_who_watch_but_not_to_the_author() {
     for watcher in &watchers {
         router.watch(watcher.link(), &[conversation]);
     }
-    router.typing(conversation, user(1));
+    router.typing(conversation, user(1), None);
     let waiting: Vec<bool> =
         watchers.iter().map(|watcher| watcher.link().outbox.backlog() > 0).collect();
     assert_eq!(waiting, [false, true, false], "the author, the other, a stranger");
+}
+
+#[test]
+fn typing_reaches_nobody_whom_the_group_has_removed_before_the_feed_says_so() {
+    let router = router();
+    router.advance(PartitionId(0), Seq(1));
+    let watchers: Vec<Attachment> =
+        (1..=3).map(|who| settled(&router, who, &[entry(1, None, 1)])).collect();
+    for watcher in &watchers {
+        router.watch(watcher.link(), &[group()]);
+    }
+    let mut fold = Group::default();
+    let members = format!(r#""members":["{}","{}"]"#, user(2), user(3));
+    let created = live(1, group(), &format!(r#"{{"kind":"create",{members},"title":"x"}}"#));
+    let removed = member(2, "remove", 3);
+    for event in [created, removed] {
+        let envelope = envelope::Envelope::decode(&event.payload).expect("an event");
+        fold.apply(event.seq, envelope.sender, &envelope.event);
+    }
+    assert!(fold.member(user(2)).is_some() && fold.member(user(3)).is_none());
+    router.typing(group(), user(1), Some(&fold));
+    let waiting = |who: usize| watchers[who - 1].link().outbox.backlog() > 0;
+    assert_eq!([1, 2, 3].map(waiting), [false, true, false], "the author, a member, the removed");
+    router.typing(group(), user(3), Some(&fold));
+    assert!(!waiting(1), "nor is the removed seen");
 }
 
 #[tokio::test(start_paused = true)]
@@ -299,14 +351,15 @@ struct World {
     /// By event: whether the user is to get it.
     owed: Vec<bool>,
     is_member: bool,
-    /// Where the feed stood when the connection was attached.
-    attached_at: u64,
+    /// Where the feed stood when the inbox was asked.
+    asked_at: u64,
     cursor: u64,
     attachment: Attachment,
     stage: Stage,
 }
 
 enum Stage {
+    Waiting,
     Reading(Option<Vec<InboxEntry>>),
     Turn { after: u64, min: Seq, answer: Option<(u64, Vec<u64>)> },
     Done,
@@ -324,9 +377,9 @@ impl World {
             log: Vec::new(),
             owed: Vec::new(),
             is_member: false,
-            attached_at: delivered as u64,
+            asked_at: 0,
             cursor: delivered.saturating_sub(away) as u64,
-            stage: Stage::Reading(None),
+            stage: Stage::Waiting,
         };
         for toggle in before {
             world.append(*toggle);
@@ -374,9 +427,11 @@ impl World {
     fn answer(&mut self, lag: u8) -> Option<u64> {
         let head = (self.log.len() as u64).saturating_sub(lag.into());
         let as_of = match &self.stage {
-            Stage::Reading(None) => head.max(self.attached_at),
+            Stage::Reading(None) => head.max(self.asked_at),
             Stage::Turn { min, answer: None, .. } => head.max(min.0),
-            Stage::Reading(Some(_)) | Stage::Turn { .. } | Stage::Done => return None,
+            Stage::Waiting | Stage::Reading(Some(_)) | Stage::Turn { .. } | Stage::Done => {
+                return None;
+            }
         };
         let stint = self.stint(as_of);
         match &mut self.stage {
@@ -403,6 +458,11 @@ impl World {
     fn resume(&mut self) {
         let link = self.attachment.link().clone();
         self.stage = match std::mem::replace(&mut self.stage, Stage::Done) {
+            Stage::Waiting => {
+                self.router.begin_plan(&mut self.attachment);
+                self.asked_at = self.router.positions()[0].0;
+                Stage::Reading(None)
+            }
             Stage::Reading(Some(entries)) => {
                 let start = from(self.cursor);
                 let seen = HashMap::new();

@@ -78,6 +78,49 @@ fn who_is_not_in_the_bucket_is_gone_after_the_grace_unless_heard_of_since() {
 }
 
 #[test]
+fn what_the_bucket_still_has_does_not_bring_back_the_devices_of_a_dead_gateway() {
+    let mut person = Person::default();
+    let here = (key(1, 1), says(1, ONLINE));
+    person.report(ms(0), &here.0, here.1);
+    let at = GRACE + ms(1);
+    person.gateways(at, &HashSet::new());
+    person.read(at + ms(2), at + ms(1), &[here]);
+    assert!(person.is_pending(at + ms(2)));
+    assert_eq!(states(&mut person, at + GRACE), PersonState::Offline);
+    person.read(at + GRACE + ms(2), at + GRACE + ms(1), &[here]);
+    assert_eq!(states(&mut person, at + GRACE + ms(2)), PersonState::Offline);
+    person.report(at + GRACE + ms(3), &here.0, here.1);
+    assert_eq!(states(&mut person, at + GRACE + ms(3)), PersonState::Online, "it says so itself");
+}
+
+#[test]
+fn a_gateway_that_is_there_again_brings_its_devices_back() {
+    let mut person = Person::default();
+    let present: HashSet<DeviceId> = [key(1, 1).gateway].into();
+    person.report(ms(0), &key(1, 1), says(1, ONLINE));
+    let at = GRACE + ms(1);
+    person.gateways(at, &HashSet::new());
+    person.gateways(at + ms(3), &present);
+    assert!(!person.is_pending(at + ms(3)));
+    assert_eq!(states(&mut person, at + 2 * GRACE), PersonState::Online, "one look missed it");
+    // But not one that the bucket has lost.
+    person.read(at + 2 * GRACE, at + 2 * GRACE - ms(1), &[]);
+    person.gateways(at + 2 * GRACE, &present);
+    assert_eq!(states(&mut person, at + 3 * GRACE), PersonState::Offline);
+}
+
+#[test]
+fn who_tells_nobody_any_more_when_they_were_there_is_not_shown_with_it() {
+    let mut person = Person::default();
+    person.report(ms(0), &key(1, 1), says(1, None));
+    person.poll(ms(0));
+    assert_eq!(person.shown().last_seen, Some(LogTime::from_millis(1)));
+    person.report(ms(1), &key(1, 1), DeviceReport { tells_last_seen: false, ..says(2, None) });
+    person.poll(ms(1));
+    assert_eq!(person.shown().last_seen, None);
+}
+
+#[test]
 fn devices_of_a_gateway_that_died_are_gone_after_the_grace() {
     let mut person = Person::default();
     let present: HashSet<DeviceId> = [key(1, 2).gateway].into();

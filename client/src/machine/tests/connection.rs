@@ -208,6 +208,84 @@ fn who_is_told_when_to_come_again_comes_then_and_to_the_same_gateway() {
 }
 
 #[test]
+fn what_one_gateway_asks_for_delays_no_other() {
+    let mut world = discovering();
+    answer(&mut world, offered(&["http://three", "http://four"]));
+    for _ in 0..3 {
+        lose(&mut world, Loss::Overloaded, Some(&refusal(5_000, "")));
+        world.advance(5_500);
+    }
+    lose(&mut world, Loss::Overloaded, Some(&refusal(5_000, "")));
+    world.advance(200);
+    assert_eq!(world.tried.last().map(String::as_str), Some("http://four"), "at once");
+    // Who is too fast for one is told nothing of another.
+    let too_fast = Refusal { code: "rate_limited".to_owned(), ..refusal(5_000, "") };
+    lose(&mut world, Loss::Overloaded, Some(&too_fast));
+    world.advance(200);
+    assert_eq!(world.tried.last().map(String::as_str), Some("http://one"));
+    // There is no other: it waits.
+    let mut world = World::new();
+    let gateways = vec!["http://one".to_owned()];
+    world.machine = Machine::new(Options { gateways, ..options() }, world.disk.snapshot());
+    world.advance(1);
+    lose(&mut world, Loss::Overloaded, Some(&too_fast));
+    let before = world.tried.len();
+    world.advance(4_990);
+    assert_eq!(world.tried.len(), before);
+    world.advance(500);
+    assert_eq!(world.tried.len(), before + 1);
+}
+
+#[test]
+fn what_was_said_before_the_welcome_is_over_with_it() {
+    let mut world = discovering();
+    answer(&mut world, offered(&["http://three", "http://four"]));
+    world
+        .to_client
+        .push_back(r#"{"type":"error","code":"overloaded","retry_after_ms":9000}"#.to_owned());
+    world.deliver_one(false);
+    world.serve_one();
+    world.deliver_one(false);
+    lose(&mut world, Loss::Closed(4009), None);
+    world.advance(200);
+    assert_eq!(world.tried.last().map(String::as_str), Some("http://four"));
+}
+
+#[test]
+fn a_gateway_that_could_not_read_everything_is_come_back_to() {
+    let mut world = discovering();
+    answer(&mut world, offered(&["http://three", "http://four"]));
+    world.serve_one();
+    world.deliver_one(false);
+    world
+        .to_client
+        .push_front(r#"{"type":"synced","cursor":"0","complete":false,"reset":false}"#.to_owned());
+    world.deliver_one(false);
+    assert!(!world.connected);
+    world.advance(200);
+    assert_eq!(world.tried, ["http://three", "http://three"]);
+}
+
+#[test]
+fn a_conversation_from_before_a_removal_does_not_undo_it() {
+    let mut world = online();
+    let mut told = |as_of: u64, role: &str| {
+        world.to_client.push_back(format!(
+            r#"{{"type":"conversation","conversation":"{}","kind":"group"{role},"member_count":3,"view_from":1,"read":1,"unread":0,"mentions":0,"pinned":false,"archived":false,"as_of":{as_of}}}"#,
+            group(0)
+        ));
+        world.deliver_one(false);
+        world.machine.memberships[&group(0)]
+    };
+    let (member, removed) = (r#","role":"member""#, "");
+    assert_eq!(told(5, member), (Seq(5), Some(Role::Member)));
+    assert_eq!(told(9, removed), (Seq(9), None));
+    assert_eq!(told(7, member), (Seq(9), None), "it was on its way");
+    assert_eq!(told(8, removed), (Seq(9), None));
+    assert_eq!(told(12, member), (Seq(12), Some(Role::Member)), "and is added again");
+}
+
+#[test]
 fn the_server_stretches_the_delays_within_bounds() {
     let waits = |reconnect: &str| {
         let mut world = discovering();

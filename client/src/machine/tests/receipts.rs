@@ -109,3 +109,32 @@ fn whoever_reads_in_private_tells_nobody() {
     assert!(told.own > Seq::ZERO && told.delivered > Seq::ZERO);
     assert_eq!(told.read, Seq::ZERO);
 }
+
+#[test]
+fn what_was_written_down_is_said_on_only_as_far_as_the_policy_goes() {
+    let mark =
+        |delivered, read, own| Marks { delivered: Seq(delivered), read: Seq(read), own: Seq(own) };
+    let restored = |policy| {
+        let known = vec![(group(0), mark(9, 8, 8), mark(5, 5, 5))];
+        let timelines = [(group(0), Seq(9), Seq::ZERO), (group(1), Seq(4), Seq::ZERO)];
+        let mut receipts = Receipts::restore(policy, known, &timelines);
+        receipts.release(World::new().now);
+        let mut out = Vec::new();
+        receipts.pump(World::new().now, &mut out);
+        let mut said: Vec<String> = out
+            .into_iter()
+            .map(|action| match action {
+                Action::Transmit(text) => text,
+                other => panic!("{other:?}"),
+            })
+            .collect();
+        said.sort_unstable();
+        said
+    };
+    assert_eq!(restored(ReceiptPolicy::Nothing), Vec::<String>::new());
+    let all = restored(ReceiptPolicy::All);
+    assert!(all.len() == 2 && all.iter().any(|text| text.contains(r#""read":8"#)), "{all:?}");
+    let private = restored(ReceiptPolicy::PrivateReads);
+    assert_eq!(private.len(), 2, "{private:?}");
+    assert!(private.iter().all(|text| !text.contains(r#""read":8"#)), "{private:?}");
+}

@@ -2,7 +2,7 @@ use hansard_model::inbox::{Head, MemberRecord};
 use hansard_model::{GroupId, LogTime, Role};
 
 use super::*;
-use crate::router::tails::tests::{SEQS, tail};
+use crate::router::tails::tests::{SEQS, messages, tail};
 
 fn entry(as_of: u64, view_from: u64) -> InboxEntry {
     InboxEntry {
@@ -88,4 +88,15 @@ fn who_may_have_been_removed_since_is_asked_for_alone() {
     let early = entry(19, 1);
     let unfit = taken(&current, &turn(5, 40, &early), &early, 100).err();
     assert_eq!(unfit, Some(Unfit::Changed));
+}
+
+#[test]
+fn who_may_have_been_removed_before_the_tail_begins_is_asked_for_alone() {
+    let current = Current { tail: Arc::new(messages()), as_of: Seq(40) };
+    let take = |as_of: u64| {
+        let member = entry(as_of, 1);
+        taken(&current, &turn(29, 40, &member), &member, 100).err()
+    };
+    assert_eq!(take(29), None);
+    assert_eq!(take(28), Some(Unfit::Changed), "29 may have removed them");
 }

@@ -42,6 +42,12 @@ pub(crate) fn tail(from: u64) -> Tail {
     Tail::of(group(), Seq(from), &page(items, 40))
 }
 
+/// A tail of a group with messages at 30 and 40 only, everything after 29.
+pub(crate) fn messages() -> Tail {
+    let items = vec![item(30, 20, "message"), item(40, 30, "message")];
+    Tail::of(group(), Seq(29), &page(items, 40))
+}
+
 fn live(seq: u64, prev: u64, kind: &str) -> LiveEvent {
     LiveEvent {
         conversation: group(),
@@ -62,7 +68,11 @@ fn router() -> Arc<Router> {
 
 fn kept(router: &Router) -> Option<(Vec<u64>, u64)> {
     let Current { tail, as_of } = router.tail(group())?;
-    Some((tail.events.iter().map(|event| event.seq.0).collect(), as_of.0))
+    Some((seqs(&tail), as_of.0))
+}
+
+fn seqs(tail: &Tail) -> Vec<u64> {
+    tail.events.iter().map(|event| event.seq.0).collect()
 }
 
 /// Reads 10 and 12 of a log up to 12 while `passing` passes.
@@ -73,7 +83,9 @@ fn read(router: &Arc<Router>, passing: &[LiveEvent]) {
         router.take(event, None);
     }
     let items = vec![item(10, 4, "message"), item(12, 10, "message")];
-    router.end_tail(&reading, Seq::ZERO, Seq(9), &page(items, 12));
+    let read = router.end_tail(&reading, Seq::ZERO, Seq(9), &page(items, 12)).expect("a tail");
+    // Whatever passed: who waited for it gets what was read.
+    assert_eq!((seqs(&read.tail), read.as_of), (vec![10, 12], Seq(12)));
 }
 
 #[test]
@@ -128,13 +140,40 @@ fn a_hole_and_another_log_end_a_tail() {
 }
 
 #[test]
+fn a_tail_says_nothing_of_members_before_it() {
+    let member = |from| tail(from).same_members_since();
+    assert_eq!((member(5), member(25)), (Seq(20), Seq(25)));
+    let user = |byte| hansard_model::UserId::from_entropy([byte; 20]);
+    let direct = ConversationId::direct(user(1), user(2));
+    let tail = Tail::of(direct, Seq(29), &page(vec![item(30, 20, "message")], 30));
+    assert_eq!(tail.same_members_since(), Seq::ZERO, "who is in it never changes");
+    let mut tail = messages();
+    assert!(tail.follow(&live(50, 40, "member")));
+    assert_eq!(tail.same_members_since(), Seq(50));
+}
+
+#[test]
+fn a_read_that_began_while_the_feed_had_no_position_is_not_kept() {
+    let router = router();
+    router.forget_position(PartitionId(0));
+    let reading = router.begin_tail(group(), Seq(5));
+    router.advance(PartitionId(0), Seq(20));
+    let items = vec![item(10, 4, "message"), item(12, 10, "message")];
+    router.end_tail(&reading, Seq::ZERO, Seq(9), &page(items, 12));
+    assert_eq!(kept(&router), None, "what passed before 20 is not known");
+}
+
+#[test]
 fn a_page_that_may_end_with_its_readers_view_is_not_kept() {
     let router = router();
     let reading = router.begin_tail(group(), Seq(5));
     // Its reader, whose membership is known as of 9, may be the one that was removed by 12.
     let items = vec![item(10, 4, "message"), item(12, 10, "member")];
-    router.end_tail(&reading, Seq::ZERO, Seq(9), &page(items, 14));
-    assert_eq!(kept(&router), None);
+    let read = router.end_tail(&reading, Seq::ZERO, Seq(9), &page(items, 14));
+    assert!(read.is_none() && kept(&router).is_none());
+    let reading = router.begin_tail(group(), Seq(15));
+    let items = vec![item(10, 4, "message")];
+    assert!(router.end_tail(&reading, Seq::ZERO, Seq(9), &page(items, 14)).is_none(), "behind");
 }
 
 #[test]
