@@ -92,7 +92,6 @@ async fn operators_see_how_many_are_connected_to_each_gateway() {
         let counts = gateways.map(|gateway: Value| {
             let number = |name: &str| gateway[name].as_u64().unwrap();
             let text = |name: &str| gateway[name].as_str().unwrap().to_owned();
-            assert!(number("connections") >= number("devices"), "{gateway}");
             assert!(number("connections") <= number("capacity"), "{gateway}");
             (text("region"), number("users"), number("devices"), text("state"))
         });
