@@ -150,13 +150,30 @@ impl Discovery {
         region: Option<&Region>,
     ) -> Result<Vec<Gateway>, Unknown> {
         let registered = self.registered().await?;
+        let heard = self.heard(&registered)?;
+        Ok(ranked(user.bucket(), region.map(Region::as_str), heard))
+    }
+
+    /// Whether there are other gateways than this one.
+    ///
+    /// # Errors
+    /// [`Unknown`]
+    pub(crate) async fn has_others(&self, own: DeviceId) -> Result<bool, Unknown> {
+        let registered = self.registered().await?;
+        Ok(self.heard(&registered)?.any(|entry| entry.gateway != own))
+    }
+
+    /// Those that were not silent for too long.
+    fn heard<'a>(
+        &self,
+        registered: &'a [Registered],
+    ) -> Result<impl Iterator<Item = &'a GatewayEntry>, Unknown> {
         let now_ms = self.clock.now().map_err(|_| Unknown)?.as_millis();
-        let is_heard = |registered: &&Registered| {
+        let is_heard = move |registered: &&Registered| {
             let age_ms = now_ms.saturating_sub(registered.ts.as_millis());
             u128::from(age_ms) <= SILENT_AFTER.as_millis()
         };
-        let heard = registered.iter().filter(is_heard).map(|registered| &registered.entry);
-        Ok(ranked(user.bucket(), region.map(Region::as_str), heard))
+        Ok(registered.iter().filter(is_heard).map(|registered| &registered.entry))
     }
 
     async fn registered(&self) -> Result<Arc<[Registered]>, Unknown> {
