@@ -11,7 +11,7 @@ use serde_json::Value;
 use crate::harness::{DEADLINE, Http, Roles, Session, Signal, Socket, eventually, sign_up};
 
 /// Under which address it is, other gateways say.
-const ADVERTISED: [&str; 2] = ["--advertise", "http://127.0.0.1:0"];
+const ADVERTISED: [&str; 2] = ["--advertise", "http://127.0.0.2:0"];
 
 /// A gateway in each of these regions, which clients may be sent to.
 async fn gateways_in(regions: &[&str]) -> Roles {
