@@ -145,6 +145,39 @@ async fn owed(roles: &Roles, conversation: &str, users: &[String]) -> BTreeMap<S
     owed
 }
 
+/// That each reader has got what is owed to them by the log, once and in order, and nothing else.
+async fn everybody_has_what_is_theirs(
+    roles: &Roles,
+    conversations: &[String],
+    users: &[String],
+    readers: &mut [Reader],
+) {
+    let mut owed_to: BTreeMap<String, BTreeMap<String, Vec<u64>>> = BTreeMap::new();
+    for conversation in conversations {
+        for (user, seqs) in owed(roles, conversation, users).await {
+            owed_to.entry(user).or_default().insert(conversation.clone(), seqs);
+        }
+    }
+    for reader in readers {
+        let owed = owed_to.remove(&reader.session.user).unwrap_or_default();
+        for (conversation, seqs) in &owed {
+            reader.has(conversation, *seqs.last().unwrap()).await;
+        }
+        assert_eq!(reader.got(), owed, "{}", reader.session.handle);
+    }
+}
+
+/// Groups of some of them, and who is in each. The first is the owner of all, and a member for good.
+async fn found_groups(owner: &Session, users: &[String]) -> Vec<(String, BTreeSet<usize>)> {
+    let mut groups = Vec::new();
+    for members in [vec![0, 1], vec![0, 2, 3], vec![0, 1, 4, 5]] {
+        let others: Vec<&str> = members[1..].iter().map(|who| users[*who].as_str()).collect();
+        let group = owner.create_group("ours", &others).await;
+        groups.push((group, members.into_iter().collect()));
+    }
+    groups
+}
+
 /// `INTEREST_ROUNDS=200` for longer.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_member_gets_every_event_once_and_in_order_wherever_they_are() {
@@ -162,13 +195,7 @@ async fn every_member_gets_every_event_once_and_in_order_wherever_they_are() {
     for (place, session) in sessions.iter().enumerate() {
         readers.push(Reader::connect(session.clone(), &addresses, place % 3).await);
     }
-    // The first is the owner of all groups, and a member for good.
-    let mut groups: Vec<(String, BTreeSet<usize>)> = Vec::new();
-    for members in [vec![0, 1], vec![0, 2, 3], vec![0, 1, 4, 5]] {
-        let others: Vec<&str> = members[1..].iter().map(|who| users[*who].as_str()).collect();
-        let group = sessions[0].create_group("ours", &others).await;
-        groups.push((group, members.into_iter().collect()));
-    }
+    let mut groups = found_groups(&sessions[0], &users).await;
     let pairs = [(0, 1), (1, 2), (2, 5), (3, 4), (4, 4)];
 
     for round in 0..rounds {
@@ -216,19 +243,7 @@ async fn every_member_gets_every_event_once_and_in_order_wherever_they_are() {
 
     let mut conversations: Vec<String> = groups.iter().map(|(group, _)| group.clone()).collect();
     conversations.extend(pairs.iter().map(|(x, y)| direct(&users[*x], &users[*y])));
-    let mut owed_to: BTreeMap<String, BTreeMap<String, Vec<u64>>> = BTreeMap::new();
-    for conversation in &conversations {
-        for (user, seqs) in owed(&fleet.roles, conversation, &users).await {
-            owed_to.entry(user).or_default().insert(conversation.clone(), seqs);
-        }
-    }
-    for reader in &mut readers {
-        let owed = owed_to.remove(&reader.session.user).unwrap_or_default();
-        for (conversation, seqs) in &owed {
-            reader.has(conversation, *seqs.last().unwrap()).await;
-        }
-        assert_eq!(reader.got(), owed, "{}", reader.session.handle);
-    }
+    everybody_has_what_is_theirs(&fleet.roles, &conversations, &users, &mut readers).await;
     println!(
         "passed over {:?}, holes {:?}, contents late {:?}",
         fleet.metrics(PASSED_OVER).await,

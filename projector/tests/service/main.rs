@@ -276,7 +276,7 @@ async fn a_removed_member_sees_up_to_the_removal_and_nothing_after() {
             LiveMessage::User(of, notice) if of == user(BEN) => {
                 heard.push(format!("member {}", notice.entry.member.view_to.is_none()));
             }
-            LiveMessage::User(..) | LiveMessage::Typing { .. } => {}
+            LiveMessage::User(..) | LiveMessage::Order(..) | LiveMessage::Typing { .. } => {}
         }
     }
     assert_eq!(heard.last().map(String::as_str), Some("member false"));
