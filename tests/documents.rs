@@ -326,6 +326,8 @@ fn every_limit_is_in_the_operations_manual_with_its_value() {
         LOG_TIME_ERROR_MS,
         MEMBERSHIP_LEASE_MS,
         MEMBERSHIP_COMPARE_AFTER_MS,
+        LIVE_ORDER_ITEMS_MAX,
+        LIVE_ORDER_BYTES_MAX,
         PAGE_ITEMS_DEFAULT,
         PAGE_ITEMS_MAX,
         PAGE_BYTES_MAX,

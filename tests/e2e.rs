@@ -17,6 +17,7 @@ mod herd;
 mod history;
 mod hostile;
 mod import;
+mod interest;
 mod once;
 mod presence;
 mod receipts;

@@ -159,14 +159,30 @@ impl Discovery {
         region: Option<&Region>,
     ) -> Result<Vec<Gateway>, Unknown> {
         let registered = self.registered().await?;
-        let now = self.clock.now().map_err(|_| Unknown)?;
-        // One that is silent is not offered.
-        let heard = registered.iter().filter(|registered| !registered.is_silent(now));
-        let heard = heard.map(|registered| &registered.entry);
+        let heard = self.heard(&registered)?;
         let offered = ranked(user.bucket(), region.map(Region::as_str), heard);
         // An empty list says that there are none to name, and clients forget those they know.
         let is_named = registered.iter().any(|registered| is_named(&registered.entry));
         if offered.is_empty() && is_named { Err(Unknown) } else { Ok(offered) }
+    }
+
+    /// Whether there are other gateways than this one.
+    ///
+    /// # Errors
+    /// [`Unknown`]
+    pub(crate) async fn has_others(&self, own: DeviceId) -> Result<bool, Unknown> {
+        let registered = self.registered().await?;
+        Ok(self.heard(&registered)?.any(|entry| entry.gateway != own))
+    }
+
+    /// Those that were not silent for too long.
+    fn heard<'a>(
+        &self,
+        registered: &'a [Registered],
+    ) -> Result<impl Iterator<Item = &'a GatewayEntry>, Unknown> {
+        let now = self.clock.now().map_err(|_| Unknown)?;
+        let is_heard = move |registered: &&Registered| !registered.is_silent(now);
+        Ok(registered.iter().filter(is_heard).map(|registered| &registered.entry))
     }
 
     async fn registered(&self) -> Result<Arc<[Registered]>, Unknown> {

@@ -4,29 +4,45 @@
 //! next; an interruption says that there may be one at the end; and quiet partitions are compared
 //! now and then. A partition with a hole holds what comes until its owner has told what is missing;
 //! the others flow.
+//!
+//! The only gateway takes the feed whole. Where there are several each takes the order of all
+//! events, and of their contents those of interest ([`Way`]). What is not there when its turn comes
+//! is a hole like any other: so what arrives does not depend on what is subscribed.
 
+mod contents;
+mod cover;
 mod lane;
+mod upkeep;
+mod way;
 
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use hansard_model::event::EventClass;
-use hansard_model::query::{FeedReply, FeedRequest, InboxEntry, QueryError};
+use hansard_model::query::{
+    FeedReply, FeedRequest, InboxEntry, Item, LiveOrder, QueryError, UserNotice,
+};
 use hansard_model::subject::QueryVerb;
-use hansard_model::{Envelope, PartitionId, Seq};
-use hansard_nats::live::{LiveEvent, LiveFeed, LiveMessage};
+use hansard_model::{ConversationId, Envelope, PartitionId, Seq, UserId};
+use hansard_nats::live::{InterestFeed, LiveEvent, LiveFeed, LiveMessage};
+use hansard_nats::log::ReadError;
 use hansard_nats::query::{AskError, ask};
 use hansard_protocol::ServerFrame;
-use tokio::time::MissedTickBehavior;
+use tokio::sync::watch;
+use tokio::time::{Instant, MissedTickBehavior};
 
 use crate::Gateway;
 use crate::frame::Frame;
 use crate::metrics::delivery as metrics;
-use crate::router::{Change, Taken, is_meta};
+use crate::router::{Change, Listed, Taken, is_meta, whose_view};
 
-use self::lane::{Lane, Next};
+use self::cover::Cover;
+use self::lane::{Delivery, Entry, Lane, Next};
+use self::upkeep::Upkeep;
+use self::way::Way;
 
 /// Events of one repair question.
 const PAGE: usize = 256;
@@ -37,46 +53,117 @@ const PAUSE: Duration = Duration::from_millis(100);
 /// How often quiet partitions are compared with their owners.
 const SWEEP_EVERY: Duration = Duration::from_secs(30);
 
+/// How long a content may come behind its turn when nothing else is there to be read.
+const CONTENT_WITHIN: Duration = Duration::from_millis(100);
+/// The same while there is: this gateway is what is late, but not for ever.
+const CONTENT_AT_LAST: Duration = Duration::from_secs(1);
+/// How often those are looked at.
+const LOOK_EVERY: Duration = Duration::from_millis(50);
+/// Entries that wait for contents; with so many the order is not read on, the contents are.
+const WAITING_MAX: usize = 1_024;
+/// Changes of memberships that are remembered for when the feed is followed in another way.
+const RECENT_MAX: usize = 256;
+/// How long a notice may come behind its event.
+const NOTICE_WITHIN: Duration = Duration::from_secs(5);
+
 type Repairs = FuturesUnordered<BoxFuture<'static, (PartitionId, Result<FeedReply, AskError>)>>;
 
 /// Follows the live feed and keeps the connections' clocks, until dropped.
 pub(crate) async fn run(gateway: Arc<Gateway>) {
+    let way = watch::Sender::new(None);
     let feed = async {
+        let mut ways = way.subscribe();
         loop {
-            match gateway.connection.subscribe_live().await {
-                Ok(live) => Follow::new(&gateway).run(live).await,
+            // The sender outlives this.
+            let chosen = ways.wait_for(Option::is_some).await.ok().and_then(|way| *way);
+            let Some(chosen) = chosen else { continue };
+            match Feed::subscribe(&gateway, chosen).await {
+                Ok(feed) => Follow::new(&gateway, chosen).run(feed, &mut ways).await,
                 Err(error) => tracing::warn!(%error, "no live feed yet"),
             }
-            tokio::time::sleep(PAUSE).await;
+            gateway.router.ignore_interests();
+            // What failed is tried again; another way is gone at once.
+            if *ways.borrow() == Some(chosen) {
+                tokio::time::sleep(PAUSE).await;
+            }
         }
     };
-    let ((), (), ()) = tokio::join!(
+    let ((), _, (), ()) = tokio::join!(
         feed,
+        way::choose(&gateway, &way),
         gateway.router.wheel.run(&gateway),
         gateway.router.typing.publish(&gateway.connection),
     );
+}
+
+/// The subscriptions.
+enum Feed {
+    Whole(LiveFeed),
+    ByInterest(Box<InterestFeed>),
+}
+
+impl Feed {
+    async fn subscribe(gateway: &Gateway, way: Way) -> Result<Self, ReadError> {
+        match way {
+            Way::Whole => Ok(Self::Whole(gateway.connection.subscribe_live().await?)),
+            Way::ByInterest => {
+                Ok(Self::ByInterest(Box::new(gateway.connection.subscribe_order().await?)))
+            }
+        }
+    }
+
+    /// The next message; safe to drop while it waits.
+    async fn next(&mut self, takes_order: bool) -> Option<LiveMessage> {
+        match self {
+            Self::Whole(feed) => feed.next().await,
+            Self::ByInterest(feed) => feed.next(takes_order).await,
+        }
+    }
 }
 
 struct Follow<'a> {
     gateway: &'a Arc<Gateway>,
     lanes: Vec<Lane>,
     repairs: Repairs,
+    /// Lanes that may be waiting for contents.
+    waiting: BTreeSet<PartitionId>,
+    /// Here when the feed is followed by interest.
+    upkeep: Option<Upkeep>,
+    /// Whose view of which group was changed lately.
+    recent: VecDeque<(Instant, ConversationId, Vec<UserId>)>,
 }
 
 impl<'a> Follow<'a> {
-    fn new(gateway: &'a Arc<Gateway>) -> Self {
-        let lanes = gateway.router.partitions().partitions().map(|_| Lane::default()).collect();
-        Self { gateway, lanes, repairs: Repairs::new() }
+    fn new(gateway: &'a Arc<Gateway>, way: Way) -> Self {
+        let router = &gateway.router;
+        let lanes = router.partitions().partitions().map(|_| Lane::default()).collect();
+        let upkeep = (way == Way::ByInterest).then(|| Upkeep::begin(gateway));
+        metrics::feed_by_interest(upkeep.is_some());
+        tracing::info!(?way, "following the live feed");
+        Self {
+            gateway,
+            lanes,
+            repairs: Repairs::new(),
+            waiting: BTreeSet::new(),
+            upkeep,
+            recent: VecDeque::new(),
+        }
     }
 
-    async fn run(mut self, mut live: LiveFeed) {
+    async fn run(mut self, mut feed: Feed, ways: &mut watch::Receiver<Option<Way>>) {
         let mut interruptions = self.gateway.connection.interruptions();
         let mut epochs = self.gateway.router.epochs();
         let mut sweep = tokio::time::interval(SWEEP_EVERY);
         sweep.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let [mut look, mut look_at_last] = [(); 2].map(|()| {
+            let mut look = tokio::time::interval(LOOK_EVERY);
+            look.set_missed_tick_behavior(MissedTickBehavior::Delay);
+            look
+        });
         // The subscription is there: what its owner has sent before is asked for.
         self.compare_all();
         loop {
+            let (takes_order, is_waiting) = (self.takes_order(), !self.waiting.is_empty());
             tokio::select! {
                 biased;
                 Some((partition, reply)) = self.repairs.next(), if !self.repairs.is_empty() => {
@@ -91,37 +178,48 @@ impl<'a> Follow<'a> {
                 }
                 // What is held or being asked is of another log: all begins anew.
                 _ = epochs.changed() => return,
-                message = live.next() => match message {
+                _ = ways.changed() => {
+                    self.show_recent();
+                    return;
+                }
+                turn = upkeep::turn(&mut self.upkeep) => {
+                    if let (Some(upkeep), Feed::ByInterest(feed)) = (&mut self.upkeep, &mut feed) {
+                        upkeep.take(turn, feed);
+                    }
+                }
+                _ = look_at_last.tick(), if is_waiting => self.look(CONTENT_AT_LAST),
+                message = feed.next(takes_order) => match message {
                     Some(message) => self.take(message),
                     None => return,
                 },
+                // Behind the messages: what is there to be read is not late.
+                _ = look.tick(), if is_waiting => self.look(CONTENT_WITHIN),
                 _ = sweep.tick() => self.compare_quiet(),
             }
         }
     }
 
+    /// Whether the order may run further ahead of the contents.
+    fn takes_order(&self) -> bool {
+        let waiting = self.waiting.iter().filter_map(|partition| self.lanes.get(partition.index()));
+        waiting.filter_map(Lane::waiting).sum::<usize>() < WAITING_MAX
+    }
+
     fn take(&mut self, message: LiveMessage) {
         match message {
-            LiveMessage::Event(event) => self.event(event),
-            LiveMessage::User(user, notice) => {
-                let InboxEntry { conversation, member, .. } = &notice.entry;
-                if !self.gateway.router.has_user(user) {
-                    return;
-                }
-                if member.role.is_some() && member.joined < member.as_of {
-                    // How far they have read is not all in the notice: receipts say more.
-                    self.gateway.router.announcements.show(user, *conversation);
-                } else {
-                    let view = self.gateway.inbox.view(user, &notice.entry);
-                    let frame = Frame::server(&ServerFrame::Conversation(view));
-                    self.gateway.router.send_to_user(user, &frame);
-                }
+            // By interest, an event is the content of an entry in the order.
+            LiveMessage::Event(event) if self.upkeep.is_some() => self.content(event),
+            LiveMessage::Event(event) => {
+                let partition = event.conversation.partition(self.gateway.router.partitions());
+                self.entry(partition, Entry::Event(event));
             }
+            LiveMessage::Order(partition, order) => self.order(partition, order),
+            LiveMessage::User(user, notice) => self.notice(user, &notice),
             LiveMessage::Typing { conversation, user } => {
                 let partition = conversation.partition(self.gateway.router.partitions());
                 let lane = self.lanes.get(partition.index());
                 // Among what is missing may be a removal that it must not reach beyond.
-                if lane.is_some_and(|lane| !lane.is_repairing()) {
+                if lane.is_some_and(Lane::is_flowing) {
                     let group = self.gateway.groups.known(conversation);
                     self.gateway.router.typing(conversation, user, group.as_deref());
                 }
@@ -129,28 +227,102 @@ impl<'a> Follow<'a> {
         }
     }
 
-    fn event(&mut self, event: LiveEvent) {
-        let partition = event.conversation.partition(self.gateway.router.partitions());
-        let Some(lane) = self.lanes.get_mut(partition.index()) else { return };
-        lane.is_active = true;
-        if lane.is_repairing() {
-            lane.hold(event);
+    fn notice(&self, user: UserId, notice: &UserNotice) {
+        let InboxEntry { conversation, member, .. } = &notice.entry;
+        if !self.gateway.router.has_user(user) {
             return;
         }
-        match deliver(self.gateway, &event) {
-            Taken::Delivered | Taken::Repeated => {}
-            Taken::Hole(position) => {
+        if member.role.is_some() && member.joined < member.as_of {
+            // How far they have read is not all in the notice: receipts say more.
+            self.gateway.router.announcements.show(user, *conversation);
+        } else {
+            let view = self.gateway.inbox.view(user, &notice.entry);
+            let frame = Frame::server(&ServerFrame::Conversation(view));
+            self.gateway.router.send_to_user(user, &frame);
+        }
+    }
+
+    fn order(&mut self, partition: PartitionId, order: LiveOrder) {
+        let mut follows = order.follows;
+        for item in order.items {
+            let (conversation, seq) = (item.conversation, item.seq);
+            // Of another partition its position would be another's.
+            if conversation.partition(self.gateway.router.partitions()) != partition {
+                continue;
+            }
+            let entry = match item.event {
+                Some(event) => Entry::Event(live_event(conversation, &event, follows)),
+                None => Entry::Listed(Listed { conversation, seq, follows }),
+            };
+            follows = seq;
+            self.entry(partition, entry);
+        }
+    }
+
+    fn entry(&mut self, partition: PartitionId, entry: Entry) {
+        self.with_lane(partition, |lane, to| lane.take(entry, Instant::now(), to));
+    }
+
+    fn content(&mut self, event: LiveEvent) {
+        let router = &self.gateway.router;
+        let partition = event.conversation.partition(router.partitions());
+        let position = router.position(partition);
+        self.with_lane(partition, |lane, to| lane.content(event, position, Instant::now(), to));
+    }
+
+    /// Does something with a lane, and what that comes to.
+    fn with_lane(
+        &mut self,
+        partition: PartitionId,
+        what: impl FnOnce(&mut Lane, &mut Passage<'_>) -> Next,
+    ) {
+        let Some(lane) = self.lanes.get_mut(partition.index()) else { return };
+        let mut passage = Passage {
+            gateway: self.gateway,
+            cover: self.upkeep.as_ref().map(Upkeep::cover),
+            recent: &mut self.recent,
+        };
+        match what(lane, &mut passage) {
+            Next::Flow => {}
+            Next::Wait => self.wait(partition),
+            Next::Ask => self.ask(partition, Duration::ZERO),
+            Next::Hole => {
                 metrics::hole_found();
-                tracing::info!(%partition, %position, event.seq = %event.seq, "hole in the feed");
-                lane.begin_repair();
-                lane.hold(event);
+                // By interest, the first event of what is not subscribed yet is one as well.
+                tracing::debug!(%partition, "hole in the feed");
                 self.ask(partition, Duration::ZERO);
             }
-            Taken::Unplaced => {
-                lane.begin_repair();
-                lane.hold(event);
+        }
+    }
+
+    fn wait(&mut self, partition: PartitionId) {
+        if self.lanes.get(partition.index()).is_some_and(|lane| lane.waiting().is_some()) {
+            self.waiting.insert(partition);
+        }
+    }
+
+    /// Asks for what was waited for in vain.
+    fn look(&mut self, patience: Duration) {
+        let now = Instant::now();
+        for partition in std::mem::take(&mut self.waiting) {
+            let Some(lane) = self.lanes.get_mut(partition.index()) else { continue };
+            if lane.is_late(now, patience) {
+                metrics::feed_content_late();
+                metrics::hole_found();
+                tracing::debug!(%partition, "a content is missing from the feed");
                 self.ask(partition, Duration::ZERO);
+            } else {
+                self.wait(partition);
             }
+        }
+    }
+
+    /// A notice of before may have been missed between the one way and the other.
+    fn show_recent(&self) {
+        let now = Instant::now();
+        let is_recent = |at: &Instant| now.saturating_duration_since(*at) < NOTICE_WITHIN;
+        for (_, group, users) in self.recent.iter().filter(|(at, ..)| is_recent(at)) {
+            show(self.gateway, *group, users.clone());
         }
     }
 
@@ -231,18 +403,13 @@ impl<'a> Follow<'a> {
         // or nothing comes after it.
         let may_be_cut = reply.items.last().is_some_and(|last| last.item.seq >= reply.as_of);
         for item in reply.items {
-            let body = item.item.body;
-            let event = LiveEvent {
-                conversation: item.conversation,
-                seq: item.item.seq,
-                prev: item.item.prev,
-                n: item.item.n,
-                ts: item.item.ts,
-                follows: Seq::ZERO,
-                payload: bytes::Bytes::copy_from_slice(body.get().as_bytes()),
-            };
+            let event = live_event(item.conversation, &item.item, Seq::ZERO);
             let change = observe(self.gateway, &event);
-            self.gateway.router.take_repaired(&event, change.as_ref());
+            let is_new = self.gateway.router.take_repaired(&event, change.as_ref());
+            // Its notices are lost, if the event was.
+            if is_new && let Some(users) = changed_views(&event) {
+                show(self.gateway, event.conversation, users);
+            }
         }
         self.gateway.router.advance(partition, reply.as_of);
         let moved = self.gateway.router.position(partition) != before;
@@ -259,22 +426,89 @@ impl<'a> Follow<'a> {
 
     /// Delivers what was held, as far as it follows; the rest is asked for.
     fn settle(&mut self, partition: PartitionId, may_be_cut: bool, moved: bool) {
-        let gateway = self.gateway;
+        let position = self.gateway.router.position(partition).unwrap_or(Seq::ZERO);
         let Some(lane) = self.lanes.get_mut(partition.index()) else { return };
-        let position = gateway.router.position(partition).unwrap_or(Seq::ZERO);
-        let next = lane.settle(may_be_cut, position, |event| {
-            matches!(deliver(gateway, event), Taken::Delivered | Taken::Repeated)
-        });
-        match next {
-            Next::Flow => metrics::hole_repaired(),
-            Next::Ask => self.ask(partition, if moved { Duration::ZERO } else { PAUSE }),
+        let mut passage = Passage {
+            gateway: self.gateway,
+            cover: self.upkeep.as_ref().map(Upkeep::cover),
+            recent: &mut self.recent,
+        };
+        match lane.settle(may_be_cut, position, Instant::now(), &mut passage) {
+            Next::Flow | Next::Wait => metrics::hole_repaired(),
+            Next::Ask | Next::Hole => {
+                self.ask(partition, if moved { Duration::ZERO } else { PAUSE });
+            }
         }
+        self.wait(partition);
     }
 }
 
-fn deliver(gateway: &Gateway, event: &LiveEvent) -> Taken {
-    let change = observe(gateway, event);
-    gateway.router.take(event, change.as_ref())
+/// Where entries go: to the router.
+struct Passage<'a> {
+    gateway: &'a Arc<Gateway>,
+    cover: Option<&'a Cover>,
+    recent: &'a mut VecDeque<(Instant, ConversationId, Vec<UserId>)>,
+}
+
+impl Delivery for Passage<'_> {
+    fn deliver(&mut self, entry: &Entry, content: Option<&LiveEvent>) -> Taken {
+        match (entry, content) {
+            (Entry::Event(event), _) => {
+                let change = observe(self.gateway, event);
+                let taken = self.gateway.router.take(event, change.as_ref());
+                if taken == Taken::Delivered
+                    && let Some(users) = changed_views(event)
+                {
+                    self.changed(event.conversation, users);
+                }
+                taken
+            }
+            (Entry::Listed(listed), Some(event)) => {
+                let change = observe(self.gateway, event);
+                self.gateway.router.take_listed(listed, Some((event, change.as_ref())))
+            }
+            (Entry::Listed(listed), None) => self.gateway.router.take_listed(listed, None),
+        }
+    }
+
+    fn is_covered(&self, conversation: ConversationId) -> bool {
+        self.cover.is_some_and(|cover| cover.covers(conversation))
+    }
+}
+
+impl Passage<'_> {
+    /// By interest there are no notices: the event itself says whose view it changes, and unlike a
+    /// notice it is never lost.
+    fn changed(&mut self, group: ConversationId, users: Vec<UserId>) {
+        if self.cover.is_some() {
+            show(self.gateway, group, users);
+            return;
+        }
+        if self.recent.len() >= RECENT_MAX {
+            self.recent.pop_front();
+        }
+        self.recent.push_back((Instant::now(), group, users));
+    }
+}
+
+/// Shows those of them who are here how the group is for them now.
+fn show(gateway: &Gateway, group: ConversationId, users: Vec<UserId>) {
+    for user in gateway.router.present(users) {
+        gateway.router.announcements.show(user, group);
+    }
+}
+
+/// Whose view of its group an event changes; `None` for almost all.
+fn changed_views(event: &LiveEvent) -> Option<Vec<UserId>> {
+    (event.conversation.is_group() && is_meta(&event.payload))
+        .then(|| whose_view(&event.payload))
+        .filter(|users| !users.is_empty())
+}
+
+fn live_event(conversation: ConversationId, item: &Item, follows: Seq) -> LiveEvent {
+    let payload = bytes::Bytes::copy_from_slice(item.body.get().as_bytes());
+    let Item { seq, prev, n, ts, .. } = *item;
+    LiveEvent { conversation, seq, prev, n, ts, follows, payload }
 }
 
 /// Tells the folds of groups about an event that changes one, and gives what it does to a roster.

@@ -10,6 +10,7 @@
 mod change;
 mod cursors;
 mod drain;
+mod interest;
 mod link;
 mod receipts;
 mod roster;
@@ -33,8 +34,10 @@ use crate::presence::notes::Notes;
 use crate::resume::READS_MAX;
 use crate::typing::Typing;
 
-pub(crate) use self::change::{Change, is_meta};
+pub(crate) use self::change::{Change, is_meta, whose_view};
 use self::drain::RESTARTING;
+use self::interest::Watch;
+pub(crate) use self::interest::{Interests, Listed};
 pub(crate) use self::link::{Attachment, Link, Origin, PageBehind};
 use self::roster::{Passed, User};
 use self::tails::Tails;
@@ -67,6 +70,8 @@ pub(crate) enum Taken {
     Hole(Seq),
     /// It is not known where the feed stands; it was not delivered.
     Unplaced,
+    /// Somebody here is to get it, and its content is not here; it was not delivered.
+    Absent,
 }
 
 /// The connections of this gateway.
@@ -97,6 +102,8 @@ struct State {
     rosters: HashMap<ConversationId, Vec<Arc<Link>>>,
     watchers: HashMap<ConversationId, Vec<Arc<Link>>>,
     passed: Passed,
+    /// Who is interested in what.
+    watch: Watch,
     /// The newest events of conversations, for those who catch up.
     tails: Tails,
     /// Every receipt up to here was told.
@@ -114,6 +121,7 @@ impl Router {
                 rosters: HashMap::new(),
                 watchers: HashMap::new(),
                 passed: Passed::default(),
+                watch: Watch::default(),
                 tails: Tails::new(),
                 receipts: Seq::ZERO,
                 draining: false,
@@ -220,17 +228,21 @@ impl Router {
         Taken::Delivered
     }
 
-    /// Delivers an event from a repair, whatever it follows; one that was delivered is dropped.
-    pub(crate) fn take_repaired(&self, event: &LiveEvent, change: Option<&Change>) {
+    /// Delivers an event from a repair, whatever it follows; `false`: it was delivered before, or
+    /// it is not known where the feed stands.
+    pub(crate) fn take_repaired(&self, event: &LiveEvent, change: Option<&Change>) -> bool {
         let partition = event.conversation.partition(self.partitions).index();
         let mut state = self.lock();
-        if state.positions.get(partition).copied().flatten().is_some_and(|at| event.seq > at) {
+        let position = state.positions.get(partition).copied().flatten();
+        let is_new = position.is_some_and(|position| event.seq > position);
+        if is_new {
             metrics::live_event();
             state.deliver(event, change);
             state.positions[partition] = Some(event.seq);
             drop(state);
             self.note(event, change);
         }
+        is_new
     }
 
     fn note(&self, event: &LiveEvent, change: Option<&Change>) {
@@ -356,7 +368,7 @@ impl Router {
 
     /// Replaces the conversations whose typing a connection wants to see.
     pub(crate) fn watch(&self, link: &Arc<Link>, conversations: &[ConversationId]) {
-        self.lock().watch(link, conversations);
+        self.lock().watch_typing(link, conversations);
     }
 
     /// Tells those who watch a conversation that somebody types: members, but not the author.

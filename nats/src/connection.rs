@@ -55,7 +55,9 @@ impl ServiceRole {
     /// Subjects the role may not publish to: a fault in one role cannot write what is another's.
     pub fn publish_deny(self) -> Vec<String> {
         let deny: &[&str] = match self {
-            Self::Gateway => &["live.>", "$KV.INBOX.>", "$KV.LEASES.>", "$KV.DEPLOYMENT.>"],
+            Self::Gateway => {
+                &["live.>", "order.>", "$KV.INBOX.>", "$KV.LEASES.>", "$KV.DEPLOYMENT.>"]
+            }
             // The deployment bucket holds what owners agree on: heads of archives, generations of
             // views, the epoch.
             Self::Projector => &[

@@ -1,16 +1,24 @@
 //! The live feed: what a projector tells gateways unasked, over core NATS. Never stored, so a
 //! receiver that was interrupted asks for what it missed (`feed`).
 
+mod interest;
+
 use async_nats::header::HeaderMap;
 use async_nats::{Message, Subscriber};
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt};
-use hansard_model::query::{UserNotice, live};
+use hansard_model::envelope::may_be_meta;
+use hansard_model::limit::{LIVE_ORDER_BYTES_MAX, LIVE_ORDER_ITEMS_MAX};
+use hansard_model::query::{Item, LiveOrder, OrderItem, UserNotice, live};
 use hansard_model::subject::Subject;
-use hansard_model::{ConversationId, LogTime, Seq, UserId};
+use hansard_model::{ConversationId, LogTime, PartitionId, Seq, UserId};
+use serde_json::value::RawValue;
 
 use crate::connection::Connection;
 use crate::direct::{ReadError, unavailable};
+use crate::metrics::{LiveKind, live_came};
+
+pub use self::interest::{InterestFeed, Subscribed};
 
 /// An event as the projector saw it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,6 +46,8 @@ pub enum LiveMessage {
     Event(LiveEvent),
     /// A user's own view of a conversation changed.
     User(UserId, Box<UserNotice>),
+    /// The next events of a partition, which are published behind this.
+    Order(PartitionId, LiveOrder),
     /// Somebody is typing.
     Typing {
         /// Where.
@@ -65,6 +75,24 @@ impl Connection {
             .publish_with_headers(subject, headers, event.payload.clone())
             .await
             .map_err(unavailable)
+    }
+
+    /// Publishes in which order the next events of a partition follow each other; before the events.
+    /// Gateways that take only some of them need it.
+    ///
+    /// # Errors
+    /// As [`Connection::publish_live`].
+    pub async fn publish_order(
+        &self,
+        partition: PartitionId,
+        events: &[LiveEvent],
+    ) -> Result<(), ReadError> {
+        let subject = Subject::LiveOrder(partition).to_string();
+        for order in orders(events) {
+            let payload = serde_json::to_vec(&order).map_err(unavailable)?;
+            self.client.publish(subject.clone(), payload.into()).await.map_err(unavailable)?;
+        }
+        Ok(())
     }
 
     /// Tells the gateways of a user that the user's view of a conversation changed.
@@ -126,21 +154,71 @@ impl LiveFeed {
     }
 }
 
+/// What a listed event costs in a message, in bytes; about.
+const ORDER_ITEM_BYTES: usize = 100;
+
+/// The order of events, in as many messages as it takes.
+fn orders(events: &[LiveEvent]) -> Vec<LiveOrder> {
+    let mut orders: Vec<LiveOrder> = Vec::new();
+    let mut bytes = 0;
+    for event in events {
+        let item = order_item(event);
+        let size = ORDER_ITEM_BYTES + item.event.as_ref().map_or(0, |item| item.body.get().len());
+        let fits = |order: &&mut LiveOrder| {
+            order.items.len() < LIVE_ORDER_ITEMS_MAX
+                && bytes + size <= LIVE_ORDER_BYTES_MAX
+                && order.items.last().is_some_and(|last| last.seq == event.follows)
+        };
+        match orders.last_mut().filter(fits) {
+            Some(order) => {
+                bytes += size;
+                order.items.push(item);
+            }
+            None => {
+                bytes = size;
+                orders.push(LiveOrder { follows: event.follows, items: vec![item] });
+            }
+        }
+    }
+    orders
+}
+
+fn order_item(event: &LiveEvent) -> OrderItem {
+    let LiveEvent { conversation, seq, prev, n, ts, .. } = *event;
+    let is_meta = conversation.is_group() && may_be_meta(&event.payload);
+    // One that is no JSON changes nothing for anybody; it arrives as others do.
+    let body = std::str::from_utf8(&event.payload).ok().filter(|_| is_meta);
+    let body = body.and_then(|text| RawValue::from_string(text.to_owned()).ok());
+    let event = body.map(|body| Item { seq, prev, n, ts, body, state: None });
+    OrderItem { conversation, seq, event }
+}
+
 fn parse(message: Message) -> Option<LiveMessage> {
     let parsed = match message.subject.as_str().parse() {
         Ok(Subject::Live(conversation)) => parse_event(conversation, &message),
         Ok(Subject::LiveUser(user)) => serde_json::from_slice(&message.payload)
             .ok()
             .map(|notice| LiveMessage::User(user, Box::new(notice))),
+        Ok(Subject::LiveOrder(partition)) => serde_json::from_slice(&message.payload)
+            .ok()
+            .map(|order| LiveMessage::Order(partition, order)),
         Ok(Subject::Typing(conversation)) => std::str::from_utf8(&message.payload)
             .ok()
             .and_then(|user| user.parse().ok())
             .map(|user| LiveMessage::Typing { conversation, user }),
         Ok(_) | Err(_) => None,
     };
-    if parsed.is_none() {
-        tracing::warn!(subject = %message.subject, "a live message cannot be read");
-    }
+    let kind = match &parsed {
+        Some(LiveMessage::Event(_)) => LiveKind::Event,
+        Some(LiveMessage::Order(..)) => LiveKind::Order,
+        Some(LiveMessage::User(..)) => LiveKind::Notice,
+        Some(LiveMessage::Typing { .. }) => LiveKind::Typing,
+        None => {
+            tracing::warn!(subject = %message.subject, "a live message cannot be read");
+            return None;
+        }
+    };
+    live_came(kind, message.length);
     parsed
 }
 
@@ -156,4 +234,67 @@ fn parse_event(conversation: ConversationId, message: &Message) -> Option<LiveMe
         follows: Seq(number(live::FOLLOWS)?),
         payload: message.payload.clone(),
     }))
+}
+
+#[cfg(test)]
+mod tests {
+    use hansard_model::GroupId;
+
+    use super::*;
+
+    fn event(seq: u64, follows: u64, payload: &str) -> LiveEvent {
+        LiveEvent {
+            conversation: ConversationId::Group(GroupId::from_entropy([1; 20])),
+            seq: Seq(seq),
+            prev: Seq(7),
+            n: 3,
+            ts: LogTime::from_nanos(5),
+            follows: Seq(follows),
+            payload: Bytes::copy_from_slice(payload.as_bytes()),
+        }
+    }
+
+    fn message(seq: u64) -> LiveEvent {
+        event(seq, seq - 1, r#"{"event":{"kind":"message"}}"#)
+    }
+
+    #[test]
+    fn an_order_lists_every_event_and_holds_those_that_may_be_meta() {
+        let member = r#"{"event":{"kind":"member","op":"add"}}"#;
+        let events =
+            [message(2), event(4, 2, member), event(5, 4, r#""kind":"title" but no JSON"#)];
+        let orders = orders(&events);
+        assert_eq!((orders.len(), orders[0].follows), (1, Seq(1)));
+        let held: Vec<_> = orders[0]
+            .items
+            .iter()
+            .map(|item| (item.seq.0, item.event.as_ref().map(|item| item.body.get().to_owned())))
+            .collect();
+        assert_eq!(held, [(2, None), (4, Some(member.to_owned())), (5, None)]);
+        let direct = LiveEvent {
+            conversation: ConversationId::direct(
+                UserId::from_entropy([1; 20]),
+                UserId::from_entropy([2; 20]),
+            ),
+            ..event(9, 5, member)
+        };
+        assert!(order_item(&direct).event.is_none(), "there are none in direct conversations");
+    }
+
+    #[test]
+    fn an_order_is_cut_by_count_by_bytes_and_where_events_do_not_follow_each_other() {
+        let many: Vec<LiveEvent> = (1..=600).map(message).collect();
+        let cut: Vec<_> =
+            orders(&many).iter().map(|order| (order.follows.0, order.items.len())).collect();
+        assert_eq!(cut, [(0, 256), (256, 256), (512, 88)]);
+        let large = format!(r#"{{"kind":"create","x":"{}"}}"#, "x".repeat(40_000));
+        let huge = format!(r#"{{"kind":"create","x":"{}"}}"#, "x".repeat(100_000));
+        let events =
+            [event(1, 0, &large), event(2, 1, &large), event(3, 2, &huge), event(9, 8, &large)];
+        let cut: Vec<_> =
+            orders(&events).iter().map(|order| (order.follows.0, order.items.len())).collect();
+        assert_eq!(cut, [(0, 1), (1, 1), (2, 1), (8, 1)]);
+        assert_eq!(orders(&[message(1), message(3)]).len(), 2, "a hole is not hidden");
+        assert!(orders(&[]).is_empty());
+    }
 }

@@ -27,37 +27,35 @@ impl Live {
         Self { connection: connection.clone(), partition }
     }
 
-    /// Publishes a batch, in order; `at` is the partition with the batch applied.
+    /// Publishes a batch, its order first; `at` is the partition with the batch applied.
     pub(crate) async fn publish<R: Rows>(&self, at: &At<R>, batch: &[Projected]) {
-        for event in batch {
-            if let Err(error) = self.publish_one(at, event).await {
-                tracing::warn!(
-                    partition = %self.partition, event.seq = event.seq.0, %error, "live feed"
-                );
-                return;
+        let events: Vec<LiveEvent> = batch.iter().map(live_event).collect();
+        let published = async {
+            self.connection.publish_order(self.partition, &events).await?;
+            for (projected, event) in batch.iter().zip(&events) {
+                self.publish_one(at, projected, event).await?;
             }
+            Ok::<_, ReadError>(())
+        };
+        if let Err(error) = published.await {
+            tracing::warn!(partition = %self.partition, %error, "live feed");
         }
     }
 
     /// Who was added hears of it before the event, so that the event finds its way; who was
     /// removed hears of it afterwards, because the event is the last that they see.
-    async fn publish_one<R: Rows>(&self, at: &At<R>, event: &Projected) -> Result<(), ReadError> {
-        for user in &event.changes.joined {
-            self.notify(at, event, *user).await?;
+    async fn publish_one<R: Rows>(
+        &self,
+        at: &At<R>,
+        projected: &Projected,
+        event: &LiveEvent,
+    ) -> Result<(), ReadError> {
+        for user in &projected.changes.joined {
+            self.notify(at, projected, *user).await?;
         }
-        self.connection
-            .publish_live(&LiveEvent {
-                conversation: event.conversation,
-                seq: event.seq,
-                prev: event.prev,
-                n: event.n,
-                ts: event.ts,
-                follows: event.follows,
-                payload: event.payload.clone(),
-            })
-            .await?;
-        for user in &event.changes.left_or_ranked {
-            self.notify(at, event, *user).await?;
+        self.connection.publish_live(event).await?;
+        for user in &projected.changes.left_or_ranked {
+            self.notify(at, projected, *user).await?;
         }
         Ok(())
     }
@@ -96,9 +94,9 @@ impl Live {
         let first = first.max(places.len().saturating_sub(REPUBLISHED_MAX));
         let mut follows = first.checked_sub(1).map_or(Seq::ZERO, |before| places[before].0);
         let again = places.split_off(first);
-        let count = again.len() as u64;
+        let mut events = Vec::with_capacity(again.len());
         for (seq, conversation, entry) in at.ordered(again).await? {
-            let event = LiveEvent {
+            events.push(LiveEvent {
                 conversation,
                 seq,
                 prev: entry.prev,
@@ -106,14 +104,32 @@ impl Live {
                 ts: entry.ts,
                 follows,
                 payload: entry.body,
-            };
-            if let Err(error) = self.connection.publish_live(&event).await {
-                tracing::warn!(partition = %self.partition, %error, "live feed");
-                return Ok(());
-            }
+            });
             follows = seq;
         }
-        metrics::republished(count);
+        let published = async {
+            self.connection.publish_order(self.partition, &events).await?;
+            for event in &events {
+                self.connection.publish_live(event).await?;
+            }
+            Ok::<_, ReadError>(())
+        };
+        match published.await {
+            Ok(()) => metrics::republished(events.len() as u64),
+            Err(error) => tracing::warn!(partition = %self.partition, %error, "live feed"),
+        }
         Ok(())
+    }
+}
+
+fn live_event(projected: &Projected) -> LiveEvent {
+    LiveEvent {
+        conversation: projected.conversation,
+        seq: projected.seq,
+        prev: projected.prev,
+        n: projected.n,
+        ts: projected.ts,
+        follows: projected.follows,
+        payload: projected.payload.clone(),
     }
 }

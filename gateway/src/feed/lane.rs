@@ -1,28 +1,85 @@
-//! One partition of the feed: it flows, or it holds what comes until a hole is filled.
+//! One partition of the feed: it flows, or it holds what comes, until a content has come or a hole
+//! is filled.
+//!
+//! What comes is the order of the partition: events, and, when the feed is followed by interest,
+//! entries whose contents come by other ways, before them or after. The position moves along the
+//! order alone; a content has no effect before its turn.
 
 use std::collections::VecDeque;
+use std::time::Duration;
 
-use hansard_model::Seq;
+use hansard_model::{ConversationId, Seq};
 use hansard_nats::live::LiveEvent;
+use tokio::time::Instant;
 
-/// Events held while a hole is filled; when there are more, all are asked for instead.
-const HELD_EVENTS_MAX: usize = 4_096;
+use super::contents::Contents;
+use crate::router::{Listed, Taken};
+
+/// Entries held while a hole is filled; when there are more, all are asked for instead.
+const HELD_ENTRIES_MAX: usize = if cfg!(test) { 64 } else { 4_096 };
 /// Bytes of them.
 const HELD_BYTES_MAX: usize = 8 * 1024 * 1024;
+
+/// An entry in the order of a partition.
+#[derive(Clone, Debug)]
+pub(super) enum Entry {
+    /// With its content.
+    Event(LiveEvent),
+    /// Without.
+    Listed(Listed),
+}
+
+impl Entry {
+    fn seq(&self) -> Seq {
+        match self {
+            Self::Event(event) => event.seq,
+            Self::Listed(listed) => listed.seq,
+        }
+    }
+
+    fn bytes(&self) -> usize {
+        match self {
+            Self::Event(event) => event.payload.len(),
+            Self::Listed(_) => 0,
+        }
+    }
+}
+
+/// Where entries go.
+pub(super) trait Delivery {
+    /// Delivers the next entry, if it is the next; `content` is that of one without.
+    fn deliver(&mut self, entry: &Entry, content: Option<&LiveEvent>) -> Taken;
+
+    /// Whether the content of a conversation is on its way without being asked for.
+    fn is_covered(&self, conversation: ConversationId) -> bool;
+}
 
 /// A partition.
 #[derive(Default)]
 pub(super) struct Lane {
-    /// Events came since the last sweep.
+    /// Entries came since the last sweep.
     pub(super) is_active: bool,
-    repair: Option<Repair>,
+    held: VecDeque<Entry>,
+    bytes: usize,
+    contents: Contents,
+    pending: Pending,
+}
+
+/// What is waited for.
+#[derive(Default)]
+enum Pending {
+    #[default]
+    Nothing,
+    /// The content of the first that is held, or, when none is, the order of the contents that are
+    /// here. Since then nothing has moved.
+    Content { since: Instant },
+    /// An answer of the owner.
+    Owner(Repair),
 }
 
 #[derive(Default)]
 struct Repair {
-    held: VecDeque<LiveEvent>,
-    bytes: usize,
-    /// Events up to this one came and were not held.
+    /// Entries up to this one came and were not held.
     lost: Seq,
     /// Something may have been lost since the owner was asked.
     again: bool,
@@ -34,26 +91,51 @@ struct Repair {
 /// an owner that has just taken over and is behind what its predecessor published last.
 const BEHIND_MAX: u32 = 3;
 
-/// How a repair goes on.
+/// How a lane goes on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Next {
-    /// It is done.
+    /// It flows.
     Flow,
-    /// The owner must be asked again.
+    /// It waits for what is on its way.
+    Wait,
+    /// The owner must be asked, or asked again.
     Ask,
+    /// The same: something is missing that should have come.
+    Hole,
+}
+
+/// What became of an entry.
+enum Step {
+    Done,
+    Await,
+    Stuck(Next),
 }
 
 impl Lane {
-    pub(super) fn is_repairing(&self) -> bool {
-        self.repair.is_some()
+    /// Whether everything that has come was delivered.
+    pub(super) fn is_flowing(&self) -> bool {
+        matches!(self.pending, Pending::Nothing)
     }
 
+    /// Whether its owner is being asked.
+    pub(super) fn is_repairing(&self) -> bool {
+        matches!(self.pending, Pending::Owner(_))
+    }
+
+    /// Entries that wait for a content; `None` when none is waited for.
+    pub(super) fn waiting(&self) -> Option<usize> {
+        matches!(self.pending, Pending::Content { .. }).then_some(self.held.len())
+    }
+
+    /// The owner is about to be asked; what is held stays.
     pub(super) fn begin_repair(&mut self) {
-        self.repair.get_or_insert_default();
+        if !self.is_repairing() {
+            self.pending = Pending::Owner(Repair::default());
+        }
     }
 
     pub(super) fn ask_again(&mut self) {
-        if let Some(repair) = &mut self.repair {
+        if let Pending::Owner(repair) = &mut self.pending {
             repair.again = true;
         }
     }
@@ -61,50 +143,119 @@ impl Lane {
     /// Notes whether an answer was from before the position; `true` when it is certain that the
     /// log has lost what was delivered.
     pub(super) fn is_cut_off(&mut self, is_behind: bool) -> bool {
-        let Some(repair) = &mut self.repair else { return false };
+        let Pending::Owner(repair) = &mut self.pending else { return false };
         repair.behind = if is_behind { repair.behind + 1 } else { 0 };
         let is_cut_off = repair.behind >= BEHIND_MAX;
         if is_cut_off {
-            // What is held or lost may be of before: everything is asked for anew.
-            *repair = Repair { again: true, ..Repair::default() };
+            self.forget();
         }
         is_cut_off
     }
 
-    /// Holds an event until the repair is done.
-    pub(super) fn hold(&mut self, event: LiveEvent) {
-        let Some(repair) = &mut self.repair else { return };
-        let full = repair.held.len() >= HELD_EVENTS_MAX
-            || repair.bytes + event.payload.len() > HELD_BYTES_MAX;
-        if full || repair.lost > Seq::ZERO {
-            // The owner has it; behind a lost one nothing can be delivered from here.
-            repair.lost = repair.lost.max(event.seq);
-        } else {
-            repair.bytes += event.payload.len();
-            repair.held.push_back(event);
+    /// What is held or lost may be of another log: everything is asked for anew.
+    pub(super) fn forget(&mut self) {
+        self.pending = Pending::Owner(Repair { again: true, ..Repair::default() });
+        (self.held, self.bytes) = (VecDeque::new(), 0);
+        self.contents.clear();
+    }
+
+    /// Takes the next entry of the order.
+    pub(super) fn take(&mut self, entry: Entry, now: Instant, to: &mut impl Delivery) -> Next {
+        self.is_active = true;
+        match self.pending {
+            Pending::Nothing => match self.step(&entry, to) {
+                Step::Done => Next::Flow,
+                Step::Await => {
+                    self.pending = Pending::Content { since: now };
+                    self.hold(entry);
+                    Next::Wait
+                }
+                Step::Stuck(next) => {
+                    self.begin_repair();
+                    self.hold(entry);
+                    next
+                }
+            },
+            Pending::Content { .. } => {
+                let is_first = self.held.is_empty();
+                if !self.hold(entry) {
+                    return Next::Hole;
+                }
+                if is_first { self.pump(now, to) } else { Next::Wait }
+            }
+            Pending::Owner(_) => {
+                self.hold(entry);
+                Next::Wait
+            }
         }
     }
 
+    /// Takes a content. One that is not after `position` is dropped.
+    pub(super) fn content(
+        &mut self,
+        event: LiveEvent,
+        position: Option<Seq>,
+        now: Instant,
+        to: &mut impl Delivery,
+    ) -> Next {
+        let seq = event.seq;
+        if position.is_some_and(|position| seq <= position) {
+            return if self.is_flowing() { Next::Flow } else { Next::Wait };
+        }
+        self.contents.insert(event);
+        match self.pending {
+            Pending::Nothing => {
+                // The order has not told of it yet, or was lost.
+                self.pending = Pending::Content { since: now };
+                Next::Wait
+            }
+            Pending::Content { .. } if self.held.front().is_some_and(|e| e.seq() == seq) => {
+                self.pump(now, to)
+            }
+            Pending::Content { .. } | Pending::Owner(_) => Next::Wait,
+        }
+    }
+
+    /// Whether something is waited for since before `patience`: then its owner is to be asked.
+    pub(super) fn is_late(&mut self, now: Instant, patience: Duration) -> bool {
+        let Pending::Content { since } = self.pending else { return false };
+        let is_late = now.saturating_duration_since(since) >= patience;
+        if is_late {
+            self.begin_repair();
+        }
+        is_late
+    }
+
     /// After an answer of the owner, up to `position`: hands on what was held, in order, as long
-    /// as `deliver` takes it. `may_be_cut`: there may be more than the answer held; an event that
-    /// was held and follows it shows that there is not.
+    /// as it is taken. `may_be_cut`: there may be more than the answer held; an entry that was
+    /// held and follows it shows that there is not.
     pub(super) fn settle(
         &mut self,
         may_be_cut: bool,
         position: Seq,
-        mut deliver: impl FnMut(&LiveEvent) -> bool,
+        now: Instant,
+        to: &mut impl Delivery,
     ) -> Next {
-        let Some(repair) = &mut self.repair else { return Next::Flow };
-        let (mut is_stuck, mut is_joined) = (false, false);
-        while let Some(event) = repair.held.front() {
-            if !deliver(event) {
-                is_stuck = true;
-                break;
-            }
-            is_joined |= event.seq > position;
-            repair.bytes = repair.bytes.saturating_sub(event.payload.len());
-            repair.held.pop_front();
+        if !self.is_repairing() {
+            return Next::Flow;
         }
+        self.contents.forget(position);
+        let (mut is_stuck, mut is_awaiting, mut is_joined) = (false, false, false);
+        while let Some(entry) = self.held.pop_front() {
+            match self.step(&entry, to) {
+                Step::Done => {
+                    is_joined |= entry.seq() > position;
+                    self.bytes = self.bytes.saturating_sub(entry.bytes());
+                    continue;
+                }
+                // It follows the position: there is nothing before it.
+                Step::Await => (is_awaiting, is_joined) = (true, true),
+                Step::Stuck(_) => is_stuck = true,
+            }
+            self.held.push_front(entry);
+            break;
+        }
+        let Pending::Owner(repair) = &mut self.pending else { return Next::Flow };
         let is_lost = repair.lost > position;
         if (may_be_cut && !is_joined) || is_stuck || is_lost || repair.again {
             repair.again = false;
@@ -113,93 +264,78 @@ impl Lane {
             }
             return Next::Ask;
         }
-        self.repair = None;
+        self.rest(now);
+        if is_awaiting { Next::Wait } else { Next::Flow }
+    }
+
+    /// Hands on what is held, as far as its contents are here.
+    fn pump(&mut self, now: Instant, to: &mut impl Delivery) -> Next {
+        let mut has_moved = false;
+        while let Some(entry) = self.held.pop_front() {
+            let step = self.step(&entry, to);
+            if let Step::Done = step {
+                has_moved = true;
+                self.bytes = self.bytes.saturating_sub(entry.bytes());
+                continue;
+            }
+            self.held.push_front(entry);
+            if let Step::Stuck(next) = step {
+                self.begin_repair();
+                return next;
+            }
+            if has_moved {
+                self.rest(now);
+            }
+            return Next::Wait;
+        }
+        self.rest(now);
         Next::Flow
+    }
+
+    /// From now on it waits for what is held or ahead of the order, if anything is.
+    fn rest(&mut self, now: Instant) {
+        self.pending = if self.held.is_empty() && self.contents.is_empty() {
+            Pending::Nothing
+        } else {
+            Pending::Content { since: now }
+        };
+    }
+
+    fn step(&mut self, entry: &Entry, to: &mut impl Delivery) -> Step {
+        let (content, conversation) = match entry {
+            Entry::Event(event) => (None, event.conversation),
+            Entry::Listed(listed) => (self.contents.of(listed), listed.conversation),
+        };
+        match to.deliver(entry, content) {
+            Taken::Delivered | Taken::Repeated => {
+                self.contents.forget(entry.seq());
+                Step::Done
+            }
+            Taken::Absent if to.is_covered(conversation) => Step::Await,
+            Taken::Absent | Taken::Hole(_) => Step::Stuck(Next::Hole),
+            Taken::Unplaced => Step::Stuck(Next::Ask),
+        }
+    }
+
+    /// Holds an entry; `false` when there are too many: then its owner is to be asked.
+    fn hold(&mut self, entry: Entry) -> bool {
+        let is_full =
+            self.held.len() >= HELD_ENTRIES_MAX || self.bytes + entry.bytes() > HELD_BYTES_MAX;
+        if is_full {
+            self.begin_repair();
+        }
+        if let Pending::Owner(repair) = &mut self.pending
+            && (is_full || repair.lost > Seq::ZERO)
+        {
+            // The owner has it; behind a lost one nothing can be delivered from here.
+            repair.lost = repair.lost.max(entry.seq());
+            return false;
+        }
+        self.bytes += entry.bytes();
+        self.held.push_back(entry);
+        true
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use hansard_model::{ConversationId, GroupId, LogTime};
-
-    use super::*;
-
-    fn event(seq: u64) -> LiveEvent {
-        LiveEvent {
-            conversation: ConversationId::Group(GroupId::from_entropy([1; 20])),
-            seq: Seq(seq),
-            prev: Seq::ZERO,
-            n: 0,
-            ts: LogTime::default(),
-            follows: Seq(seq.saturating_sub(1)),
-            payload: bytes::Bytes::from_static(b"{}"),
-        }
-    }
-
-    #[test]
-    fn what_was_held_is_delivered_after_the_repair() {
-        let mut lane = Lane::default();
-        lane.begin_repair();
-        (5..8).for_each(|seq| lane.hold(event(seq)));
-        let mut delivered = Vec::new();
-        let next = lane.settle(false, Seq(4), |event| {
-            delivered.push(event.seq.0);
-            true
-        });
-        assert_eq!((next, delivered), (Next::Flow, vec![5, 6, 7]));
-        assert!(!lane.is_repairing());
-    }
-
-    #[test]
-    fn what_does_not_follow_is_kept_and_asked_for() {
-        let mut lane = Lane::default();
-        lane.begin_repair();
-        lane.hold(event(9));
-        assert_eq!(lane.settle(false, Seq(4), |_| false), Next::Ask);
-        assert!(lane.is_repairing());
-        assert_eq!(lane.settle(false, Seq(8), |event| event.seq == Seq(9)), Next::Flow);
-    }
-
-    #[test]
-    fn a_flood_during_a_repair_is_bounded_and_asked_for() {
-        let mut lane = Lane::default();
-        lane.begin_repair();
-        let last = HELD_EVENTS_MAX as u64 + 50;
-        (1..=last).for_each(|seq| lane.hold(event(seq)));
-        let mut count = 0_u64;
-        let next = lane.settle(false, Seq::ZERO, |_| {
-            count += 1;
-            true
-        });
-        assert_eq!((next, count), (Next::Ask, HELD_EVENTS_MAX as u64));
-        assert_eq!(lane.settle(false, Seq(last), |_| true), Next::Flow);
-    }
-
-    #[test]
-    fn an_answer_that_may_be_cut_is_asked_on_until_the_feed_joins_it() {
-        let mut lane = Lane::default();
-        lane.begin_repair();
-        lane.hold(event(3));
-        assert_eq!(lane.settle(true, Seq(4), |_| true), Next::Ask, "delivered before");
-        lane.hold(event(7));
-        assert_eq!(lane.settle(true, Seq(6), |_| true), Next::Flow);
-    }
-
-    #[test]
-    fn only_answers_in_a_row_from_before_the_position_say_that_the_log_is_cut_off() {
-        let mut lane = Lane::default();
-        lane.begin_repair();
-        let answers = [true, true, false, true, true, true, true];
-        let certain = answers.map(|is_behind| lane.is_cut_off(is_behind));
-        assert_eq!(certain, [false, false, false, false, false, true, false]);
-    }
-
-    #[test]
-    fn an_interruption_during_a_repair_asks_once_more() {
-        let mut lane = Lane::default();
-        lane.begin_repair();
-        lane.ask_again();
-        assert_eq!(lane.settle(false, Seq(4), |_| true), Next::Ask);
-        assert_eq!(lane.settle(false, Seq(4), |_| true), Next::Flow);
-    }
-}
+mod tests;

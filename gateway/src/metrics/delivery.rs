@@ -26,6 +26,14 @@ pub const HOLES_REPAIRED_TOTAL: &str = "hansard_gateway_feed_holes_repaired_tota
 pub const LIVE_REPEATED_TOTAL: &str = "hansard_gateway_live_events_repeated_total";
 /// Live events taken, from the feed or from a repair.
 pub const LIVE_EVENTS_TOTAL: &str = "hansard_gateway_live_events_total";
+/// Events that the feed moved over because nobody here gets them.
+pub const LIVE_PASSED_OVER_TOTAL: &str = "hansard_gateway_live_events_passed_over_total";
+/// Whether the live feed is followed by interest (1) or whole (0).
+pub const FEED_BY_INTEREST: &str = "hansard_gateway_feed_by_interest";
+/// Subscriptions to what is of interest.
+pub const FEED_INTERESTS: &str = "hansard_gateway_feed_interests";
+/// Contents that were wanted and did not come in time.
+pub const FEED_CONTENT_LATE_TOTAL: &str = "hansard_gateway_feed_content_late_total";
 
 /// Reads of history that catch-ups asked of owners.
 pub const HISTORY_READS_TOTAL: &str = "hansard_gateway_history_reads_total";
@@ -49,6 +57,10 @@ pub fn describe() {
     describe_counter!(HOLES_REPAIRED_TOTAL, "Holes in the live feed that were filled");
     describe_counter!(LIVE_REPEATED_TOTAL, "Live events dropped because they had been seen");
     describe_counter!(LIVE_EVENTS_TOTAL, "Live events taken, from the feed or from a repair");
+    describe_counter!(LIVE_PASSED_OVER_TOTAL, "Live events that nobody here gets");
+    describe_gauge!(FEED_BY_INTEREST, "Whether the live feed is followed by interest");
+    describe_gauge!(FEED_INTERESTS, "Subscriptions to what is of interest");
+    describe_counter!(FEED_CONTENT_LATE_TOTAL, "Live events whose content did not come in time");
     describe_counter!(HISTORY_READS_TOTAL, "Reads of history that catch-ups asked of owners");
     describe_counter!(HISTORY_SHARED_TOTAL, "Conversations caught up without a read of their own");
     describe_counter!(RECEIPTS_TOLD_TOTAL, "Receipts taken from the stream and told");
@@ -143,4 +155,24 @@ pub(crate) fn live_repeated() {
 /// A live event was taken.
 pub(crate) fn live_event() {
     counter!(LIVE_EVENTS_TOTAL).increment(1);
+}
+
+/// The feed moved over an event.
+pub(crate) fn live_passed_over() {
+    counter!(LIVE_PASSED_OVER_TOTAL).increment(1);
+}
+
+/// How the feed is followed from here on.
+pub(crate) fn feed_by_interest(by_interest: bool) {
+    gauge!(FEED_BY_INTEREST).set(f64::from(u8::from(by_interest)));
+}
+
+/// So many subscriptions are in force.
+pub(crate) fn feed_interests(count: usize) {
+    gauge!(FEED_INTERESTS).set(count as f64);
+}
+
+/// A wanted content did not come in time.
+pub(crate) fn feed_content_late() {
+    counter!(FEED_CONTENT_LATE_TOTAL).increment(1);
 }

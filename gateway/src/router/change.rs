@@ -1,5 +1,6 @@
 //! What a group's event does to its roster, read from the event itself.
 
+pub(crate) use hansard_model::envelope::may_be_meta as is_meta;
 use hansard_model::event::MemberOp;
 use hansard_model::{Envelope, Event, UserId};
 
@@ -12,19 +13,18 @@ pub(crate) enum Change {
     Removed(UserId),
 }
 
-/// How an event's kind begins in the log: payloads are stored without white space.
-const KIND: &str = r#""kind":""#;
-/// The kinds of the meta subject.
-const META_KINDS: [&str; 4] = ["create\"", "member\"", "title\"", "settings\""];
-
-/// Whether the payload may be that of a meta event: a cheap look that never misses one. Text of a
-/// message cannot look so, because quotes in it are escaped; an application's `data` can.
-pub(crate) fn is_meta(payload: &[u8]) -> bool {
-    let Ok(text) = std::str::from_utf8(payload) else { return false };
-    text.match_indices(KIND).any(|(at, _)| {
-        let kind = &text[at + KIND.len()..];
-        META_KINDS.iter().any(|meta| kind.starts_with(meta))
-    })
+/// Whose view of a group an event changes: those who are members from it on or no more, and who
+/// gets another role.
+pub(crate) fn whose_view(payload: &[u8]) -> Vec<UserId> {
+    match Envelope::decode(payload).map(|envelope| (envelope.sender, envelope.event)) {
+        Ok((sender, Event::Create(create))) => {
+            let mut users = create.members;
+            users.push(sender);
+            users
+        }
+        Ok((_, Event::Member(member))) => vec![member.user],
+        Ok(_) | Err(_) => Vec::new(),
+    }
 }
 
 impl Change {

@@ -93,20 +93,26 @@ impl User {
 impl State {
     pub(super) fn attach(&mut self, link: &Arc<Link>) {
         let user = self.users.entry(link.user).or_default();
+        if user.links.is_empty() {
+            self.watch.came(link.user);
+        }
         user.links.push(link.clone());
         for group in user.groups() {
+            self.watch.roster(group);
             self.rosters.entry(group).or_default().push(link.clone());
         }
     }
 
     pub(super) fn detach(&mut self, link: &Arc<Link>) {
-        self.watch(link, &[]);
+        self.watch_typing(link, &[]);
         let Some(user) = self.users.get_mut(&link.user) else { return };
         user.links.retain(|other| !Arc::ptr_eq(other, link));
         for group in user.groups() {
+            self.watch.roster(group);
             leave(&mut self.rosters, group, |other| Arc::ptr_eq(other, link));
         }
         if user.links.is_empty() {
+            self.watch.went(link.user);
             self.users.remove(&link.user);
         }
     }
@@ -125,6 +131,9 @@ impl State {
             return;
         }
         user.memberships.insert(group, (member, by));
+        if was != member {
+            self.watch.roster(group);
+        }
         match (was, member) {
             (false, true) => {
                 self.rosters.entry(group).or_default().extend(user.links.iter().cloned());
@@ -134,7 +143,7 @@ impl State {
         }
     }
 
-    pub(super) fn watch(&mut self, link: &Arc<Link>, conversations: &[ConversationId]) {
+    pub(super) fn watch_typing(&mut self, link: &Arc<Link>, conversations: &[ConversationId]) {
         for conversation in link.replace_watched(conversations) {
             leave(&mut self.watchers, conversation, |other| Arc::ptr_eq(other, link));
         }

@@ -215,6 +215,14 @@ impl Tails {
         }
     }
 
+    /// An event passes of which nothing is known: what there is of its conversation ends before it.
+    pub(super) fn unseen(&mut self, conversation: ConversationId) {
+        if let Some(reading) = self.reading.get_mut(&conversation) {
+            reading.is_over = true;
+        }
+        self.kept.remove(&conversation);
+    }
+
     /// Nothing of before is to be relied on.
     pub(super) fn clear(&mut self) {
         self.kept.clear();

@@ -18,7 +18,7 @@ fn entropy(byte: u8) -> [u8; 20] {
     entropy
 }
 
-fn user(byte: u8) -> UserId {
+pub(super) fn user(byte: u8) -> UserId {
     UserId::from_entropy(entropy(byte))
 }
 
@@ -26,7 +26,7 @@ fn device(byte: u8) -> DeviceId {
     DeviceId::from_entropy(entropy(byte))
 }
 
-fn group() -> ConversationId {
+pub(super) fn group() -> ConversationId {
     ConversationId::Group(GroupId::from_entropy([9; 20]))
 }
 
@@ -34,23 +34,23 @@ fn one() -> PartitionCount {
     PartitionCount::new(1).expect("one")
 }
 
-fn router() -> Arc<Router> {
+pub(super) fn router() -> Arc<Router> {
     let router = Arc::new(Router::new(one(), 1));
     router.advance(PartitionId(0), Seq::ZERO);
     router
 }
 
-fn from(position: u64) -> Start {
+pub(super) fn from(position: u64) -> Start {
     Start::From { positions: vec![Seq(position)], accounts: Seq::ZERO, receipts: Seq::ZERO }
 }
 
-fn attach(router: &Arc<Router>, who: u8) -> Attachment {
+pub(super) fn attach(router: &Arc<Router>, who: u8) -> Attachment {
     let outbox = Arc::new(Outbox::new(1 << 20));
     router.attach(user(who), device(who), outbox, false, None).expect("a place")
 }
 
 /// An attachment whose catch-up found `entries` and nothing to fetch.
-fn settled(router: &Arc<Router>, who: u8, entries: &[InboxEntry]) -> Attachment {
+pub(super) fn settled(router: &Arc<Router>, who: u8, entries: &[InboxEntry]) -> Attachment {
     let mut attachment = attach(router, who);
     let start = from(u64::MAX);
     let request =
@@ -60,7 +60,7 @@ fn settled(router: &Arc<Router>, who: u8, entries: &[InboxEntry]) -> Attachment 
     attachment
 }
 
-fn entry(joined: u64, ended: Option<u64>, head: u64) -> InboxEntry {
+pub(super) fn entry(joined: u64, ended: Option<u64>, head: u64) -> InboxEntry {
     InboxEntry {
         conversation: group(),
         head: Head {
@@ -84,7 +84,7 @@ fn entry(joined: u64, ended: Option<u64>, head: u64) -> InboxEntry {
     }
 }
 
-fn live(seq: u64, conversation: ConversationId, event: &str) -> LiveEvent {
+pub(super) fn live(seq: u64, conversation: ConversationId, event: &str) -> LiveEvent {
     let draft = Draft::parse(event).expect("valid");
     let payload = envelope::encode(MessageId::new(1, [0; 10]), user(1), device(1), &draft);
     LiveEvent {
@@ -98,20 +98,20 @@ fn live(seq: u64, conversation: ConversationId, event: &str) -> LiveEvent {
     }
 }
 
-fn message(seq: u64) -> LiveEvent {
+pub(super) fn message(seq: u64) -> LiveEvent {
     live(seq, group(), r#"{"kind":"message","text":"x"}"#)
 }
 
-fn member(seq: u64, op: &str, who: u8) -> LiveEvent {
+pub(super) fn member(seq: u64, op: &str, who: u8) -> LiveEvent {
     live(seq, group(), &format!(r#"{{"kind":"member","op":"{op}","user":"{}"}}"#, user(who)))
 }
 
-fn take(router: &Router, event: &LiveEvent) -> Taken {
+pub(super) fn take(router: &Router, event: &LiveEvent) -> Taken {
     router.take(event, Change::of(&event.payload).as_ref())
 }
 
 /// The `seq` of what waits in an outbox.
-fn received(attachment: &Attachment) -> Vec<u64> {
+pub(super) fn received(attachment: &Attachment) -> Vec<u64> {
     let mut frames = VecDeque::new();
     attachment.link().outbox.take(&mut frames);
     frames

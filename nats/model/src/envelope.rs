@@ -54,6 +54,21 @@ pub fn encode(id: MessageId, sender: UserId, device: DeviceId, draft: &Draft) ->
     )
 }
 
+/// How an event's kind begins in the log: payloads are stored without white space.
+const KIND: &str = r#""kind":""#;
+/// The kinds of the meta subject.
+const META_KINDS: [&str; 4] = ["create\"", "member\"", "title\"", "settings\""];
+
+/// Whether the payload may be that of a meta event: a cheap look that never misses one. Text of a
+/// message cannot look so, because quotes in it are escaped; an application's `data` can.
+pub fn may_be_meta(payload: &[u8]) -> bool {
+    let Ok(text) = std::str::from_utf8(payload) else { return false };
+    text.match_indices(KIND).any(|(at, _)| {
+        let kind = &text[at + KIND.len()..];
+        META_KINDS.iter().any(|meta| kind.starts_with(meta))
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

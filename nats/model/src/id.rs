@@ -102,10 +102,27 @@ base32_id! {
     DeviceId, "device"
 }
 
+/// A bucket of users, by which gateways subscribe to the live feed: the first two characters of a
+/// user's id. There are 1,024.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Bucket([u8; 2]);
+
+impl fmt::Display for Bucket {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Base32 is ASCII by construction.
+        f.write_str(std::str::from_utf8(&self.0).unwrap_or_default())
+    }
+}
+
 impl UserId {
-    /// The user's bucket, by which gateways subscribe to the live feed: 1,024 of them.
+    /// The user's bucket as text.
     pub fn bucket(&self) -> &str {
         &self.as_str()[..2]
+    }
+
+    /// The user's bucket.
+    pub fn bucket_id(&self) -> Bucket {
+        Bucket([self.0[0], self.0[1]])
     }
 }
 

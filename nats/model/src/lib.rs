@@ -43,7 +43,7 @@ pub use envelope::Envelope;
 pub use event::{Event, Role};
 pub use group::Group;
 pub use id::{
-    ConversationId, DeviceId, GroupId, MessageId, PartitionCount, PartitionId, Seq, UserId,
+    Bucket, ConversationId, DeviceId, GroupId, MessageId, PartitionCount, PartitionId, Seq, UserId,
 };
 pub use record::Record;
 pub use time::LogTime;

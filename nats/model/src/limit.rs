@@ -47,6 +47,11 @@ pub const MEMBERSHIP_LEASE_MS: u64 = 2_000;
 /// Age at which a membership is compared again before it is vouched for, in milliseconds.
 pub const MEMBERSHIP_COMPARE_AFTER_MS: u64 = 1_000;
 
+/// Events that one message tells the order of.
+pub const LIVE_ORDER_ITEMS_MAX: usize = 256;
+/// Bytes of such a message, about; a single event that has more goes alone.
+pub const LIVE_ORDER_BYTES_MAX: usize = 64 * 1024;
+
 /// Items of a page, when the caller does not say.
 pub const PAGE_ITEMS_DEFAULT: usize = 50;
 /// Items of a page at most.

@@ -516,6 +516,29 @@ pub struct UserNotice {
     pub entry: InboxEntry,
 }
 
+/// What travels on `order.<partition>`: the next events of the live feed, in their order, before
+/// they themselves are published. Who takes only some of the events learns here what there is
+/// between them. At most [`limit::LIVE_ORDER_ITEMS_MAX`](crate::limit::LIVE_ORDER_ITEMS_MAX) items.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct LiveOrder {
+    /// The live event before the first.
+    pub follows: Seq,
+    /// The events, ascending.
+    pub items: Vec<OrderItem>,
+}
+
+/// An event in the order of its partition.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct OrderItem {
+    /// The conversation.
+    pub conversation: ConversationId,
+    /// Its position.
+    pub seq: Seq,
+    /// The event itself when it may be a meta event, which every gateway needs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub event: Option<Item>,
+}
+
 /// Headers of a live message; the payload is the stored bytes.
 pub mod live {
     /// The event's position.

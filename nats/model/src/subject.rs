@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use crate::account::Handle;
 use crate::event::EventClass;
-use crate::id::{ConversationId, DeviceId, PartitionId, UserId};
+use crate::id::{Bucket, ConversationId, DeviceId, GroupId, PartitionId, UserId};
 use crate::presence::{PresenceKey, shard_of, shard_token};
 
 /// A NATS subject.
@@ -32,6 +32,8 @@ pub enum Subject {
     Live(ConversationId),
     /// `live.u.<bucket>.<user>`: what concerns one person.
     LiveUser(UserId),
+    /// `order.<partition>`: which events a partition's owner is about to publish, in their order.
+    LiveOrder(PartitionId),
     /// `typing.<a>.<b>`: never stored.
     Typing(ConversationId),
     /// `query.<partition>.<verb>`: a question to the owner of a partition.
@@ -135,6 +137,33 @@ pub fn presence_filter(shard: usize) -> String {
     format!("presence.{}.>", shard_token(shard))
 }
 
+/// What of the live feed a gateway subscribes to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Interest {
+    /// The direct conversations of the users of a bucket.
+    Bucket(Bucket),
+    /// All direct conversations.
+    Directs,
+    /// A group.
+    Group(GroupId),
+    /// All groups.
+    Groups,
+}
+
+impl Interest {
+    /// The subjects of what is of interest.
+    pub fn filters(self) -> Vec<String> {
+        match self {
+            Self::Bucket(bucket) => {
+                vec![format!("live.d.{bucket}.>"), format!("live.d.*.*.{bucket}.>")]
+            }
+            Self::Directs => vec!["live.d.>".to_owned()],
+            Self::Group(group) => vec![Subject::Live(ConversationId::Group(group)).to_string()],
+            Self::Groups => vec!["live.g.>".to_owned()],
+        }
+    }
+}
+
 /// `ev.<partition>.<a>.<b>.*`: both subjects of a conversation.
 pub fn event_filter(partition: PartitionId, conversation: ConversationId) -> String {
     format!("ev.{partition}.{conversation}.*")
@@ -166,6 +195,7 @@ impl fmt::Display for Subject {
             }
             Self::Live(ConversationId::Group(group)) => write!(f, "live.g.{group}"),
             Self::LiveUser(user) => write!(f, "live.u.{}.{user}", user.bucket()),
+            Self::LiveOrder(partition) => write!(f, "order.{partition}"),
             Self::Typing(conversation) => write!(f, "typing.{conversation}"),
             Self::Query(partition, verb) => write!(f, "query.{partition}.{}", verb.as_str()),
             Self::GatewayConfirm(gateway) => write!(f, "gateway.{gateway}.confirm"),
@@ -200,6 +230,7 @@ fn parse(text: &str) -> Option<Subject> {
         }
         "acct" => parse_account(rest),
         "live" => parse_live(rest),
+        "order" => Some(Subject::LiveOrder(parse_partition(rest)?)),
         "typing" => Some(Subject::Typing(rest.parse().ok()?)),
         "query" => {
             let (partition, verb) = rest.split_once('.')?;
@@ -275,7 +306,6 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::id::GroupId;
 
     fn any_user() -> impl Strategy<Value = UserId> {
         any::<[u8; 20]>().prop_map(UserId::from_entropy)
@@ -303,6 +333,7 @@ mod tests {
             (any_user(), any_conversation()).prop_map(|(u, c)| Subject::AccountSettings(u, c)),
             any_conversation().prop_map(Subject::Live),
             any_user().prop_map(Subject::LiveUser),
+            partition.clone().prop_map(Subject::LiveOrder),
             any_conversation().prop_map(Subject::Typing),
             (partition, verb).prop_map(|(p, verb)| Subject::Query(p, verb)),
             device.clone().prop_map(Subject::GatewayConfirm),
@@ -320,7 +351,7 @@ mod tests {
         }
 
         #[test]
-        fn what_parses_prints_the_same(text in "(ev|acct|live|query|typing|gateway|presence)\\.[a-z0-9.*> ]{0,60}") {
+        fn what_parses_prints_the_same(text in "(ev|acct|live|order|query|typing|gateway|presence)\\.[a-z0-9.*> ]{0,60}") {
             if let Ok(subject) = text.parse::<Subject>() {
                 prop_assert_eq!(subject.to_string(), text);
             }

@@ -13,7 +13,7 @@ use hansard_model::query::{
 };
 use hansard_model::subject::QueryVerb;
 use hansard_model::{ConversationId, LogTime, PartitionId, Seq};
-use hansard_nats::live::LiveMessage;
+use hansard_nats::live::{InterestFeed, LiveMessage};
 use hansard_nats::query::AskError;
 use serde_json::{Value, json};
 
@@ -65,6 +65,45 @@ async fn the_live_feed_has_the_chain_and_skips_void_events() {
             (direct(), first, zero, 1, zero),
             (group(9), created, zero, 0, first),
             (direct(), second, first, 2, created),
+        ]
+    );
+    projector.stop().await;
+    rig.stop().await;
+}
+
+/// Where the next events are that the owner says the order of, what each follows, and whether it
+/// came whole.
+async fn next_order(feed: &mut InterestFeed) -> Vec<(ConversationId, Seq, Seq, bool)> {
+    let order = within("an order", async || match feed.next(true).await {
+        Some(LiveMessage::Order(_, order)) => Some(order),
+        _ => None,
+    });
+    let order = order.await;
+    let befores = std::iter::once(order.follows).chain(order.items.iter().map(|item| item.seq));
+    let items = order.items.iter().zip(befores);
+    items
+        .map(|(item, before)| (item.conversation, item.seq, before, item.event.is_some()))
+        .collect()
+}
+
+#[tokio::test]
+async fn the_order_is_published_with_meta_events_whole() {
+    let mut rig = Rig::start(1).await;
+    let projector = rig.projector("one").serving_all().await;
+    let mut feed = rig.gateway.subscribe_order().await.expect("subscribed");
+    let first = rig.append(direct(), ANA, message("one")).await;
+    let created = rig.append(group(9), ANA, create(&[BEN])).await;
+    let second = rig.append(direct(), BEN, message("two")).await;
+    let mut listed = Vec::new();
+    while listed.len() < 3 {
+        listed.extend(next_order(&mut feed).await);
+    }
+    assert_eq!(
+        listed,
+        [
+            (direct(), first, Seq::ZERO, false),
+            (group(9), created, first, true),
+            (direct(), second, created, false),
         ]
     );
     projector.stop().await;
@@ -237,7 +276,7 @@ async fn a_removed_member_sees_up_to_the_removal_and_nothing_after() {
             LiveMessage::User(of, notice) if of == user(BEN) => {
                 heard.push(format!("member {}", notice.entry.member.view_to.is_none()));
             }
-            LiveMessage::User(..) | LiveMessage::Typing { .. } => {}
+            LiveMessage::User(..) | LiveMessage::Order(..) | LiveMessage::Typing { .. } => {}
         }
     }
     assert_eq!(heard.last().map(String::as_str), Some("member false"));
