@@ -337,6 +337,7 @@ fn every_limit_is_in_the_operations_manual_with_its_value() {
         RECEIPTS_TOLD_MEMBERS_MAX,
         PRESENCE_TOLD_MEMBERS_MAX,
         WATCHED_USERS_MAX,
+        PRESENCE_BATCH_MAX,
         WATCHED_CONVERSATIONS_MAX,
     ]);
     let (shortest, longest) = limit::PASSWORD_BYTES.into_inner();

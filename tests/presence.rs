@@ -230,6 +230,46 @@ async fn a_stranger_learns_nothing_and_a_removed_member_nothing_more() {
 }
 
 #[tokio::test]
+async fn who_takes_batches_is_told_of_several_people_in_one_frame() {
+    let serve = Serve::start().await;
+    let (ana, ben, _) = couple(serve.address).await;
+    let mut others = vec![];
+    for handle in ["cem", "dan", "eve"] {
+        others.push(sign_up(serve.address, handle).await.log_in(serve.address).await);
+    }
+    let mut members: Vec<&str> = others.iter().map(|other| other.user.as_str()).collect();
+    members.push(&ben.user);
+    let group = ana.create_group("the five of us", &members).await;
+    let watched: Vec<&str> = others.iter().map(|other| other.user.as_str()).collect();
+    let (mut his, mut hers) = (ben.connect().await, ana.connect().await);
+    for socket in [&mut his, &mut hers] {
+        let is_it = |frame: &Value| frame["type"] == "event" && frame["conversation"] == group;
+        socket.frame("the group", is_it).await;
+    }
+    assert_eq!(his.of_type("welcome")[0]["features"][1], "presence_batch");
+
+    let watch_batch = json!({"type": "watch", "users": watched, "batch": true});
+    his.send(&watch_batch).await;
+    let batch = his.frame("the people", |frame| frame["type"] == "presences").await;
+    let mut people: Vec<Value> = batch["people"].as_array().unwrap().clone();
+    people.sort_by_key(|person| person["user"].to_string());
+    let mut wanted: Vec<Value> =
+        watched.iter().map(|user| json!({"user": user, "state": "offline"})).collect();
+    wanted.sort_by_key(|person| person["user"].to_string());
+    assert_eq!(people, wanted);
+    watch(&mut hers, &watched).await;
+
+    let its = others[0].connect().await;
+    for (socket, count) in [(&mut his, 1), (&mut hers, 2)] {
+        let shown = changes(socket, watched[0], count, SOON).await;
+        assert_eq!(shown["state"], "online");
+    }
+    assert_eq!((his.of_type("presences").len(), his.of_type("presence").len()), (1, 1));
+    assert_eq!((hers.of_type("presences").len(), hers.of_type("presence").len()), (0, 4));
+    drop(its);
+}
+
+#[tokio::test]
 async fn the_devices_of_a_person_are_one_over_two_gateways() {
     let roles = Roles::start(2, 1).await;
     let (ana, ben) = (person(&roles, 0, "ana").await, person(&roles, 1, "ben").await);

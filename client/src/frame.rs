@@ -40,8 +40,8 @@ pub enum Incoming {
     Ok(FrameRef),
     /// `typing`
     Typing(Typing),
-    /// `presence`
-    Presence(PresenceFrame),
+    /// `presence`: one; `presences`: several.
+    Presence(Vec<PresenceFrame>),
     /// `drain`
     Drain(Drain),
     /// Of no meaning to this version.
@@ -96,6 +96,11 @@ struct CursorField {
     cursor: Option<String>,
 }
 
+#[derive(Deserialize)]
+struct People {
+    people: Vec<PresenceFrame>,
+}
+
 /// Reads a frame.
 ///
 /// # Errors
@@ -122,7 +127,11 @@ pub fn decode(text: &str) -> Result<Incoming, DecodeFrameError> {
         "receipt" => Incoming::Receipt(serde_json::from_str(text)?),
         "ok" => outline.reference.map_or(Incoming::Other, Incoming::Ok),
         "typing" => Incoming::Typing(serde_json::from_str(text)?),
-        "presence" => Incoming::Presence(serde_json::from_str(text)?),
+        "presence" => Incoming::Presence(vec![serde_json::from_str(text)?]),
+        "presences" => {
+            let People { people } = serde_json::from_str(text)?;
+            Incoming::Presence(people)
+        }
         "drain" => Incoming::Drain(serde_json::from_str(text)?),
         _ => Incoming::Other,
     })
@@ -144,6 +153,18 @@ mod tests {
             decode(r#"{"type":"drain","after_ms":5,"new":true}"#),
             Ok(Incoming::Drain(Drain { after_ms: 5, url: None, reconnect: None }))
         ));
+    }
+
+    #[test]
+    fn people_are_read_alone_and_together() {
+        let one = format!(r#""user":"{}","state":"online""#, "a".repeat(20));
+        for (text, count) in [
+            (format!(r#"{{"type":"presence",{one}}}"#), 1),
+            (format!(r#"{{"type":"presences","people":[{{{one}}},{{{one}}}]}}"#), 2),
+        ] {
+            let Ok(Incoming::Presence(people)) = decode(&text) else { panic!("{text}") };
+            assert_eq!(people.len(), count);
+        }
     }
 
     #[test]

@@ -22,7 +22,7 @@ use std::time::Duration;
 
 use hansard_model::{ConversationId, MessageId, Role, Seq, UserId, limit};
 use hansard_protocol::ErrorCode;
-use hansard_protocol::client::{ClientFrame, FrameRef, Hello, Presence};
+use hansard_protocol::client::{ClientFrame, FrameRef, Hello, Presence, Watch};
 use hansard_protocol::server::{ReceiptFrame, Synced, Welcome};
 use serde_json::value::RawValue;
 
@@ -254,7 +254,7 @@ impl Machine {
     fn transmit_watch(&mut self) {
         if matches!(self.link.phase, Phase::Online(_)) {
             let (users, conversations) = (self.watched_users.clone(), self.watched.clone());
-            let frame = ClientFrame::Watch { users, conversations };
+            let frame = ClientFrame::Watch(Watch { users, conversations, batch: true });
             self.actions.push(Action::Transmit(encode(&frame)));
         }
     }
@@ -333,8 +333,9 @@ impl Machine {
             Incoming::Receipt(receipt) => self.receipt(receipt),
             Incoming::Ok(answers) => self.receipts.stored(now, &answers, &mut self.actions),
             Incoming::Typing(typing) => self.actions.push(Action::Publish(Update::Typing(typing))),
-            Incoming::Presence(presence) => {
-                self.actions.push(Action::Publish(Update::Presence(presence)));
+            Incoming::Presence(people) => {
+                let shown = people.into_iter().map(Update::Presence);
+                self.actions.extend(shown.map(Action::Publish));
             }
             Incoming::Drain(drain) => self.drain(now, &drain),
             Incoming::Other => {}

@@ -302,10 +302,10 @@ impl Connection {
                     router.typing.note(conversation, user, Instant::now());
                 }
             }
-            Action::Watch(users, conversations) => {
+            Action::Watch(watch) => {
                 if !member.link.background {
-                    self.gateway.router.watch(&member.link, &conversations);
-                    member.here.watch(users, &conversations);
+                    self.gateway.router.watch(&member.link, &watch.conversations);
+                    member.here.watch(watch);
                 }
             }
             Action::Presence(chosen) => member.here.choose(chosen),

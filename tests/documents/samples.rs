@@ -7,7 +7,7 @@ use hansard_model::event::{
 use hansard_model::presence::{PersonState, Visibility};
 use hansard_model::query::{Deleted, Edited, MessageState, ReactionCount, ThreadCount};
 use hansard_model::{ConversationId, DeviceId, LogTime, MessageId, Role, Seq, UserId};
-use hansard_protocol::client::{Hello, Presence, Receipt, Send};
+use hansard_protocol::client::{Hello, Presence, Receipt, Send, Watch};
 use hansard_protocol::error::{ErrorBody, ErrorCode, Retry, Stored};
 use hansard_protocol::http::{
     Conversation, ConversationKind, CreateConversation, CreateUser, ErrorResponse, EventList,
@@ -161,7 +161,11 @@ pub(crate) fn client_frames() -> Vec<(&'static str, ClientFrame)> {
             private: true,
         }),
         ClientFrame::Typing { conversation: conversation() },
-        ClientFrame::Watch { users: vec![user()], conversations: vec![conversation()] },
+        ClientFrame::Watch(Watch {
+            users: vec![user()],
+            conversations: vec![conversation()],
+            batch: true,
+        }),
         ClientFrame::Presence { state: Presence::Away },
         ClientFrame::Ping { reference: reference() },
         ClientFrame::Ping { reference: Some(FrameRef::Number(3)) },
@@ -175,7 +179,7 @@ fn client_schema(frame: &ClientFrame) -> &'static str {
         ClientFrame::Send(_) => "Send",
         ClientFrame::Receipt(_) => "Receipt",
         ClientFrame::Typing { .. } => "Typing",
-        ClientFrame::Watch { .. } => "Watch",
+        ClientFrame::Watch(_) => "Watch",
         ClientFrame::Presence { .. } => "Presence",
         ClientFrame::Ping { .. } => "Ping",
     }
@@ -217,6 +221,7 @@ pub(crate) fn server_frames() -> Vec<(&'static str, ServerFrame)> {
         }),
         ServerFrame::Typing { conversation: conversation(), user: user() },
         ServerFrame::Presence(presence()),
+        ServerFrame::Presences { people: vec![presence()] },
         ServerFrame::Drain { after_ms: 5, url, reconnect: Some(RECONNECT) },
         ServerFrame::Ok { reference: reference() },
         ServerFrame::Pong { reference: reference(), cursor: Some(cursor) },
@@ -238,6 +243,7 @@ fn server_schema(frame: &ServerFrame) -> &'static str {
         ServerFrame::Receipt(_) => "ReceiptOfMember",
         ServerFrame::Typing { .. } => "TypingOfOthers",
         ServerFrame::Presence(_) => "PresenceOfOthers",
+        ServerFrame::Presences { .. } => "PresencesOfOthers",
         ServerFrame::Drain { .. } => "Drain",
         ServerFrame::Ok { .. } => "Ok",
         ServerFrame::Pong { .. } => "Pong",
@@ -468,8 +474,10 @@ pub(crate) fn read_and_write(schema: &str, value: Value) -> Result<Value, serde_
             again::<ClientFrame>(value)
         }
         "Welcome" | "Ack" | "ErrorFrame" | "ConversationFrame" | "UserFrame" | "Gap" | "Synced"
-        | "Cursor" | "ReceiptOfMember" | "TypingOfOthers" | "PresenceOfOthers" | "Drain" | "Ok"
-        | "Pong" | "EventFrame" => again::<ServerFrame>(value),
+        | "Cursor" | "ReceiptOfMember" | "TypingOfOthers" | "PresenceOfOthers"
+        | "PresencesOfOthers" | "Drain" | "Ok" | "Pong" | "EventFrame" => {
+            again::<ServerFrame>(value)
+        }
         "User" => again::<User>(value),
         "UserList" => again::<List<User>>(value),
         "CreateUser" => again::<CreateUser>(value),

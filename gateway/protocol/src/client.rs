@@ -32,14 +32,7 @@ pub enum ClientFrame {
         conversation: ConversationId,
     },
     /// Whose presence and whose typing to show; replaces the last.
-    Watch {
-        /// At most 200.
-        #[serde(default)]
-        users: Vec<UserId>,
-        /// At most 4.
-        #[serde(default)]
-        conversations: Vec<ConversationId>,
-    },
+    Watch(Watch),
     /// How the person is shown.
     Presence {
         /// The state.
@@ -121,6 +114,20 @@ pub struct Receipt {
     pub private: bool,
 }
 
+/// `watch`
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct Watch {
+    /// At most 200.
+    #[serde(default)]
+    pub users: Vec<UserId>,
+    /// At most 4.
+    #[serde(default)]
+    pub conversations: Vec<ConversationId>,
+    /// The client reads `presences`: several people may come in one frame.
+    #[serde(default)]
+    pub batch: bool,
+}
+
 /// The parts of a frame that can be read even when the frame cannot: which kind, which `ref`.
 #[derive(Debug, Default, Deserialize)]
 pub struct Outline {
@@ -155,13 +162,6 @@ impl ClientFrame {
             conversation: ConversationId,
         }
         #[derive(Deserialize)]
-        struct Watch {
-            #[serde(default)]
-            users: Vec<UserId>,
-            #[serde(default)]
-            conversations: Vec<ConversationId>,
-        }
-        #[derive(Deserialize)]
         struct State {
             state: Presence,
         }
@@ -174,10 +174,7 @@ impl ClientFrame {
                 let Typing { conversation } = serde_json::from_str(text)?;
                 Self::Typing { conversation }
             }
-            Some("watch") => {
-                let Watch { users, conversations } = serde_json::from_str(text)?;
-                Self::Watch { users, conversations }
-            }
+            Some("watch") => Self::Watch(serde_json::from_str(text)?),
             Some("presence") => {
                 let State { state } = serde_json::from_str(text)?;
                 Self::Presence { state }
@@ -217,6 +214,7 @@ mod tests {
             format!(r#"{{"type":"receipt","ref":"r","conversation":"{x}.{y}","delivered":3}}"#),
             format!(r#"{{"type":"typing","conversation":"{x}.{y}"}}"#),
             format!(r#"{{"type":"watch","users":["{x}"],"conversations":[]}}"#),
+            format!(r#"{{"type":"watch","users":["{x}"],"batch":true}}"#),
             r#"{"type":"presence","state":"away"}"#.to_owned(),
             r#"{"type":"ping","ref":3,"unknown":[]}"#.to_owned(),
         ];

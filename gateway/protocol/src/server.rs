@@ -56,6 +56,11 @@ pub enum ServerFrame {
     },
     /// Somebody who is watched is there, or is not.
     Presence(PresenceFrame),
+    /// The same of several people at once, for a client that said `batch`.
+    Presences {
+        /// Each once; at most 128.
+        people: Vec<PresenceFrame>,
+    },
     /// Reconnect elsewhere.
     Drain {
         /// After about this many milliseconds.
@@ -140,6 +145,9 @@ enum Plain {
         user: UserId,
     },
     Presence(PresenceFrame),
+    Presences {
+        people: Vec<PresenceFrame>,
+    },
     Drain {
         after_ms: u64,
         #[serde(default)]
@@ -174,6 +182,7 @@ impl From<Plain> for ServerFrame {
             Plain::Receipt(receipt) => Self::Receipt(receipt),
             Plain::Typing { conversation, user } => Self::Typing { conversation, user },
             Plain::Presence(presence) => Self::Presence(presence),
+            Plain::Presences { people } => Self::Presences { people },
             Plain::Drain { after_ms, url, reconnect } => Self::Drain { after_ms, url, reconnect },
             Plain::Ok { reference } => Self::Ok { reference },
             Plain::Pong { reference, cursor } => Self::Pong { reference, cursor },
@@ -314,7 +323,7 @@ pub struct ReceiptFrame {
     pub read_n: Option<u64>,
 }
 
-/// `presence`, and an item of `GET /v1/conversations/{c}/presence`.
+/// `presence`, an item of `presences` and of `GET /v1/conversations/{c}/presence`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PresenceFrame {
     /// Who.

@@ -3,7 +3,7 @@
 use hansard_model::limit::{WATCHED_CONVERSATIONS_MAX, WATCHED_USERS_MAX};
 use hansard_model::{ConversationId, DeviceId, MessageId, UserId};
 use hansard_presence::Chosen;
-use hansard_protocol::client::{ClientFrame, FrameRef, Hello, Outline, Receipt, Send};
+use hansard_protocol::client::{ClientFrame, FrameRef, Hello, Outline, Receipt, Send, Watch};
 use hansard_protocol::{ErrorBody, ErrorCode};
 use serde_json::Value;
 use tokio::time::Instant;
@@ -55,7 +55,7 @@ pub(super) enum Action {
     /// Tell others that the user types.
     Typing(ConversationId),
     /// Show the presence of these people, and typing in these conversations.
-    Watch(Vec<UserId>, Vec<ConversationId>),
+    Watch(Watch),
     /// Show the person so.
     Presence(Chosen),
     /// Answer with the cursor.
@@ -79,7 +79,7 @@ impl Action {
     /// Whether it shows that the person is at the device, which a device alone does not do.
     pub(super) fn is_of_person(&self) -> bool {
         match self {
-            Self::Send(..) | Self::Typing(_) | Self::Watch(..) | Self::Presence(_) => true,
+            Self::Send(..) | Self::Typing(_) | Self::Watch(_) | Self::Presence(_) => true,
             Self::Receipt(said, _) => said.read.is_some(),
             Self::Refuse(_) | Self::Pong(_) | Self::End(_) => false,
         }
@@ -178,13 +178,13 @@ fn other(text: &str, reference: Option<FrameRef>) -> Action {
     match frame {
         ClientFrame::Typing { conversation } => Action::Typing(conversation),
         ClientFrame::Ping { .. } => Action::Pong(reference),
-        ClientFrame::Watch { users, conversations }
-            if users.len() <= WATCHED_USERS_MAX
-                && conversations.len() <= WATCHED_CONVERSATIONS_MAX =>
+        ClientFrame::Watch(watch)
+            if watch.users.len() <= WATCHED_USERS_MAX
+                && watch.conversations.len() <= WATCHED_CONVERSATIONS_MAX =>
         {
-            Action::Watch(users, conversations)
+            Action::Watch(watch)
         }
-        ClientFrame::Watch { .. } => {
+        ClientFrame::Watch(_) => {
             refuse(ErrorCode::TooLarge, "at most 200 users and 4 conversations", reference)
         }
         ClientFrame::Hello(_) => refuse(ErrorCode::BadFrame, "hello was said before", reference),

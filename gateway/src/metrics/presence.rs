@@ -10,7 +10,7 @@ pub const PRESENCE_WATCHED: &str = "hansard_gateway_presence_watched";
 pub const PRESENCE_REPORTS_TOTAL: &str = "hansard_gateway_presence_reports_total";
 /// Changes of own devices that were said to other gateways.
 pub const PRESENCE_CHANGES_TOTAL: &str = "hansard_gateway_presence_changes_total";
-/// `presence` frames pushed to those who watch.
+/// `presence` and `presences` frames pushed to those who watch.
 pub const PRESENCE_FRAMES_TOTAL: &str = "hansard_gateway_presence_frames_total";
 
 /// Describes them to the recorder; call once, after it is installed.
@@ -42,7 +42,7 @@ pub(crate) fn change_said() {
     counter!(PRESENCE_CHANGES_TOTAL).increment(1);
 }
 
-/// So many frames were pushed.
-pub(crate) fn told(frames: usize) {
-    counter!(PRESENCE_FRAMES_TOTAL).increment(frames as u64);
+/// A frame was pushed, of one person or several.
+pub(crate) fn told() {
+    counter!(PRESENCE_FRAMES_TOTAL).increment(1);
 }

@@ -8,6 +8,7 @@ use std::time::Duration;
 use futures_util::stream::{self, StreamExt as _};
 use hansard_model::{ConversationId, UserId};
 use hansard_nats::presence::Shards;
+use hansard_protocol::client::Watch;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
@@ -42,6 +43,8 @@ struct Ask {
     users: Arc<[UserId]>,
     /// The conversations that it has open.
     first: Arc<[ConversationId]>,
+    /// Whether several people may be told in one frame.
+    batch: bool,
     /// When it is to be looked at; `None`: not before something happens.
     due: Option<Instant>,
     looked_at: Option<Instant>,
@@ -54,15 +57,16 @@ fn place_of(link: &Arc<Link>) -> usize {
 
 impl Asks {
     /// A connection wants to watch these people, in place of those before.
-    pub(super) fn ask(&self, link: &Arc<Link>, users: Vec<UserId>, first: &[ConversationId]) {
+    pub(super) fn ask(&self, link: &Arc<Link>, watch: Watch) {
+        let Watch { users, conversations, batch } = watch;
         let users: BTreeSet<UserId> = users.into_iter().collect();
         let users: Arc<[UserId]> = users.into_iter().collect();
         let mut asks = self.lock();
         let looked_at = asks.get(&place_of(link)).and_then(|ask| ask.looked_at);
         let now = Instant::now();
         let due = Some(looked_at.map_or(now, |at| (at + SPACING).max(now)));
-        let (link, first) = (link.clone(), first.into());
-        asks.insert(place_of(&link), Ask { link, users, first, due, looked_at, times: 0 });
+        let (link, first) = (link.clone(), conversations.into());
+        asks.insert(place_of(&link), Ask { link, users, first, batch, due, looked_at, times: 0 });
         drop(asks);
         self.added.notify_one();
     }
@@ -175,7 +179,7 @@ impl Presence {
             }
             self.depart(gateway.router.notes.take_departed());
             // Otherwise somebody has left meanwhile, and may have been the reason: it looks again.
-            if self.watched().watch(&ask.link, shares, departed).is_ok() {
+            if self.watched().watch(&ask.link, shares, departed, ask.batch).is_ok() {
                 return Ok(is_all);
             }
         }

@@ -10,6 +10,7 @@ use hansard_model::{DeviceId, LogTime, UserId};
 use hansard_nats::log::ReadError;
 use hansard_nats::presence::{Presence as Bucket, REPORT_EVERY};
 use hansard_presence::{Chosen, Device, Ending, Moment};
+use hansard_protocol::client::Watch;
 
 use super::Presence;
 use crate::metrics::presence as metrics;
@@ -292,9 +293,9 @@ impl Here {
     }
 
     /// Watches these people, in place of those before.
-    pub(crate) fn watch(&self, users: Vec<UserId>, first: &[hansard_model::ConversationId]) {
+    pub(crate) fn watch(&self, watch: Watch) {
         if self.pulse.is_some() {
-            self.presence.asks.ask(&self.link, users, first);
+            self.presence.asks.ask(&self.link, watch);
         }
     }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hansard_model::presence::{DeviceReport, PresenceKey};
-use hansard_model::{ConversationId, DeviceId, LogTime, UserId};
+use hansard_model::{ConversationId, DeviceId, LogTime, UserId, limit};
 use hansard_nats::presence::Shards;
 use hansard_presence::{Moment, Person, Shown};
 use hansard_protocol::ServerFrame;
@@ -61,6 +61,8 @@ impl Seat {
 struct Watcher {
     link: Arc<Link>,
     shares: Vec<Shared>,
+    /// Several people may be told in one frame.
+    batch: bool,
     owed: HashSet<UserId>,
 }
 
@@ -76,7 +78,8 @@ fn place_of(link: &Arc<Link>) -> usize {
 impl Watched {
     /// A connection may watch from now on.
     pub(super) fn attach(&mut self, link: &Arc<Link>) {
-        let watcher = Watcher { link: link.clone(), shares: Vec::new(), owed: HashSet::new() };
+        let watcher =
+            Watcher { link: link.clone(), shares: Vec::new(), batch: false, owed: HashSet::new() };
         self.watchers.insert(place_of(link), watcher);
     }
 
@@ -115,7 +118,8 @@ impl Watched {
     }
 
     /// Replaces whom a connection watches by those who were found, when there had been so many
-    /// removals, to be such that it may; tells it of those whom it did not watch before.
+    /// removals, to be such that it may; tells it of those whom it did not watch before. From now
+    /// on several people come in one frame if it takes a `batch`.
     ///
     /// # Errors
     /// [`Departed`]
@@ -124,6 +128,7 @@ impl Watched {
         link: &Arc<Link>,
         shares: Vec<Shared>,
         departed: u64,
+        batch: bool,
     ) -> Result<(), Departed> {
         if departed < self.forgotten {
             return Err(Departed);
@@ -138,6 +143,7 @@ impl Watched {
         let place = place_of(link);
         let Some(watcher) = self.watchers.get_mut(&place) else { return Ok(()) };
         let wanted: HashSet<UserId> = shares.iter().map(|(user, _)| *user).collect();
+        watcher.batch = batch;
         watcher.owed.retain(|user| wanted.contains(user));
         let before = std::mem::replace(&mut watcher.shares, shares);
         let before: HashSet<UserId> = before.into_iter().map(|(user, _)| user).collect();
@@ -281,7 +287,8 @@ impl Watched {
         }
     }
 
-    /// Pushes what a connection is owed, unless its reader is slow; a frame is encoded once for all.
+    /// Pushes what a connection is owed, unless its reader is slow. A frame of one person is encoded
+    /// once for all, so a single one is no batch.
     fn pay(&mut self, place: usize, frames: &mut HashMap<UserId, Frame>) {
         let Some(watcher) = self.watchers.get_mut(&place) else { return };
         if watcher.owed.is_empty() {
@@ -293,13 +300,24 @@ impl Watched {
         }
         self.owing.remove(&place);
         let owed = std::mem::take(&mut watcher.owed);
-        metrics::told(owed.len());
+        let people = &self.people;
+        let presence = |user: UserId| {
+            let shown = people.get(&user).map(|seat| seat.person.shown()).unwrap_or_default();
+            PresenceFrame { user, state: shown.state, last_seen: shown.last_seen }
+        };
+        if watcher.batch && owed.len() > 1 {
+            let owed: Vec<PresenceFrame> = owed.into_iter().map(presence).collect();
+            for people in owed.chunks(limit::PRESENCE_BATCH_MAX) {
+                let people = people.to_vec();
+                watcher.link.outbox.push(Frame::server(&ServerFrame::Presences { people }));
+                metrics::told();
+            }
+            return;
+        }
         for user in owed {
-            let people = &self.people;
-            let frame = frames.entry(user).or_insert_with(|| {
-                frame(user, people.get(&user).map(|seat| seat.person.shown()).unwrap_or_default())
-            });
-            watcher.link.outbox.push(frame.clone());
+            let encoded = || Frame::server(&ServerFrame::Presence(presence(user)));
+            watcher.link.outbox.push(frames.entry(user).or_insert_with(encoded).clone());
+            metrics::told();
         }
     }
 
@@ -334,11 +352,6 @@ impl Watched {
         self.people.keys().for_each(|user| shards.add(*user));
         shards
     }
-}
-
-fn frame(user: UserId, shown: Shown) -> Frame {
-    let Shown { state, last_seen } = shown;
-    Frame::server(&ServerFrame::Presence(PresenceFrame { user, state, last_seen }))
 }
 
 #[cfg(test)]

@@ -73,5 +73,7 @@ pub const RECEIPTS_TOLD_MEMBERS_MAX: usize = 100;
 pub const PRESENCE_TOLD_MEMBERS_MAX: usize = 100;
 /// Users whose presence a connection may watch.
 pub const WATCHED_USERS_MAX: usize = 200;
+/// People of one `presences` frame.
+pub const PRESENCE_BATCH_MAX: usize = 128;
 /// Conversations whose typing a connection may watch.
 pub const WATCHED_CONVERSATIONS_MAX: usize = 4;

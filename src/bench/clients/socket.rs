@@ -126,7 +126,7 @@ impl Socket {
 
     /// Watches these people.
     pub(super) async fn watch(&mut self, users: &[UserId]) -> anyhow::Result<()> {
-        let watch = serde_json::json!({"type": "watch", "users": users});
+        let watch = serde_json::json!({"type": "watch", "users": users, "batch": true});
         Ok(self.stream.send(Message::text(watch.to_string())).await?)
     }
 

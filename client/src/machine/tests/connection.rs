@@ -90,7 +90,7 @@ fn whom_they_watch_and_how_they_are_shown_is_said_again_on_the_next_connection()
     let said: Vec<String> = world.to_server.drain(..).collect();
     assert!(said[0].contains(r#""type":"watch""#), "{said:?}");
     let watch: ClientFrame = serde_json::from_str(&said[0]).expect("a watch");
-    assert!(matches!(watch, ClientFrame::Watch { users, .. } if users.len() == 200));
+    assert!(matches!(watch, ClientFrame::Watch(watch) if watch.users.len() == 200 && watch.batch));
     assert_eq!(said[1..], [r#"{"type":"presence","state":"invisible"}"#]);
 
     world.drop_socket();
