@@ -145,11 +145,14 @@ async fn settings(
     if !gateway.router.has_user(user) {
         return Ok(());
     }
+    // What changes from here on is announced again.
+    let upto = gateway.router.owed(user, conversation);
     let view = match gateway.inbox.entry(user, conversation, None).await? {
         Some(entry) => gateway.inbox.view(user, &entry),
         None => gateway.inbox.unspoken(user, conversation),
     };
-    gateway.router.send_to_user(user, &Frame::server(&ServerFrame::Conversation(view)));
+    let frame = Frame::server(&ServerFrame::Conversation(view));
+    gateway.router.show(user, conversation, upto, &frame);
     Ok(())
 }
 

@@ -405,10 +405,11 @@ impl<'a> Follow<'a> {
         for item in reply.items {
             let event = live_event(item.conversation, &item.item, Seq::ZERO);
             let change = observe(self.gateway, &event);
-            let is_new = self.gateway.router.take_repaired(&event, change.as_ref());
             // Its notices are lost, if the event was.
-            if is_new && let Some(users) = changed_views(&event) {
-                show(self.gateway, event.conversation, users);
+            let shown = changed_views(&event).unwrap_or_default();
+            let is_new = self.gateway.router.take_repaired(&event, change.as_ref(), &shown);
+            if is_new && !shown.is_empty() {
+                show(self.gateway, event.conversation, shown);
             }
         }
         self.gateway.router.advance(partition, reply.as_of);
@@ -455,10 +456,11 @@ impl Delivery for Passage<'_> {
         match (entry, content) {
             (Entry::Event(event), _) => {
                 let change = observe(self.gateway, event);
-                let taken = self.gateway.router.take(event, change.as_ref());
-                if taken == Taken::Delivered
-                    && let Some(users) = changed_views(event)
-                {
+                let users = changed_views(event).unwrap_or_default();
+                // Of the whole feed it is a notice that shows them.
+                let shown = if self.cover.is_some() { &users[..] } else { &[] };
+                let taken = self.gateway.router.take(event, change.as_ref(), shown);
+                if taken == Taken::Delivered && !users.is_empty() {
                     self.changed(event.conversation, users);
                 }
                 taken

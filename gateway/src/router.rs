@@ -12,6 +12,7 @@ mod cursors;
 mod drain;
 mod interest;
 mod link;
+mod owed;
 mod receipts;
 mod roster;
 pub(crate) mod tails;
@@ -39,6 +40,7 @@ use self::drain::RESTARTING;
 use self::interest::Watch;
 pub(crate) use self::interest::{Interests, Listed};
 pub(crate) use self::link::{Attachment, Link, Origin, PageBehind};
+use self::owed::Owed;
 use self::roster::{Passed, User};
 use self::tails::Tails;
 
@@ -102,6 +104,7 @@ struct State {
     rosters: HashMap<ConversationId, Vec<Arc<Link>>>,
     watchers: HashMap<ConversationId, Vec<Arc<Link>>>,
     passed: Passed,
+    owed: Owed,
     /// Who is interested in what.
     watch: Watch,
     /// The newest events of conversations, for those who catch up.
@@ -121,6 +124,7 @@ impl Router {
                 rosters: HashMap::new(),
                 watchers: HashMap::new(),
                 passed: Passed::default(),
+                owed: Owed::default(),
                 watch: Watch::default(),
                 tails: Tails::new(),
                 receipts: Seq::ZERO,
@@ -208,7 +212,14 @@ impl Router {
     }
 
     /// Takes the next live event: delivers it if it is the next, and says so if it is not.
-    pub(crate) fn take(&self, event: &LiveEvent, change: Option<&Change>) -> Taken {
+    ///
+    /// `shown`: who is to be shown the conversation for it, by an announcement.
+    pub(crate) fn take(
+        &self,
+        event: &LiveEvent,
+        change: Option<&Change>,
+        shown: &[UserId],
+    ) -> Taken {
         let partition = event.conversation.partition(self.partitions).index();
         let mut state = self.lock();
         match state.positions.get(partition).copied().flatten() {
@@ -222,6 +233,7 @@ impl Router {
         }
         metrics::live_event();
         state.deliver(event, change);
+        state.owe(event, shown);
         state.positions[partition] = Some(event.seq);
         drop(state);
         self.note(event, change);
@@ -230,7 +242,12 @@ impl Router {
 
     /// Delivers an event from a repair, whatever it follows; `false`: it was delivered before, or
     /// it is not known where the feed stands.
-    pub(crate) fn take_repaired(&self, event: &LiveEvent, change: Option<&Change>) -> bool {
+    pub(crate) fn take_repaired(
+        &self,
+        event: &LiveEvent,
+        change: Option<&Change>,
+        shown: &[UserId],
+    ) -> bool {
         let partition = event.conversation.partition(self.partitions).index();
         let mut state = self.lock();
         let position = state.positions.get(partition).copied().flatten();
@@ -238,6 +255,7 @@ impl Router {
         if is_new {
             metrics::live_event();
             state.deliver(event, change);
+            state.owe(event, shown);
             state.positions[partition] = Some(event.seq);
             drop(state);
             self.note(event, change);
@@ -349,11 +367,35 @@ impl Router {
         }
     }
 
+    /// The last event for which a user with a connection here is owed the conversation.
+    pub(crate) fn owed(&self, user: UserId, conversation: ConversationId) -> Option<Seq> {
+        self.lock().owed.last(user, conversation)
+    }
+
+    /// Shows a conversation to all connections of a user: as of `upto`, or later.
+    pub(crate) fn show(
+        &self,
+        user: UserId,
+        conversation: ConversationId,
+        upto: Option<Seq>,
+        frame: &Frame,
+    ) {
+        let mut state = self.lock();
+        let links = state.users.get(&user).into_iter().flat_map(|user| &user.links);
+        links.for_each(|link| link.outbox.push(frame.clone()));
+        if let Some(upto) = upto {
+            state.owed.shown(user, conversation, upto);
+        }
+    }
+
     /// Ends all connections of a user, who resume: something could not be told to them.
     pub(crate) fn close_user(&self, user: UserId) {
-        if let Some(user) = self.lock().users.get(&user) {
+        let mut state = self.lock();
+        if let Some(user) = state.users.get(&user) {
             user.links.iter().for_each(|link| link.outbox.close(RESTARTING, "resume"));
         }
+        // Their cursors are of before it; those who come again are shown it by their catch-up.
+        state.owed.forget(user);
     }
 
     /// Ends all connections of a device with a close code, after what waits was written.
@@ -415,6 +457,13 @@ impl Router {
 }
 
 impl State {
+    /// Notes who is to be shown the conversation for an event, of those who are here.
+    fn owe(&mut self, event: &LiveEvent, shown: &[UserId]) {
+        for user in shown.iter().filter(|user| self.users.contains_key(user)) {
+            self.owed.note(*user, event.conversation, event.seq);
+        }
+    }
+
     fn may_attach(&self, user: UserId, device: DeviceId) -> Result<(), AttachError> {
         if self.draining {
             return Err(AttachError::Draining);

@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 
+use hansard_model::UserId;
 use hansard_protocol::ServerFrame;
 
 use crate::cursor::Cursor;
@@ -17,7 +18,7 @@ impl Router {
         frame: impl FnOnce(Option<String>) -> ServerFrame,
     ) {
         let state = self.lock();
-        let cursor = link.cursor(|| self.cursor_of(&state));
+        let cursor = link.cursor(|| self.cursor_of(&state, link.user));
         link.outbox.push(Frame::server(&frame(cursor)));
     }
 
@@ -32,7 +33,7 @@ impl Router {
         let state = self.lock();
         link.synced(frozen);
         link.settle(|conversation| state.known_position(conversation.partition(self.partitions)));
-        let cursor = link.cursor(|| self.cursor_of(&state)).unwrap_or_default();
+        let cursor = link.cursor(|| self.cursor_of(&state, link.user)).unwrap_or_default();
         link.outbox.push(Frame::server(&frame(cursor)));
     }
 
@@ -47,7 +48,7 @@ impl Router {
         let state = self.lock();
         let mut frames = VecDeque::new();
         link.outbox.take(&mut frames);
-        let cursor = frozen.unwrap_or_else(|| self.cursor_of(&state));
+        let cursor = frozen.unwrap_or_else(|| self.cursor_of(&state, link.user));
         frames.push_back(Frame::server(&frame(cursor)));
         frames.into()
     }
@@ -58,16 +59,18 @@ impl Router {
         link.settle(|conversation| state.known_position(conversation.partition(self.partitions)));
     }
 
-    fn cursor_of(&self, state: &State) -> String {
+    fn cursor_of(&self, state: &State, user: UserId) -> String {
         let accounts = self.announcements.told();
         let (epoch, receipts) = (self.epoch(), state.receipts);
-        Cursor { epoch, positions: state.known_positions(), accounts, receipts }.to_text()
+        let mut positions = state.known_positions();
+        state.owed.hold(user, self.partitions, &mut positions);
+        Cursor { epoch, positions, accounts, receipts }.to_text()
     }
 
     /// Pushes a `cursor` frame; none before `synced`.
     pub(crate) fn push_cursor(&self, link: &Link) {
         let state = self.lock();
-        if let Some(cursor) = link.cursor(|| self.cursor_of(&state)) {
+        if let Some(cursor) = link.cursor(|| self.cursor_of(&state, link.user)) {
             link.outbox.push(Frame::server(&ServerFrame::Cursor { cursor }));
         }
     }

@@ -114,6 +114,7 @@ impl State {
         if user.links.is_empty() {
             self.watch.went(link.user);
             self.users.remove(&link.user);
+            self.owed.forget(link.user);
         }
     }
 

@@ -59,6 +59,8 @@ pub(crate) struct Tail {
     /// Of such events up to here nothing is known: the tail was read from here on.
     meta_from: Seq,
     asked: Instant,
+    /// What the events take.
+    bytes: usize,
 }
 
 /// What is in a tail up to now.
@@ -88,7 +90,7 @@ struct ByBytes;
 
 impl Weighter<ConversationId, Arc<Tail>> for ByBytes {
     fn weight(&self, _: &ConversationId, tail: &Arc<Tail>) -> u64 {
-        (tail.bytes() + EVENT_BYTES) as u64
+        (tail.bytes + EVENT_BYTES) as u64
     }
 }
 
@@ -110,6 +112,12 @@ impl Drop for TailRead {
     }
 }
 
+impl TailEvent {
+    fn bytes(&self) -> usize {
+        EVENT_BYTES + self.frame.len()
+    }
+}
+
 impl Tail {
     /// A page from its owner: the newest events after a position, or as many as fit.
     fn of(conversation: ConversationId, after: Seq, page: &Page) -> Self {
@@ -120,6 +128,7 @@ impl Tail {
             last_meta: Seq::ZERO,
             meta_from: Seq::ZERO,
             asked: Instant::now(),
+            bytes: 0,
         };
         if let Some(first) = page.items.first().filter(|_| page.more_before) {
             tail.from = tail.from.max(first.prev);
@@ -147,10 +156,6 @@ impl Tail {
         self.last_meta.max(self.meta_from)
     }
 
-    fn bytes(&self) -> usize {
-        self.events.iter().map(|event| EVENT_BYTES + event.frame.len()).sum()
-    }
-
     fn last(&self) -> Option<Seq> {
         self.events.back().map(|event| event.seq)
     }
@@ -160,7 +165,9 @@ impl Tail {
             self.last_meta = event.seq;
         }
         let (seq, prev, frame) = (event.seq, event.prev, Frame::event(event));
-        self.events.push_back(TailEvent { seq, prev, frame });
+        let event = TailEvent { seq, prev, frame };
+        self.bytes += event.bytes();
+        self.events.push_back(event);
     }
 
     /// Takes the next event. `false`: the tail is not exact any more.
@@ -173,11 +180,10 @@ impl Tail {
             return false;
         }
         self.push(event);
-        let mut bytes = self.bytes();
-        while self.events.len() > EVENTS_MAX || bytes > TAIL_BYTES_MAX {
+        while self.events.len() > EVENTS_MAX || self.bytes > TAIL_BYTES_MAX {
             let Some(oldest) = self.events.pop_front() else { break };
             self.from = oldest.seq;
-            bytes -= EVENT_BYTES + oldest.frame.len();
+            self.bytes -= oldest.bytes();
         }
         true
     }
@@ -206,12 +212,10 @@ impl Tails {
                 reading.is_over = true;
             }
         }
-        let Some(tail) = self.kept.get(&event.conversation) else { return };
-        let mut next = Tail::clone(&tail);
-        if tail.asked.elapsed() < KEPT_FOR && next.follow(event) {
-            self.kept.insert(event.conversation, Arc::new(next));
-        } else {
-            self.kept.remove(&event.conversation);
+        // Taken out, so that it is copied only while somebody reads it.
+        let Some((_, mut tail)) = self.kept.remove(&event.conversation) else { return };
+        if tail.asked.elapsed() < KEPT_FOR && Arc::make_mut(&mut tail).follow(event) {
+            self.kept.insert(event.conversation, tail);
         }
     }
 

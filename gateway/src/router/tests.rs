@@ -8,7 +8,7 @@ use hansard_protocol::server::Reconnect;
 use proptest::prelude::*;
 
 use super::*;
-use crate::cursor::Start;
+use crate::cursor::{Cursor, Start};
 use crate::resume::plan::PlanRequest;
 
 /// Each byte of entropy gives five bits only.
@@ -107,7 +107,18 @@ pub(super) fn member(seq: u64, op: &str, who: u8) -> LiveEvent {
 }
 
 pub(super) fn take(router: &Router, event: &LiveEvent) -> Taken {
-    router.take(event, Change::of(&event.payload).as_ref())
+    router.take(event, Change::of(&event.payload).as_ref(), &[])
+}
+
+/// What a connection's cursor covers.
+fn covered(router: &Router, attachment: &Attachment) -> Seq {
+    let mut found = Seq::ZERO;
+    let link = attachment.link();
+    router.finish(link, None, |cursor| {
+        found = Cursor::parse(&cursor).expect("a cursor").positions[0];
+        ServerFrame::Cursor { cursor }
+    });
+    found
 }
 
 /// The `seq` of what waits in an outbox.
@@ -209,8 +220,8 @@ fn repeated_events_are_dropped_and_holes_are_seen() {
     assert_eq!(take(&router, &event(1)), Taken::Delivered);
     assert_eq!(take(&router, &event(1)), Taken::Repeated);
     assert_eq!(take(&router, &event(3)), Taken::Hole(Seq(1)));
-    router.take_repaired(&event(2), None);
-    router.take_repaired(&event(2), None);
+    router.take_repaired(&event(2), None, &[]);
+    router.take_repaired(&event(2), None, &[]);
     assert_eq!(take(&router, &event(3)), Taken::Delivered);
     assert_eq!(received(&ana), [1, 2, 3]);
 }
@@ -540,4 +551,28 @@ proptest! {
         let missing: Vec<u64> = owed(from).into_iter().filter(|seq| !got.contains(seq)).collect();
         prop_assert!(missing.is_empty(), "missing {:?}: got {:?}", missing, got);
     }
+}
+
+#[test]
+fn a_cursor_stays_before_an_event_until_the_conversation_was_shown_for_it() {
+    let router = router();
+    let [his, hers] = [1, 2].map(|who| settled(&router, who, &[]));
+    let added = member(1, "add", 1);
+    router.take(&added, Change::of(&added.payload).as_ref(), &[user(1), user(7)]);
+    take(&router, &message(2));
+    assert_eq!((covered(&router, &his), covered(&router, &hers)), (Seq(0), Seq(2)));
+
+    let upto = router.owed(user(1), group());
+    let frame = Frame::server(&ServerFrame::Cursor { cursor: String::new() });
+    router.show(user(1), group(), upto, &frame);
+    assert_eq!(covered(&router, &his), Seq(2));
+    assert_eq!(router.owed(user(7), group()), None, "who is not here resumes anyway");
+
+    // Who could not be told comes again, from before it.
+    let removed = member(3, "remove", 1);
+    router.take(&removed, Change::of(&removed.payload).as_ref(), &[user(1)]);
+    assert_eq!(covered(&router, &his), Seq(2));
+    router.close_user(user(1));
+    drop(his);
+    assert_eq!(covered(&router, &settled(&router, 1, &[])), Seq(3));
 }

@@ -80,7 +80,7 @@ fn read(router: &Arc<Router>, passing: &[LiveEvent]) {
     let reading = router.begin_tail(group(), Seq(5));
     assert_eq!(reading.min, Seq(9), "no less than the feed has passed");
     for event in passing {
-        router.take(event, None);
+        router.take(event, None, &[]);
     }
     let items = vec![item(10, 4, "message"), item(12, 10, "message")];
     let read = router.end_tail(&reading, Seq::ZERO, Seq(9), &page(items, 12)).expect("a tail");
@@ -95,7 +95,7 @@ fn a_tail_is_exact_as_of_the_feed_whatever_passed_while_it_was_read() {
     read(&router, &[]);
     assert_eq!(kept(&router), Some((vec![10, 12], 12)), "the owner was ahead");
     for (seq, prev) in [(10, 4), (11, 4), (12, 10), (13, 12)] {
-        router.take(&LiveEvent { seq: Seq(seq), ..live(seq, prev, "message") }, None);
+        router.take(&LiveEvent { seq: Seq(seq), ..live(seq, prev, "message") }, None, &[]);
     }
     assert_eq!(kept(&router), Some((vec![10, 12, 13], 13)));
 
@@ -112,7 +112,7 @@ fn what_changes_earlier_events_ends_a_tail() {
     for kind in ["delete", "edit"] {
         let router = router();
         read(&router, &[]);
-        router.take(&LiveEvent { follows: Seq::ZERO, ..live(14, 12, kind) }, None);
+        router.take(&LiveEvent { follows: Seq::ZERO, ..live(14, 12, kind) }, None, &[]);
         assert_eq!(kept(&router), None, "{kind}");
         let passing = LiveEvent { follows: Seq::ZERO, ..live(14, 12, kind) };
         let other = self::router();
@@ -125,7 +125,7 @@ fn what_changes_earlier_events_ends_a_tail() {
 fn a_hole_and_another_log_end_a_tail() {
     let router = router();
     read(&router, &[]);
-    router.take(&LiveEvent { follows: Seq::ZERO, ..live(14, 13, "message") }, None);
+    router.take(&LiveEvent { follows: Seq::ZERO, ..live(14, 13, "message") }, None, &[]);
     assert_eq!(kept(&router), None, "13 is missing");
     let router = self::router();
     read(&router, &[]);
@@ -186,7 +186,9 @@ fn tails_and_reads_are_bounded() {
     let large =
         LiveEvent { payload: vec![b'x'; TAIL_BYTES_MAX].into(), ..live(3_000, 2_999, "message") };
     assert!(tail.follow(&large));
-    assert!(tail.bytes() <= TAIL_BYTES_MAX, "{}", tail.bytes());
+    assert!(tail.bytes <= TAIL_BYTES_MAX, "{}", tail.bytes);
+    let counted: usize = tail.events.iter().map(TailEvent::bytes).sum();
+    assert_eq!(tail.bytes, counted);
     let router = router();
     drop(router.begin_tail(group(), Seq(5)));
     assert_eq!(router.lock().tails.reading.len(), 0, "a read that was given up is forgotten");
