@@ -20,7 +20,7 @@ use tokio::time::Instant;
 use tokio_tungstenite::tungstenite::{Error, Message};
 
 use super::clients::Shared;
-use super::orders::{Acked, Member, wall_us};
+use super::orders::{Acked, Delivery, Member, wall_us};
 use super::wire::{self, OpenFailure, Socket};
 use crate::bench::dice::Dice;
 use crate::bench::people::random;
@@ -322,7 +322,9 @@ impl Client {
         let was_synced = std::mem::take(&mut self.is_synced);
         // A refusal has taken it.
         let is_unanswered = self.attempt.take().is_some();
+        let interrupted = &self.unanswered;
         let lost_in = self.shared.note(|notes| {
+            notes.report.interrupted_at_us.extend(interrupted);
             notes.report.unanswered_attempts += usize::from(is_unanswered);
             if was_synced {
                 notes.report.totals.losses += 1;
@@ -369,8 +371,9 @@ impl Client {
                 report.totals.doubled += u64::from(number <= before);
                 report.totals.lost += number.saturating_sub(before + 1);
             }
-            if is_live && report.live_us.len() < LATENCIES_MAX {
-                report.live_us.push(wall_us().saturating_sub(sent_us));
+            if is_live && report.live.len() < LATENCIES_MAX {
+                let took_us = wall_us().saturating_sub(sent_us);
+                report.live.push(Delivery { said_at_us: sent_us, took_us });
             }
             if let Some(progress) = notes.progress.get_mut(index) {
                 progress.number = progress.number.max(number);

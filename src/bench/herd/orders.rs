@@ -1,7 +1,7 @@
 //! What the bench and its processes full of clients say to each other: a brief and orders on
 //! standard input, one line of answer to each order on standard output.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::time::Duration;
 
 use hansard_model::ConversationId;
@@ -77,8 +77,11 @@ pub(super) struct Report {
     pub(super) totals: Totals,
     /// Messages received.
     pub(super) events: usize,
-    /// From a send to a client that kept its connection, in microseconds.
-    pub(super) live_us: Vec<u64>,
+    /// What came to clients that kept their connection.
+    pub(super) live: Vec<Delivery>,
+    /// When messages were said whose senders lost their connection before these were acknowledged:
+    /// how long they took says when the sender was back.
+    pub(super) interrupted_at_us: Vec<u64>,
     /// When clients that had lost their connection were caught up, by the wall clock.
     pub(super) back_at_us: Vec<u64>,
     /// From the first byte to `welcome`, in microseconds.
@@ -95,6 +98,15 @@ pub(super) struct Report {
     pub(super) send_refusals: BTreeMap<String, usize>,
     /// Sends that were acknowledged.
     pub(super) acks: Vec<Acked>,
+}
+
+/// A message that came.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub(super) struct Delivery {
+    /// When it was said, by the wall clock, in microseconds.
+    pub(super) said_at_us: u64,
+    /// How long it took, in microseconds.
+    pub(super) took_us: u64,
 }
 
 /// A send that was acknowledged. Moments are microseconds of the wall clock.
@@ -119,11 +131,20 @@ pub(super) struct Progress {
 }
 
 impl Report {
+    /// From a send to a client that kept its connection, in microseconds, where the sender kept
+    /// theirs, or (`interrupted`) did not.
+    pub(super) fn live_us(&self, interrupted: bool) -> Vec<u64> {
+        let cut: HashSet<u64> = self.interrupted_at_us.iter().copied().collect();
+        let is_asked = |delivery: &&Delivery| cut.contains(&delivery.said_at_us) == interrupted;
+        self.live.iter().filter(is_asked).map(|delivery| delivery.took_us).collect()
+    }
+
     /// The same phase in another process.
     pub(super) fn add(&mut self, other: Self) {
         self.totals.add(&other.totals);
         self.events += other.events;
-        self.live_us.extend(other.live_us);
+        self.live.extend(other.live);
+        self.interrupted_at_us.extend(other.interrupted_at_us);
         self.back_at_us.extend(other.back_at_us);
         self.accepted_us.extend(other.accepted_us);
         self.refused_us.extend(other.refused_us);
