@@ -47,7 +47,12 @@ const RETRY_PAUSE: Duration = Duration::from_millis(200);
 /// How long an owner that gives up its partition may write what is stale.
 const FINISH_WITHIN: Duration = Duration::from_secs(2);
 /// How often rows are made to survive; what was not is read from the log again.
-const STORE_FLUSH_EVERY: Duration = Duration::from_secs(5);
+const STORE_FLUSH_EVERY: Duration = Duration::from_secs(10);
+/// Partitions that a process flushes one after the other within that time: together they would be
+/// in the way of whoever reads.
+const FLUSH_PLACES: u16 = 16;
+/// A flush that takes so long is told of.
+const FLUSH_SLOW_AFTER: Duration = Duration::from_secs(5);
 
 /// What the owners of one process share.
 #[derive(Clone)]
@@ -101,6 +106,8 @@ pub(crate) struct Owner {
     flushing: Option<JoinHandle<Result<Seq, StoreError>>>,
     /// When the last flush began.
     flushed: Instant,
+    /// When the next one may begin.
+    flush_due: Instant,
     /// It was told of.
     is_flush_slow: bool,
     serving: bool,
@@ -350,21 +357,31 @@ impl Owner {
         self.flushed = Instant::now();
     }
 
+    /// When the rows of a partition that begins now are flushed first, if there are any.
+    pub(crate) fn first_flush(partition: PartitionId) -> Instant {
+        let place = partition.0 % FLUSH_PLACES;
+        Instant::now() + STORE_FLUSH_EVERY * u32::from(place) / u32::from(FLUSH_PLACES)
+    }
+
     /// Makes the rows survive, beside the loop, when it is time. They are written.
     fn flush_store(&mut self) {
         let applied = self.fold.applied();
-        let is_due = self.flushed.elapsed() >= STORE_FLUSH_EVERY && self.surviving < applied;
+        let now = Instant::now();
+        let is_due = now >= self.flush_due && self.surviving < applied;
         if !is_due || self.flushing.is_some() || !self.tenure.is_held() {
             return;
         }
-        self.flushed = Instant::now();
+        self.flushed = now;
+        while self.flush_due <= now {
+            self.flush_due += STORE_FLUSH_EVERY;
+        }
         let flush = self.store.flush();
         self.flushing = Some(tokio::spawn(async move { flush.await.map(|()| applied) }));
     }
 
     /// The store asks again for as long as it takes, without a word.
     fn tell_slow_flush(&mut self) {
-        let is_slow = self.flushing.is_some() && self.flushed.elapsed() >= STORE_FLUSH_EVERY;
+        let is_slow = self.flushing.is_some() && self.flushed.elapsed() >= FLUSH_SLOW_AFTER;
         if is_slow && !self.is_flush_slow {
             self.is_flush_slow = true;
             let unflushed = self.fold.applied().0 - self.surviving.0;

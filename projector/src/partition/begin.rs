@@ -70,6 +70,7 @@ impl Owner {
             last_known: to,
             flushing: None,
             flushed: Instant::now(),
+            flush_due: Self::first_flush(partition),
             is_flush_slow: false,
             serving: false,
             fold,
