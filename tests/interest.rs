@@ -65,8 +65,8 @@ struct Reader {
     session: Session,
     at: usize,
     socket: Socket,
-    /// The events that came by the connections before this one.
-    before: Vec<Value>,
+    /// The events that came by each connection before this one.
+    before: Vec<Vec<Value>>,
 }
 
 impl Reader {
@@ -79,22 +79,27 @@ impl Reader {
     /// Goes on at another gateway from where it is.
     async fn move_to(&mut self, addresses: &[SocketAddr], at: usize) {
         let cursor = self.socket.cursor().await;
-        self.before.extend(self.socket.of_type("event"));
+        self.before.push(self.socket.of_type("event"));
         self.session = self.session.at(addresses[at]);
         self.at = at;
         self.socket = self.session.resume(&cursor).await;
     }
 
-    fn events(&self) -> impl Iterator<Item = Value> {
-        self.before.iter().cloned().chain(self.socket.of_type("event"))
-    }
-
-    /// The seqs of events by conversation, in the order in which they came.
+    /// The seqs of events by conversation, in the order in which they came. A cursor may be of
+    /// before what its connection brought last: what a resume repeats counts once.
     fn got(&self) -> BTreeMap<String, Vec<u64>> {
         let mut got: BTreeMap<String, Vec<u64>> = BTreeMap::new();
-        for event in self.events() {
-            let conversation = event["conversation"].as_str().unwrap().to_owned();
-            got.entry(conversation).or_default().push(seq_of(&event));
+        let last = [self.socket.of_type("event")];
+        for connection in self.before.iter().chain(&last) {
+            let known = got.clone();
+            for event in connection {
+                let conversation = event["conversation"].as_str().unwrap().to_owned();
+                let seq = seq_of(event);
+                let had = known.get(&conversation).and_then(|seqs| seqs.last());
+                if had.is_none_or(|had| seq > *had) {
+                    got.entry(conversation).or_default().push(seq);
+                }
+            }
         }
         got
     }
@@ -102,7 +107,7 @@ impl Reader {
     /// Waits for an event, unless it came before.
     async fn has(&mut self, conversation: &str, seq: u64) {
         let is_it = |event: &Value| event["conversation"] == conversation && event["seq"] == seq;
-        if !self.before.iter().any(is_it) {
+        if !self.before.iter().flatten().any(is_it) {
             self.socket.event(conversation, seq).await;
         }
     }
