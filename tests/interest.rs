@@ -303,6 +303,7 @@ async fn a_gateway_that_gets_company_or_loses_it_goes_on_without_a_gap() {
         let (conversation, group) = (conversation.clone(), group.clone());
         async move {
             let mut acked = BTreeMap::new();
+            let mut pace = tokio::time::interval(std::time::Duration::from_millis(20));
             for number in 0.. {
                 for to in [&conversation, &group] {
                     let seq = ana.store(to, &message(&number.to_string())).await;
@@ -311,7 +312,7 @@ async fn a_gateway_that_gets_company_or_loses_it_goes_on_without_a_gap() {
                 if stop.is_cancelled() {
                     break;
                 }
-                tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+                pace.tick().await;
             }
             acked
         }

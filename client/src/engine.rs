@@ -13,16 +13,15 @@ use std::time::Duration;
 use futures_util::StreamExt;
 use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;
-use hansard_model::{ConversationId, MessageId, Seq, UserId, limit};
+use hansard_model::{ConversationId, MessageId, Seq, UserId};
 use hansard_protocol::client::Presence;
 use serde_json::value::RawValue;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 
-use crate::event::StoredEvent;
 use crate::frame;
 use crate::gateway::Gateway;
-use crate::http::{EventsQuery, Http, HttpError};
+use crate::http::Http;
 use crate::machine::Machine;
 use crate::machine::action::{Action, Discovered, EventsRequest, ViewRequest};
 use crate::machine::clock::Moment;
@@ -329,7 +328,9 @@ impl Engine {
         match action {
             Action::Discover(url) => {
                 if let Some(http) = self.turn_to(&url) {
-                    rim.asking = Some(Box::pin(discover(http, self.region.clone())));
+                    let region = self.region.clone();
+                    let asking = async move { http.discover(region.as_deref()).await };
+                    rim.asking = Some(Box::pin(asking));
                 }
             }
             Action::Connect(url) => {
@@ -353,9 +354,8 @@ impl Engine {
             }
             Action::FetchEvents(request) => {
                 let http = self.http();
-                rim.reads.push(Box::pin(async move {
-                    Answer::Page(request, read_events(&http, request).await)
-                }));
+                rim.reads
+                    .push(Box::pin(async move { Answer::Page(request, http.page(request).await) }));
             }
             Action::FetchView(request) => {
                 let http = self.http();
@@ -405,49 +405,10 @@ async fn of<T>(slot: &mut Option<BoxFuture<'static, T>>) -> T {
     }
 }
 
-async fn discover(http: Http, region: Option<String>) -> Discovered {
-    let answer = http.gateways(region.as_deref()).await;
-    // When everybody asks, a connection that is kept is a place that somebody else needs.
-    http.hang_up();
-    match answer {
-        Ok(list) => {
-            let urls = list.items.into_iter().map(|gateway| gateway.url);
-            // One that this client cannot speak to is none.
-            let is_spoken = |url: &String| url.parse::<Gateway>().is_ok();
-            Discovered::Gateways(urls.filter(is_spoken).collect())
-        }
-        Err(HttpError::Refused(refusal)) if refusal.retry_after_ms.is_none() => Discovered::Refused,
-        Err(error) => {
-            tracing::debug!(%error, "no gateway says which one to use");
-            Discovered::NoAnswer
-        }
-    }
-}
-
 async fn sleep_until(deadline: Option<Instant>) {
     match deadline {
         Some(deadline) => tokio::time::sleep_until(deadline).await,
         None => pending().await,
-    }
-}
-
-async fn read_events(http: &Http, request: EventsRequest) -> Result<Page, ReadFailure> {
-    let query = EventsQuery {
-        after: Some(request.after),
-        limit: Some(limit::PAGE_ITEMS_MAX),
-        at_least: Some(request.at_least),
-        ..EventsQuery::default()
-    };
-    match http.events(request.conversation, query).await {
-        Ok(list) => {
-            let events = list.items.into_iter().map(StoredEvent::of).collect::<Result<_, _>>();
-            events.map(|events| Page { events, more: list.more }).map_err(|_| ReadFailure::NoAnswer)
-        }
-        Err(HttpError::Refused(refusal)) => Err(ReadFailure::Refused(refusal)),
-        Err(error) => {
-            tracing::debug!(%error, conversation.id = %request.conversation, "a read gave nothing");
-            Err(ReadFailure::NoAnswer)
-        }
     }
 }
 

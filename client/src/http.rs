@@ -1,5 +1,6 @@
 //! The HTTP interface: accounts, inbox, history. Plain TCP, keep-alive.
 
+mod actions;
 mod api;
 mod connection;
 

@@ -241,7 +241,11 @@ impl Client {
         match action {
             Action::Discover(url) => {
                 let region = self.member.region.clone();
-                self.asking = self.http(&url).map(|http| wire::discover(http, region));
+                self.asking = self.http(&url).map(|http| {
+                    let asking: BoxFuture<'static, _> =
+                        Box::pin(async move { http.discover(Some(&region)).await });
+                    asking
+                });
             }
             Action::Connect(url) => {
                 self.asking = None;
@@ -268,7 +272,7 @@ impl Client {
             Action::FetchEvents(request) => {
                 if let Some(http) = self.http.clone() {
                     self.reads.push(Box::pin(async move {
-                        let page = wire::read(&http, request).await;
+                        let page = http.page(request).await;
                         (request, page)
                     }));
                 }

@@ -1,12 +1,7 @@
 //! A client's connections: the SDK's own, but for a WebSocket whose buffers are small enough for
 //! thousands of them in one process.
 
-use futures_util::future::BoxFuture;
-use hansard_client::http::EventsQuery;
-use hansard_client::machine::action::{Discovered, EventsRequest};
-use hansard_client::machine::timeline::{Page, ReadFailure};
-use hansard_client::{Gateway, Http, HttpError, Loss, Refusal, StoredEvent};
-use hansard_model::limit;
+use hansard_client::{Gateway, Loss, Refusal};
 use hansard_protocol::SUBPROTOCOL;
 use serde::Deserialize;
 use tokio::net::TcpStream;
@@ -24,22 +19,6 @@ pub(super) type Socket = WebSocketStream<TcpStream>;
 
 /// Why there is no socket, and what the gateway said.
 pub(super) type OpenFailure = (Loss, Option<Box<Refusal>>);
-
-/// Asks which gateway to use, on a connection that ends with the answer.
-pub(super) fn discover(http: Http, region: String) -> BoxFuture<'static, Discovered> {
-    Box::pin(async move {
-        match http.gateways(Some(&region)).await {
-            Ok(list) => {
-                let urls = list.items.into_iter().map(|gateway| gateway.url);
-                Discovered::Gateways(urls.collect())
-            }
-            Err(HttpError::Refused(refusal)) if refusal.retry_after_ms.is_none() => {
-                Discovered::Refused
-            }
-            Err(_) => Discovered::NoAnswer,
-        }
-    })
-}
 
 pub(super) async fn open(gateway: Gateway) -> Result<Socket, OpenFailure> {
     #[derive(Deserialize)]
@@ -65,22 +44,4 @@ async fn handshake(gateway: &Gateway) -> Result<Socket, Error> {
     let config = WebSocketConfig::default().read_buffer_size(READ_BYTES).write_buffer_size(0);
     let opened = tokio_tungstenite::client_async_with_config(request, stream, Some(config));
     Ok(opened.await?.0)
-}
-
-/// Reads what a repair needs.
-pub(super) async fn read(http: &Http, request: EventsRequest) -> Result<Page, ReadFailure> {
-    let query = EventsQuery {
-        after: Some(request.after),
-        limit: Some(limit::PAGE_ITEMS_MAX),
-        at_least: Some(request.at_least),
-        ..EventsQuery::default()
-    };
-    match http.events(request.conversation, query).await {
-        Ok(list) => {
-            let events = list.items.into_iter().map(StoredEvent::of).collect::<Result<_, _>>();
-            events.map(|events| Page { events, more: list.more }).map_err(|_| ReadFailure::NoAnswer)
-        }
-        Err(HttpError::Refused(refusal)) => Err(ReadFailure::Refused(refusal)),
-        Err(_) => Err(ReadFailure::NoAnswer),
-    }
 }
