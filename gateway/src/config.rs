@@ -156,7 +156,8 @@ pub struct Rates {
     pub groups_per_user: Rate,
     /// HTTP requests of one user, over all devices.
     pub requests_per_user: Rate,
-    /// Upgrades to WebSocket, from anywhere: a gateway that lost all its connections gets them back
+    /// Upgrades to WebSocket, from anywhere, at most; fewer while those who are connected have to
+    /// wait for them. A gateway that lost all its connections gets them back
     /// in about the time that a client waits at most before it tries again, and handshakes take
     /// only a part of it meanwhile.
     pub handshakes: Rate,
@@ -184,7 +185,7 @@ impl Default for Rates {
             catch_ups_per_user: Rate::new(4, 200),
             groups_per_user: Rate::per_hour(600, 100),
             requests_per_user: Rate::new(50, 200),
-            handshakes: Rate::new(500, 500),
+            handshakes: Rate::new(500, 100),
             catch_ups: Rate::new(200, 1_000),
             handshakes_per_address: Rate::new(20, 200),
             signups_per_address: Rate::new(1, 20),

@@ -4,7 +4,7 @@
 //! has folded from the log or asked of the projectors. Reading order:
 //!
 //! 1. [`config`]: what it is told; `start` below wires the parts;
-//! 2. `accept` and `admission`: who gets in; `rate` and `turnstile`: how often; `discovery`: and
+//! 2. `accept` and `admission`: who gets in; `rate`, `turnstile` and `pace`: how often; `discovery`: and
 //!    who goes to which gateway;
 //! 3. `http` and `connection`: the two ways to say the same;
 //! 4. `accounts`: who somebody is; `groups`: where they are a member, under a lease;
@@ -40,6 +40,7 @@ mod heartbeat;
 mod http;
 mod inbox;
 mod outbox;
+mod pace;
 mod past;
 mod presence;
 mod rate;

@@ -40,6 +40,11 @@ pub const EPOCHS_TOTAL: &str = "hansard_gateway_epochs_total";
 /// Questions to owners about what a stream no longer holds, by what was asked.
 pub const PAST_ASKED_TOTAL: &str = "hansard_gateway_past_asked_total";
 
+/// How many are let in per second when a crowd comes, at most.
+pub const ADMISSION_PACE: &str = "hansard_gateway_admission_pace_per_second";
+/// How long a task of this gateway waits until it runs.
+pub const TASK_DELAY_SECONDS: &str = "hansard_gateway_task_delay_seconds";
+
 /// Describes the metrics to the recorder; call once, after it is installed.
 pub fn describe() {
     delivery::describe();
@@ -59,6 +64,8 @@ pub fn describe() {
     describe_counter!(ANNOUNCEMENTS_SKIPPED_TOTAL, "Announcements left to the next resume");
     describe_counter!(READS_COALESCED_TOTAL, "Reads that shared an identical one's answer");
     describe_counter!(EPOCHS_TOTAL, "Times that the log became another");
+    describe_gauge!(ADMISSION_PACE, "Handshakes per second that a crowd may have now");
+    describe_gauge!(TASK_DELAY_SECONDS, "How long a task waits until it runs, in seconds");
     describe_counter!(PAST_ASKED_TOTAL, "Questions about what a stream no longer holds");
 }
 
@@ -160,6 +167,12 @@ impl Past {
 /// An owner was asked about what a stream no longer holds.
 pub(crate) fn past_asked(what: Past) {
     counter!(PAST_ASKED_TOTAL, "what" => what.as_str()).increment(1);
+}
+
+/// How fast a crowd may come in, and how late tasks run.
+pub(crate) fn admission(per_second: f64, delay: Duration) {
+    gauge!(ADMISSION_PACE).set(per_second);
+    gauge!(TASK_DELAY_SECONDS).set(delay.as_secs_f64());
 }
 
 /// A connection was refused at the door.

@@ -22,6 +22,7 @@ use crate::config::{Config, Limits};
 use crate::discovery::{Discovery, Standing};
 use crate::groups::Groups;
 use crate::inbox::Inbox;
+use crate::pace::Pace;
 use crate::past::Past;
 use crate::presence::Presence;
 use crate::rate::{FORGET_EVERY, RateLimits};
@@ -185,8 +186,9 @@ async fn assemble(
     );
     let presence = Arc::new(Presence::new(&connection, standing.gateway(), config.away_after));
     let now = tokio::time::Instant::now();
+    let pace = Arc::new(Pace::new());
     let gateway = Arc::new(Gateway {
-        handshakes: Turnstile::new(config.rates.handshakes, now),
+        handshakes: Turnstile::new(config.rates.handshakes, now).paced(pace.clone()),
         catch_ups: Turnstile::new(config.rates.catch_ups, now),
         polls: Turnstile::new(config.rates.catch_ups, now),
         discovery: Discovery::new(connection.clone(), clock.clone()),
@@ -212,6 +214,7 @@ async fn assemble(
         stopping: CancellationToken::new(),
     });
     keep(&gateway, background);
+    background.spawn(async move { pace.measure().await });
     Ok(gateway)
 }
 

@@ -5,12 +5,13 @@
 //! handed out follow each other at the bucket's rate; whoever comes unasked takes the place of one
 //! who was promised nothing, so a moment is a hint and no reservation.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::time::Instant;
 
 use crate::config::Rate;
+use crate::pace::Pace;
 
 /// Longest hint; with more people than turns until then, the hints are spread over its second half.
 const HINT_MAX: Duration = Duration::from_secs(60);
@@ -22,6 +23,9 @@ pub(crate) struct Turnstile {
     /// One token takes so long to come.
     each: Duration,
     burst: u32,
+    /// Tokens come more slowly by it, and hints do not: who comes back too early for a moment that
+    /// is slow costs little, who stays away from one that is not is kept out for nothing.
+    pace: Option<Arc<Pace>>,
     state: Mutex<State>,
 }
 
@@ -39,7 +43,12 @@ impl Turnstile {
     pub(crate) fn new(rate: Rate, now: Instant) -> Self {
         let each = (rate.period / rate.count.max(1)).max(Duration::from_nanos(1));
         let state = State { full_at: now, hinted: now, beyond: 0 };
-        Self { each, burst: rate.burst.max(1), state: Mutex::new(state) }
+        Self { each, burst: rate.burst.max(1), pace: None, state: Mutex::new(state) }
+    }
+
+    /// With tokens that come no faster than it says.
+    pub(crate) fn paced(self, pace: Arc<Pace>) -> Self {
+        Self { pace: Some(pace), ..self }
     }
 
     /// Takes a token.
@@ -57,9 +66,14 @@ impl Turnstile {
     /// As [`Turnstile::pass`].
     pub(crate) fn turn(&self, now: Instant, within: Duration) -> Result<Instant, Duration> {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        let full_at = state.full_at.max(now) + self.each;
+        let each = self.pace.as_ref().map_or(self.each, |pace| pace.each().max(self.each));
+        let full_at = state.full_at.max(now) + each;
         let ahead = full_at.saturating_duration_since(now);
-        let wait = ahead.saturating_sub(self.each * self.burst);
+        // The burst is a time: fewer tokens make it up while they come more slowly.
+        let wait = ahead.saturating_sub((self.each * self.burst).max(each));
+        if let (Some(pace), false) = (&self.pace, wait.is_zero()) {
+            pace.want();
+        }
         if wait <= within {
             state.full_at = full_at;
             return Ok(now + wait);
@@ -135,6 +149,19 @@ mod tests {
         let soon = late.iter().filter(|hint| **hint < HINT_MAX.mul_f64(0.75)).count();
         assert!((late.len() * 45..late.len() * 55).contains(&(soon * 100)), "{soon}");
         assert!(turnstile.pass(start + ms(1_000)).is_ok(), "hints hold nobody up");
+    }
+
+    #[test]
+    fn a_slow_pace_lets_fewer_in_and_hints_go_on() {
+        let start = Instant::now();
+        let turnstile = Turnstile::new(Rate::new(1_000, 100), start).paced(Arc::new(Pace::new()));
+        let answers: Vec<_> = (0..100).map(|_| turnstile.pass(start)).collect();
+        let passed = answers.iter().filter(|answer| answer.is_ok()).count();
+        assert_eq!(passed, 10, "100 ms of a crowd's first 100 a second");
+        let hints: Vec<Duration> = answers.into_iter().filter_map(Result::err).collect();
+        assert!(hints.windows(2).all(|two| two[1] - two[0] == ms(1)), "{hints:?}");
+        let slow = Turnstile::new(Rate::new(10, 2), start).paced(Arc::new(Pace::new()));
+        assert_eq!([(); 3].map(|()| slow.pass(start).is_ok()), [true, true, false]);
     }
 
     #[test]

@@ -34,6 +34,8 @@ const SETTLE_WITHIN: Duration = Duration::from_secs(60);
 const CROWDING: f64 = 5.0;
 /// Of the gateways. Clients prefer them in turn.
 const REGIONS: [&str; 3] = ["eu", "eu", "us"];
+/// How many of the slowest messages are shown one by one.
+const SLOWEST: usize = 5;
 /// How many come in a second where that is not what is measured, well within what is accepted.
 const GENTLE: f64 = 400.0;
 
@@ -118,6 +120,8 @@ pub(super) async fn run(args: Args) -> anyhow::Result<()> {
         "arrived_s": arrival.seconds,
         "live_before": latency(&calm.live_us(false)),
         "live_during": latency(&during.live_us(false)),
+        "acked_before": latency(&calm.acked_us()),
+        "acked_during": latency(&during.acked_us()),
         "live_during_of_senders_who_lost_their_connection": latency(&during.live_us(true)),
         "client_memory_mib": mib(crowd.memory_bytes()?),
         "messages": end.said,
@@ -243,6 +247,7 @@ async fn kill_a_gateway(
         "back_p50_ms": share(&back, 0.50) / 1e3,
         "back_p99_ms": share(&back, 0.99) / 1e3,
         "back_all_ms": share(&back, 1.0) / 1e3,
+        "slowest_during": during.slowest(SLOWEST).map(|message| message.describe(killed_us)).collect::<Vec<_>>(),
         "live_p99_ratio": latency(&during.live_us(false)).p99_us / latency(&calm.live_us(false)).p99_us.max(1.0),
         "handshakes_refused": during.refused_us.len(),
         "refusals_with_a_hint": during.hinted,

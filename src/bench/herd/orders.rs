@@ -1,11 +1,12 @@
 //! What the bench and its processes full of clients say to each other: a brief and orders on
 //! standard input, one line of answer to each order on standard output.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::time::Duration;
 
 use hansard_model::ConversationId;
 use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
 
 use crate::bench::people::Person;
 
@@ -109,6 +110,28 @@ pub(super) struct Delivery {
     pub(super) took_us: u64,
 }
 
+/// A message on its way to clients that kept their connection, in microseconds after it was said.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Message {
+    said_at_us: u64,
+    acked_us: Option<u64>,
+    first_us: u64,
+    last_us: u64,
+}
+
+impl Message {
+    /// With the moment it was said at, counted from `start_us` by the wall clock.
+    pub(super) fn describe(self, start_us: u64) -> Value {
+        let ms = |micros: u64| micros as f64 / 1e3;
+        json!({
+            "said_after_ms": (self.said_at_us as f64 - start_us as f64) / 1e3,
+            "acked_ms": self.acked_us.map(ms),
+            "first_ms": ms(self.first_us),
+            "last_ms": ms(self.last_us),
+        })
+    }
+}
+
 /// A send that was acknowledged. Moments are microseconds of the wall clock.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub(super) struct Acked {
@@ -137,6 +160,37 @@ impl Report {
         let cut: HashSet<u64> = self.interrupted_at_us.iter().copied().collect();
         let is_asked = |delivery: &&Delivery| cut.contains(&delivery.said_at_us) == interrupted;
         self.live.iter().filter(is_asked).map(|delivery| delivery.took_us).collect()
+    }
+
+    /// From a send to its acknowledgement, in microseconds.
+    pub(super) fn acked_us(&self) -> Vec<u64> {
+        self.acks.iter().map(|ack| ack.acked_at_us.saturating_sub(ack.said_at_us)).collect()
+    }
+
+    /// The messages that came last of all to clients that kept their connection, the latest first,
+    /// without those of senders who lost theirs.
+    pub(super) fn slowest(&self, count: usize) -> impl Iterator<Item = Message> {
+        let cut: HashSet<u64> = self.interrupted_at_us.iter().copied().collect();
+        let acked: HashMap<u64, u64> = self
+            .acks
+            .iter()
+            .map(|ack| (ack.said_at_us, ack.acked_at_us.saturating_sub(ack.said_at_us)))
+            .collect();
+        let mut messages: HashMap<u64, Message> = HashMap::new();
+        let kept = self.live.iter().filter(|delivery| !cut.contains(&delivery.said_at_us));
+        for &Delivery { said_at_us, took_us } in kept {
+            let message = messages.entry(said_at_us).or_insert(Message {
+                said_at_us,
+                acked_us: acked.get(&said_at_us).copied(),
+                first_us: took_us,
+                last_us: took_us,
+            });
+            message.first_us = message.first_us.min(took_us);
+            message.last_us = message.last_us.max(took_us);
+        }
+        let mut messages: Vec<Message> = messages.into_values().collect();
+        messages.sort_unstable_by_key(|message| std::cmp::Reverse(message.last_us));
+        messages.into_iter().take(count)
     }
 
     /// The same phase in another process.
