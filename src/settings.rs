@@ -258,7 +258,7 @@ pub(crate) struct GatewaySettings {
     #[arg(long, env = "HANSARD_HANDSHAKES_PER_SECOND", default_value_t = 500, value_parser = at_least_one)]
     pub(crate) handshakes_per_second: u32,
     /// Upgrades to WebSocket at once.
-    #[arg(long, env = "HANSARD_HANDSHAKE_BURST", default_value_t = 100, value_parser = at_least_one)]
+    #[arg(long, env = "HANSARD_HANDSHAKE_BURST", default_value_t = 250, value_parser = at_least_one)]
     pub(crate) handshake_burst: u32,
     /// Catch-ups per second, in the long run; others wait a little, or come again.
     #[arg(long, env = "HANSARD_CATCH_UPS_PER_SECOND", default_value_t = 200, value_parser = at_least_one)]

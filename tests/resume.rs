@@ -82,6 +82,29 @@ async fn what_was_left_out_is_stated_as_one_gap() {
 }
 
 #[tokio::test]
+async fn who_wants_no_events_takes_none_from_others() {
+    let serve = Serve::start().await;
+    let (ana, ben, conversation) = couple(serve.address).await;
+    let mut socket = ben.connect().await;
+    let cursor = socket.cursor().await;
+    let last = say(&ana, &conversation, 3).await;
+
+    // The first that asks at this gateway.
+    let none = ben.connect_with(json!({"cursor": cursor, "catch_up": 0})).await;
+    assert_eq!(none.events(&conversation), [] as [Value; 0]);
+    let gaps = none.of_type("gap");
+    assert_eq!(gaps.len(), 1, "nothing is left out in silence");
+    assert_eq!((&gaps[0]["conversation"], &gaps[0]["to"]), (&json!(conversation), &json!(last)));
+    for wanted in [1, 2, 100] {
+        let back = ben.connect_with(json!({"cursor": cursor, "catch_up": wanted})).await;
+        let events = back.events(&conversation);
+        assert_eq!(events.len(), wanted.min(3), "of {wanted}");
+        assert_eq!(seq_of(events.last().unwrap()), last);
+        assert_eq!(back.of_type("gap").len(), usize::from(wanted < 3));
+    }
+}
+
+#[tokio::test]
 async fn what_the_client_says_it_has_seen_is_not_sent_again() {
     let serve = Serve::start().await;
     let (ana, ben, conversation) = couple(serve.address).await;

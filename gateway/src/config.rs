@@ -185,7 +185,7 @@ impl Default for Rates {
             catch_ups_per_user: Rate::new(4, 200),
             groups_per_user: Rate::per_hour(600, 100),
             requests_per_user: Rate::new(50, 200),
-            handshakes: Rate::new(500, 100),
+            handshakes: Rate::new(500, 250),
             catch_ups: Rate::new(200, 1_000),
             handshakes_per_address: Rate::new(20, 200),
             signups_per_address: Rate::new(1, 20),

@@ -21,7 +21,7 @@ const TICK: Duration = Duration::from_millis(10);
 /// Measurements that one decision is made of.
 const TICKS: u32 = 5;
 /// Mean delay, the millisecond of the timer's own resolution included, beyond which others wait.
-const DELAY_MAX: Duration = Duration::from_millis(5);
+const DELAY_MAX: Duration = Duration::from_millis(3);
 /// Per second; where a crowd begins.
 const START: f64 = 100.0;
 /// Per second; the slowest, however late everything is: a crowd that gets in ends.
@@ -29,7 +29,7 @@ const SLOWEST: f64 = 20.0;
 /// Per second; no bound any more.
 const FASTEST: f64 = 100_000.0;
 /// Per second, after each measurement in time, while somebody waits.
-const INCREASE: f64 = 10.0;
+const INCREASE: f64 = 5.0;
 /// Of the rate, after each measurement that was late.
 const DECREASE: f64 = 0.7;
 /// Of the distance to [`START`], after each measurement while nobody waits: half in 7 seconds.
@@ -124,7 +124,7 @@ mod tests {
 
     #[test]
     fn a_crowd_is_let_in_faster_as_long_as_nobody_waits_for_it() {
-        assert!((after(START, 40, IN_TIME, true) - 500.0).abs() < 1.0, "in two seconds");
+        assert!((after(START, 80, IN_TIME, true) - 500.0).abs() < 1.0, "in four seconds");
         assert!(after(START, 10, IN_TIME, false) <= START, "not without a crowd");
     }
 

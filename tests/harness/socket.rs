@@ -13,7 +13,7 @@ use tokio_tungstenite::tungstenite::http::HeaderValue;
 use tokio_tungstenite::tungstenite::{Error, Message};
 
 use super::people::told;
-use super::{DEADLINE, mint, seq_of};
+use super::{DEADLINE, Patience, as_told, mint, seq_of};
 
 /// A connection.
 pub(crate) struct Socket {
@@ -30,7 +30,20 @@ pub(crate) struct Closed(pub(crate) u16);
 impl Socket {
     /// Shakes hands, and says nothing yet.
     pub(crate) async fn open(address: SocketAddr) -> Self {
-        Self::try_open(address).await.unwrap_or_else(|| panic!("no WebSocket at {address}"))
+        let patience = Patience::of(DEADLINE);
+        loop {
+            match Self::try_upgrade(address).await {
+                Ok(socket) => return socket,
+                // In a crowd: it is told when to come again.
+                Err(Error::Http(response)) if response.status() == 503 => {
+                    let body = response.body().as_deref().unwrap_or_default();
+                    let answer: Value = serde_json::from_slice(body).unwrap();
+                    as_told(answer["error"]["retry_after_ms"].as_u64().unwrap()).await;
+                    patience.look_again("a place").await;
+                }
+                Err(error) => panic!("no WebSocket at {address}: {error}"),
+            }
+        }
     }
 
     /// The same, where perhaps nobody is; `None`: nobody is.

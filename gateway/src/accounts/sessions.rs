@@ -15,6 +15,8 @@ use super::{
 
 /// What a device is called that does not say.
 const DEVICE_NAME: &str = "unnamed device";
+/// How often a refresh is tried while others refresh the same session.
+const REFRESH_ATTEMPTS: usize = 8;
 
 /// Why nobody was logged in.
 #[derive(Debug, thiserror::Error)]
@@ -166,8 +168,8 @@ impl Directory {
         self.clock.now().map_err(|_| SessionError::Unknown)
     }
 
-    /// Gives a device a new token; its connections stay. The old token lasts a minute longer, for
-    /// a client that never hears the answer.
+    /// Gives a device a new token; its connections stay. The token before it lasts a minute longer,
+    /// for a client that never hears the answer; no token before that.
     ///
     /// # Errors
     /// [`SessionError`]
@@ -176,13 +178,20 @@ impl Directory {
         identity: &Identity,
     ) -> Result<OpenedSession, SessionError> {
         let Identity { user, device, .. } = *identity;
-        let current = {
-            let accounts = self.shared.read();
-            let session = accounts.user(user).and_then(|account| account.devices.get(&device));
-            session.map(|session| (session.name.clone(), session.seq))
-        };
-        let (name, seq) = current.ok_or(SessionError::Unauthorized)?;
-        self.store_token(user, device, name, Some(seq)).await
+        for _ in 0..REFRESH_ATTEMPTS {
+            let current = {
+                let accounts = self.shared.read();
+                let session = accounts.user(user).and_then(|account| account.devices.get(&device));
+                session.map(|session| (session.name.clone(), session.seq))
+            };
+            let (name, seq) = current.ok_or(SessionError::Unauthorized)?;
+            match self.store_token(user, device, name, Some(seq)).await {
+                // Refreshed meanwhile, which takes nothing from this one, or revoked.
+                Err(SessionError::Unauthorized) => self.barrier.wait().await?,
+                answer => return answer,
+            }
+        }
+        Err(SessionError::Unknown)
     }
 
     /// The open sessions of a user, newest first.

@@ -3,6 +3,8 @@
 use std::net::IpAddr;
 use std::sync::{Arc, OnceLock};
 
+use axum::RequestExt as _;
+use axum::body::HttpBody as _;
 use axum::extract::{FromRequest, FromRequestParts, RawPathParams, Request};
 use bytes::Bytes;
 use hansard_model::limit;
@@ -80,9 +82,16 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Body<T> {
     type Rejection = Failure;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Self::Rejection> {
+        let too_large = || Failure::new(ErrorCode::TooLarge, "the body is too large");
+        let declared = request.body().size_hint().lower();
+        let request = request.with_limited_body();
+        // Said by its head, before anything of it has come.
+        if declared > request.body().size_hint().lower() {
+            return Err(too_large());
+        }
         let bytes = Bytes::from_request(request, state).await.map_err(|rejection| {
             if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE {
-                Failure::new(ErrorCode::TooLarge, "the body is too large")
+                too_large()
             } else {
                 Failure::bad_request("the body did not arrive")
             }

@@ -115,10 +115,11 @@ impl Sharing<'_> {
         limit: usize,
     ) -> Result<(Option<Current>, bool), Arc<CatchUpError>> {
         // Members of a group come from many places, which the newest events serve all. In a direct
-        // conversation there is hardly anybody to share with.
+        // conversation there is hardly anybody to share with. One is needed to know what is left
+        // out.
         let (after, limit) = match turn.conversation.is_group() {
             true => (Seq::ZERO, limit.max(CATCH_UP_DEFAULT)),
-            false => (turn.after, limit),
+            false => (turn.after, limit.max(1)),
         };
         let request = EventsRequest {
             conversation: turn.conversation,

@@ -130,8 +130,9 @@ impl Tail {
             asked: Instant::now(),
             bytes: 0,
         };
-        if let Some(first) = page.items.first().filter(|_| page.more_before) {
-            tail.from = tail.from.max(first.prev);
+        if page.more_before {
+            // Without any event it holds none of those that there are.
+            tail.from = tail.from.max(page.items.first().map_or(page.as_of, |first| first.prev));
         }
         // Only a group has members that change.
         if conversation.is_group() {

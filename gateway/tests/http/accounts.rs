@@ -116,6 +116,18 @@ async fn a_refresh_replaces_the_token_of_the_same_device() {
 }
 
 #[tokio::test]
+async fn several_refreshes_at_once_log_nobody_out() {
+    let rig = Rig::start().await;
+    let ana = rig.person("ana").await;
+    let nothing = json!({});
+    let refreshes = (0..4).map(|_| ana.client.post("/v1/sessions/refresh", &nothing));
+    for answer in futures_util::future::join_all(refreshes).await {
+        answer.expecting(201);
+    }
+    rig.stop().await;
+}
+
+#[tokio::test]
 async fn an_expired_token_is_refused() {
     let rig = Rig::start_with(|config| config.session_ttl = std::time::Duration::ZERO).await;
     let ana = rig.person("ana").await;

@@ -188,6 +188,10 @@ async fn a_list_is_no_body_and_a_stranger_learns_no_position() {
     ana.client.patch("/v1/users/me", &json!(["Ana"])).await.refused(400, "bad_frame");
     let large = json!({"handle": "cleo", "password": "x".repeat(20_000)});
     rig.client().post("/v1/sessions", &large).await.refused(413, "too_large");
+    // Nothing of it ever comes.
+    let announced =
+        "POST /v1/sessions HTTP/1.1\r\nHost: hansard\r\nContent-Length: 99999999\r\n\r\n";
+    assert!(first_line(rig.client().addr, announced).await.contains(" 413 "));
     let group = ana.found("tea", &[]).await;
     for of in ["messages", "events", "explain"] {
         let path = format!("/v1/conversations/{group}/{of}?min_seq={group}:9999999");

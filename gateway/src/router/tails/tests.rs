@@ -177,6 +177,15 @@ fn a_page_that_may_end_with_its_readers_view_is_not_kept() {
 }
 
 #[test]
+fn a_page_without_the_events_there_are_makes_a_tail_of_none() {
+    let page = Page { more_before: true, ..page(Vec::new(), 40) };
+    let mut tail = Tail::of(group(), Seq(5), &page);
+    assert_eq!(tail.from, Seq(40), "it has nothing up to there");
+    assert!(tail.follow(&live(50, 40, "message")));
+    assert_eq!((seqs(&tail), tail.from), (vec![50], Seq(40)));
+}
+
+#[test]
 fn tails_and_reads_are_bounded() {
     let mut tail = tail(5);
     for seq in 41..3_000_u64 {
