@@ -267,7 +267,7 @@ pub(crate) struct GatewaySettings {
     #[arg(long, env = "HANSARD_CATCH_UP_BURST", default_value_t = 1_000, value_parser = at_least_one)]
     pub(crate) catch_up_burst: u32,
     /// Clients that lost this gateway first try again after a random time up to this.
-    #[arg(long, env = "HANSARD_RECONNECT_BASE", default_value = "250ms", value_parser = reconnect_base)]
+    #[arg(long, env = "HANSARD_RECONNECT_BASE", default_value = "1s", value_parser = reconnect_base)]
     pub(crate) reconnect_base: Duration,
     /// And never wait longer than this, however often they fail.
     #[arg(long, env = "HANSARD_RECONNECT_CAP", default_value = "30s", value_parser = reconnect_cap)]

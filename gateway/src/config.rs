@@ -78,7 +78,7 @@ impl Config {
             session_ttl: Duration::from_hours(30 * 24),
             drain_period: Duration::from_secs(5),
             away_after: Duration::from_mins(10),
-            reconnect: Reconnect { base_ms: 250, cap_ms: 30_000 },
+            reconnect: Reconnect { base_ms: 1_000, cap_ms: 30_000 },
             metrics: None,
             ready: Vec::new(),
         }
