@@ -135,7 +135,7 @@ impl Router {
             ready: watch::Sender::new(false),
             attached: watch::Sender::new(0),
             wheel: Wheel::new(),
-            announcements: Announcements::default(),
+            announcements: Announcements::new(partitions),
             typing: Typing::new(),
             notes: Notes::default(),
             reads: Semaphore::new(READS_MAX),
