@@ -37,8 +37,6 @@ pub(crate) enum LiveKind {
     Event,
     /// The order of events.
     Order,
-    /// What concerns one person.
-    Notice,
     /// Somebody types.
     Typing,
 }
@@ -48,7 +46,6 @@ pub(crate) fn live_came(kind: LiveKind, bytes: usize) {
     let kind = match kind {
         LiveKind::Event => "event",
         LiveKind::Order => "order",
-        LiveKind::Notice => "notice",
         LiveKind::Typing => "typing",
     };
     counter!(LIVE_MESSAGES_TOTAL, "kind" => kind).increment(1);
