@@ -274,8 +274,10 @@ impl Router {
     }
 
     fn note(&self, event: &LiveEvent, change: Option<&Change>) {
-        if let Some(Change::Removed(user)) = change {
-            self.notes.departed(event.conversation, *user);
+        match change {
+            Some(Change::Removed(user)) => self.notes.departed(event.conversation, *user),
+            Some(Change::Added(_)) => self.notes.grown(event.conversation),
+            None => {}
         }
     }
 
