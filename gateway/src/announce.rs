@@ -430,14 +430,19 @@ mod tests {
         assert_eq!(made.iter().map(|(it, _)| *it).collect::<Vec<_>>(), [other]);
         done(made, &announcements);
 
+        let lane = announcements.lane_of(late);
+        assert_eq!(announcements.put_back(lane, left, start), []);
+        assert_eq!(announcements.told(ana), Seq(4));
+        let left = take(late, &announcements);
+        assert_eq!(left.len(), 1, "it waits again");
         // It changes once more while it is asked for in vain.
         announcements.note(Seq(7), change);
-        assert_eq!(announcements.put_back(announcements.lane_of(late), left, start), []);
+        assert_eq!(announcements.put_back(lane, left, start), []);
         assert_eq!((announcements.told(ana), announcements.lock().count), (Seq(4), 1));
         let left = take(late, &announcements);
         assert_eq!(left.len(), 1);
         let at = Instant::now() + GIVE_UP_AFTER;
-        assert_eq!(announcements.put_back(announcements.lane_of(late), left, at), [late]);
+        assert_eq!(announcements.put_back(lane, left, at), [late]);
         assert_eq!((announcements.told(ana), announcements.lock().count), (Seq(7), 0));
     }
 
