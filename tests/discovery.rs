@@ -151,6 +151,37 @@ async fn a_full_gateway_is_not_offered_until_it_has_room_again() {
 }
 
 #[tokio::test]
+async fn an_empty_list_says_that_there_are_none_and_not_that_all_are_full() {
+    let mut roles = Roles::start(1, 1).await;
+    let ana = sign_up(roles.addresses()[0], "ana").await.log_in(roles.addresses()[0]).await;
+    assert_eq!(offered(&ana.http, "").await, Vec::<Value>::new());
+    let more = [&ADVERTISED[..], &["--connections-max", "20"]].concat();
+    roles.start_gateway_with(&more).await;
+    let small = roles.gateways[1].address;
+    offers(&ana.http, 1).await;
+    let mut sockets: Vec<Socket> = Vec::new();
+    for session in [ana.clone(), ana.again().await, ana.again().await] {
+        let session = session.at(small);
+        for _ in 0..7 {
+            if sockets.len() < 19 {
+                sockets.push(session.connect().await);
+            }
+        }
+    }
+    eventually("the only one that may be named is full", async || {
+        let refused = ana.http.ask("GET", "/v1/gateways", None).await;
+        (refused.status, refused.code()) == (503, "unavailable")
+    })
+    .await;
+    drop(sockets);
+    eventually("it has room again", async || {
+        let list = ana.http.ask("GET", "/v1/gateways", None).await;
+        list.status == 200 && list.body["items"].as_array().is_some_and(|items| items.len() == 1)
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn a_gateway_that_drains_is_offered_to_nobody_from_its_first_drain_frame_on() {
     let mut roles = Roles::start(0, 1).await;
     roles.start_gateway_with(&ADVERTISED).await;

@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 use crate::harness::{
-    Closed, Plan, Roles, Serve, Session, Signal, Socket, couple, direct, eventually, message,
-    sign_up, signal,
+    Closed, DEADLINE, Patience, Plan, Roles, Serve, Session, Signal, Socket, couple, direct,
+    eventually, message, sign_up, signal,
 };
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::protocol::CloseFrame;
@@ -361,28 +361,68 @@ async fn who_does_nothing_is_away_until_they_do_something() {
     assert_eq!(told(&his, &ana.user), ["offline", "online", "away", "online"]);
 }
 
+/// So many people. Members cost a password each when they sign up: these are imported.
+async fn crowd(serve: &Serve, reader: &Session, count: usize) -> Vec<String> {
+    let file = format!("{}/crowd.jsonl", serve.data.path());
+    let lines: String = (0..count)
+        .map(|n| json!({"ts": "2004-12-25T10:00:00Z", "channel": "crowd", "nick": format!("crowd{n:03}"), "text": "hi"}))
+        .map(|line| format!("{line}\n"))
+        .collect();
+    std::fs::write(&file, lines).unwrap();
+    serve.data.hansard_done(&["import", "--jsonl", &file, "--group", "crowd"]).await;
+    let found = reader.http.get("/v1/users?q=crowd&limit=200").await;
+    let items = found["items"].as_array().unwrap();
+    assert_eq!(items.len(), count, "{found}");
+    items.iter().map(|item| item["user"].as_str().unwrap().to_owned()).collect()
+}
+
+#[tokio::test]
+async fn a_group_that_grows_too_large_is_no_reason_to_be_told_any_more() {
+    let serve = Serve::with(&["--group-limit", "200"]).await;
+    let (ana, ben, _) = couple(serve.address).await;
+    let cem = sign_up(serve.address, "cem").await.log_in(serve.address).await;
+    ben.store(&direct(&ben.user, &cem.user), &message("hi")).await;
+    let crowd = crowd(&serve, &ana, 99).await;
+    let mut members: Vec<&str> = crowd[..98].iter().map(String::as_str).collect();
+    members.push(&ben.user);
+    let group = ana.create_group("a hundred", &members).await;
+    let mut his = ben.connect().await;
+    his.frame("the group", |frame| frame["type"] == "event" && frame["conversation"] == group)
+        .await;
+    his.send(&json!({"type": "watch", "users": [ana.user, cem.user], "conversations": [group]}))
+        .await;
+    changes(&mut his, &ana.user, 1, SOON).await;
+    changes(&mut his, &cem.user, 1, SOON).await;
+    let (mut hers, mut its) = (ana.connect().await, cem.connect().await);
+    changes(&mut his, &ana.user, 2, SOON).await;
+    changes(&mut his, &cem.user, 2, SOON).await;
+
+    let add = json!({"kind": "member", "user": crowd[98], "op": "add"});
+    let seq = ana.store(&group, &add).await;
+    his.event(&group, seq).await;
+    let (mut known, mut of_cem, mut untold) = (2, 2, 0);
+    let patience = Patience::of(DEADLINE);
+    while untold < 2 {
+        patience.look_again("he is not told of her any more").await;
+        let state = if of_cem % 2 == 0 { "invisible" } else { "online" };
+        hers.send(&json!({"type": "presence", "state": state})).await;
+        its.send(&json!({"type": "presence", "state": state})).await;
+        of_cem += 1;
+        changes(&mut his, &cem.user, of_cem, SOON).await;
+        let now = told(&his, &ana.user).len();
+        untold = if now == known { untold + 1 } else { 0 };
+        known = now;
+    }
+    drop((hers, its));
+}
+
 #[tokio::test]
 async fn a_large_group_has_a_list_and_tells_nobody() {
     let serve = Serve::with(&["--group-limit", "200"]).await;
     let (ana, ben, _) = couple(serve.address).await;
     let cem = sign_up(serve.address, "cem").await.log_in(serve.address).await;
     ben.store(&direct(&ben.user, &cem.user), &message("hi")).await;
-    // Members cost a password each when they sign up: these are imported.
-    let file = format!("{}/crowd.jsonl", serve.data.path());
-    let lines: String = (0..100)
-        .map(|n| json!({"ts": "2004-12-25T10:00:00Z", "channel": "crowd", "nick": format!("crowd{n:03}"), "text": "hi"}))
-        .map(|line| format!("{line}\n"))
-        .collect();
-    std::fs::write(&file, lines).unwrap();
-    serve.data.hansard_done(&["import", "--jsonl", &file, "--group", "crowd"]).await;
-    let found = ana.http.get("/v1/users?q=crowd&limit=200").await;
-    let mut members: Vec<String> = found["items"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .map(|u| u["user"].as_str().unwrap().to_owned())
-        .collect();
-    assert_eq!(members.len(), 100, "{found}");
+    let mut members = crowd(&serve, &ana, 100).await;
     members.push(ben.user.clone());
     let members: Vec<&str> = members.iter().map(String::as_str).collect();
     let group = ana.create_group("all of us", &members).await;

@@ -15,27 +15,23 @@ mod lane;
 mod upkeep;
 mod way;
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use hansard_model::event::EventClass;
-use hansard_model::query::{
-    FeedReply, FeedRequest, InboxEntry, Item, LiveOrder, QueryError, UserNotice,
-};
+use hansard_model::query::{FeedReply, FeedRequest, Item, LiveOrder, QueryError};
 use hansard_model::subject::QueryVerb;
 use hansard_model::{ConversationId, Envelope, PartitionId, Seq, UserId};
 use hansard_nats::live::{InterestFeed, LiveEvent, LiveFeed, LiveMessage};
 use hansard_nats::log::ReadError;
 use hansard_nats::query::{AskError, ask};
-use hansard_protocol::ServerFrame;
 use tokio::sync::watch;
 use tokio::time::{Instant, MissedTickBehavior};
 
 use crate::Gateway;
-use crate::frame::Frame;
 use crate::metrics::delivery as metrics;
 use crate::router::{Change, Listed, Taken, is_meta, whose_view};
 
@@ -52,6 +48,8 @@ const REPAIR_WITHIN: Duration = Duration::from_secs(3);
 const PAUSE: Duration = Duration::from_millis(100);
 /// How often quiet partitions are compared with their owners.
 const SWEEP_EVERY: Duration = Duration::from_secs(30);
+/// How often those are of which no order comes, while one lacks it.
+const WITHOUT_ORDER_EVERY: Duration = Duration::from_secs(1);
 
 /// How long a content may come behind its turn when nothing else is there to be read.
 const CONTENT_WITHIN: Duration = Duration::from_millis(100);
@@ -61,12 +59,18 @@ const CONTENT_AT_LAST: Duration = Duration::from_secs(1);
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 /// Entries that wait for contents; with so many the order is not read on, the contents are.
 const WAITING_MAX: usize = 1_024;
-/// Changes of memberships that are remembered for when the feed is followed in another way.
-const RECENT_MAX: usize = 256;
-/// How long a notice may come behind its event.
-const NOTICE_WITHIN: Duration = Duration::from_secs(5);
 
-type Repairs = FuturesUnordered<BoxFuture<'static, (PartitionId, Result<FeedReply, AskError>)>>;
+type Repairs = FuturesUnordered<BoxFuture<'static, (Asked, Result<FeedReply, AskError>)>>;
+
+/// A question to an owner.
+#[derive(Clone, Copy, Debug)]
+struct Asked {
+    partition: PartitionId,
+    /// Where the partition stood; it may have moved on meanwhile.
+    position: Option<Seq>,
+    /// Of the log that this was a position of.
+    epoch: u64,
+}
 
 /// Follows the live feed and keeps the connections' clocks, until dropped.
 pub(crate) async fn run(gateway: Arc<Gateway>) {
@@ -129,8 +133,6 @@ struct Follow<'a> {
     waiting: BTreeSet<PartitionId>,
     /// Here when the feed is followed by interest.
     upkeep: Option<Upkeep>,
-    /// Whose view of which group was changed lately.
-    recent: VecDeque<(Instant, ConversationId, Vec<UserId>)>,
 }
 
 impl<'a> Follow<'a> {
@@ -140,34 +142,26 @@ impl<'a> Follow<'a> {
         let upkeep = (way == Way::ByInterest).then(|| Upkeep::begin(gateway));
         metrics::feed_by_interest(upkeep.is_some());
         tracing::info!(?way, "following the live feed");
-        Self {
-            gateway,
-            lanes,
-            repairs: Repairs::new(),
-            waiting: BTreeSet::new(),
-            upkeep,
-            recent: VecDeque::new(),
-        }
+        Self { gateway, lanes, repairs: Repairs::new(), waiting: BTreeSet::new(), upkeep }
     }
 
     async fn run(mut self, mut feed: Feed, ways: &mut watch::Receiver<Option<Way>>) {
         let mut interruptions = self.gateway.connection.interruptions();
         let mut epochs = self.gateway.router.epochs();
-        let mut sweep = tokio::time::interval(SWEEP_EVERY);
-        sweep.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let [mut look, mut look_at_last] = [(); 2].map(|()| {
-            let mut look = tokio::time::interval(LOOK_EVERY);
-            look.set_missed_tick_behavior(MissedTickBehavior::Delay);
-            look
+        let intervals = [SWEEP_EVERY, WITHOUT_ORDER_EVERY, LOOK_EVERY, LOOK_EVERY].map(|period| {
+            let mut interval = tokio::time::interval(period);
+            interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
+            interval
         });
+        let [mut sweep, mut sweep_without_order, mut look, mut look_at_last] = intervals;
         // The subscription is there: what its owner has sent before is asked for.
         self.compare_all();
         loop {
             let (takes_order, is_waiting) = (self.takes_order(), !self.waiting.is_empty());
             tokio::select! {
                 biased;
-                Some((partition, reply)) = self.repairs.next(), if !self.repairs.is_empty() => {
-                    self.repaired(partition, reply);
+                Some((asked, reply)) = self.repairs.next(), if !self.repairs.is_empty() => {
+                    self.repaired(asked, reply);
                 }
                 interrupted = interruptions.changed() => {
                     if interrupted.is_err() {
@@ -178,10 +172,7 @@ impl<'a> Follow<'a> {
                 }
                 // What is held or being asked is of another log: all begins anew.
                 _ = epochs.changed() => return,
-                _ = ways.changed() => {
-                    self.show_recent();
-                    return;
-                }
+                _ = ways.changed() => return,
                 turn = upkeep::turn(&mut self.upkeep) => {
                     if let (Some(upkeep), Feed::ByInterest(feed)) = (&mut self.upkeep, &mut feed) {
                         upkeep.take(turn, feed);
@@ -195,6 +186,7 @@ impl<'a> Follow<'a> {
                 // Behind the messages: what is there to be read is not late.
                 _ = look.tick(), if is_waiting => self.look(CONTENT_WITHIN),
                 _ = sweep.tick() => self.compare_quiet(),
+                _ = sweep_without_order.tick() => self.compare_without_order(),
             }
         }
     }
@@ -214,7 +206,6 @@ impl<'a> Follow<'a> {
                 self.entry(partition, Entry::Event(event));
             }
             LiveMessage::Order(partition, order) => self.order(partition, order),
-            LiveMessage::User(user, notice) => self.notice(user, &notice),
             LiveMessage::Typing { conversation, user } => {
                 let partition = conversation.partition(self.gateway.router.partitions());
                 let lane = self.lanes.get(partition.index());
@@ -224,21 +215,6 @@ impl<'a> Follow<'a> {
                     self.gateway.router.typing(conversation, user, group.as_deref());
                 }
             }
-        }
-    }
-
-    fn notice(&self, user: UserId, notice: &UserNotice) {
-        let InboxEntry { conversation, member, .. } = &notice.entry;
-        if !self.gateway.router.has_user(user) {
-            return;
-        }
-        if member.role.is_some() && member.joined < member.as_of {
-            // How far they have read is not all in the notice: receipts say more.
-            self.gateway.router.announcements.show(user, *conversation);
-        } else {
-            let view = self.gateway.inbox.view(user, &notice.entry);
-            let frame = Frame::server(&ServerFrame::Conversation(view));
-            self.gateway.router.send_to_user(user, &frame);
         }
     }
 
@@ -277,12 +253,8 @@ impl<'a> Follow<'a> {
         what: impl FnOnce(&mut Lane, &mut Passage<'_>) -> Next,
     ) {
         let Some(lane) = self.lanes.get_mut(partition.index()) else { return };
-        let mut passage = Passage {
-            gateway: self.gateway,
-            cover: self.upkeep.as_ref().map(Upkeep::cover),
-            recent: &mut self.recent,
-        };
-        match what(lane, &mut passage) {
+        let cover = self.upkeep.as_ref().map(Upkeep::cover);
+        match what(lane, &mut Passage { gateway: self.gateway, cover }) {
             Next::Flow => {}
             Next::Wait => self.wait(partition),
             Next::Ask => self.ask(partition, Duration::ZERO),
@@ -317,15 +289,6 @@ impl<'a> Follow<'a> {
         }
     }
 
-    /// A notice of before may have been missed between the one way and the other.
-    fn show_recent(&self) {
-        let now = Instant::now();
-        let is_recent = |at: &Instant| now.saturating_duration_since(*at) < NOTICE_WITHIN;
-        for (_, group, users) in self.recent.iter().filter(|(at, ..)| is_recent(at)) {
-            show(self.gateway, *group, users.clone());
-        }
-    }
-
     /// Asks the owner of a partition what comes after the position; where it stands, if there is
     /// none yet.
     fn ask(&self, partition: PartitionId, pause: Duration) {
@@ -334,13 +297,14 @@ impl<'a> Follow<'a> {
             if !pause.is_zero() {
                 tokio::time::sleep(pause).await;
             }
-            let request = match gateway.router.position(partition) {
+            let (position, epoch) = gateway.router.standing(partition);
+            let request = match position {
                 Some(after) => FeedRequest { after, limit: PAGE },
                 None => FeedRequest { after: Seq(u64::MAX), limit: 0 },
             };
             let connection = &gateway.connection;
-            let verb = QueryVerb::Feed;
-            (partition, ask(connection, partition, verb, &request, REPAIR_WITHIN).await)
+            let reply = ask(connection, partition, QueryVerb::Feed, &request, REPAIR_WITHIN).await;
+            (Asked { partition, position, epoch }, reply)
         }));
     }
 
@@ -353,8 +317,21 @@ impl<'a> Follow<'a> {
     fn compare_quiet(&mut self) {
         for partition in self.gateway.router.partitions().partitions() {
             let Some(lane) = self.lanes.get_mut(partition.index()) else { continue };
-            let was_active = std::mem::take(&mut lane.is_active);
-            if !was_active && !lane.is_repairing() {
+            if lane.was_quiet() && !lane.is_repairing() {
+                self.compare(partition);
+            }
+        }
+    }
+
+    /// An owner of before there was an order may have others beside it: what is not subscribed of
+    /// theirs shows with nothing.
+    fn compare_without_order(&mut self) {
+        if !self.lanes.iter().any(Lane::lacks_order) {
+            return;
+        }
+        for partition in self.gateway.router.partitions().partitions() {
+            let Some(lane) = self.lanes.get(partition.index()) else { continue };
+            if !lane.is_active() && !lane.is_repairing() {
                 self.compare(partition);
             }
         }
@@ -371,7 +348,8 @@ impl<'a> Follow<'a> {
         }
     }
 
-    fn repaired(&mut self, partition: PartitionId, reply: Result<FeedReply, AskError>) {
+    fn repaired(&mut self, asked: Asked, reply: Result<FeedReply, AskError>) {
+        let partition = asked.partition;
         let reply = match reply {
             Ok(reply) => reply,
             Err(AskError::Query(QueryError::TooFarBack)) => {
@@ -387,7 +365,8 @@ impl<'a> Follow<'a> {
             }
         };
         let before = self.gateway.router.position(partition);
-        let is_behind = before.is_some_and(|at| reply.as_of < at);
+        // Not of where it stands now: what came meanwhile may have moved it on.
+        let is_behind = asked.position.is_some_and(|at| reply.as_of < at);
         let lane = self.lanes.get_mut(partition.index());
         if lane.is_some_and(|lane| lane.is_cut_off(is_behind)) {
             tracing::error!(%partition, as_of = %reply.as_of, "the log has lost what was delivered");
@@ -399,22 +378,20 @@ impl<'a> Follow<'a> {
             self.ask(partition, PAUSE);
             return;
         }
-        // An answer is cut by count or by bytes; one that was not reaches beyond its last event,
-        // or nothing comes after it.
-        let may_be_cut = reply.items.last().is_some_and(|last| last.item.seq >= reply.as_of);
+        let is_cut = reply.more && !reply.items.is_empty();
         for item in reply.items {
             let event = live_event(item.conversation, &item.item, Seq::ZERO);
             let change = observe(self.gateway, &event);
-            // Its notices are lost, if the event was.
             let shown = changed_views(&event).unwrap_or_default();
             let is_new = self.gateway.router.take_repaired(&event, change.as_ref(), &shown);
             if is_new && !shown.is_empty() {
                 show(self.gateway, event.conversation, shown);
             }
         }
-        self.gateway.router.advance(partition, reply.as_of);
+        // Of a log that is no more, nothing is taken: all begins anew.
+        self.gateway.router.advance(partition, reply.as_of, asked.epoch);
         let moved = self.gateway.router.position(partition) != before;
-        self.settle(partition, may_be_cut, moved);
+        self.settle(partition, is_cut, moved);
     }
 
     /// Ends all connections, which resume, and asks where a partition stands now.
@@ -426,15 +403,12 @@ impl<'a> Follow<'a> {
     }
 
     /// Delivers what was held, as far as it follows; the rest is asked for.
-    fn settle(&mut self, partition: PartitionId, may_be_cut: bool, moved: bool) {
+    fn settle(&mut self, partition: PartitionId, is_cut: bool, moved: bool) {
         let position = self.gateway.router.position(partition).unwrap_or(Seq::ZERO);
         let Some(lane) = self.lanes.get_mut(partition.index()) else { return };
-        let mut passage = Passage {
-            gateway: self.gateway,
-            cover: self.upkeep.as_ref().map(Upkeep::cover),
-            recent: &mut self.recent,
-        };
-        match lane.settle(may_be_cut, position, Instant::now(), &mut passage) {
+        let cover = self.upkeep.as_ref().map(Upkeep::cover);
+        let mut passage = Passage { gateway: self.gateway, cover };
+        match lane.settle(is_cut, position, Instant::now(), &mut passage) {
             Next::Flow | Next::Wait => metrics::hole_repaired(),
             Next::Ask | Next::Hole => {
                 self.ask(partition, if moved { Duration::ZERO } else { PAUSE });
@@ -448,7 +422,6 @@ impl<'a> Follow<'a> {
 struct Passage<'a> {
     gateway: &'a Arc<Gateway>,
     cover: Option<&'a Cover>,
-    recent: &'a mut VecDeque<(Instant, ConversationId, Vec<UserId>)>,
 }
 
 impl Delivery for Passage<'_> {
@@ -457,11 +430,9 @@ impl Delivery for Passage<'_> {
             (Entry::Event(event), _) => {
                 let change = observe(self.gateway, event);
                 let users = changed_views(event).unwrap_or_default();
-                // Of the whole feed it is a notice that shows them.
-                let shown = if self.cover.is_some() { &users[..] } else { &[] };
-                let taken = self.gateway.router.take(event, change.as_ref(), shown);
+                let taken = self.gateway.router.take(event, change.as_ref(), &users);
                 if taken == Taken::Delivered && !users.is_empty() {
-                    self.changed(event.conversation, users);
+                    show(self.gateway, event.conversation, users);
                 }
                 taken
             }
@@ -475,21 +446,6 @@ impl Delivery for Passage<'_> {
 
     fn is_covered(&self, conversation: ConversationId) -> bool {
         self.cover.is_some_and(|cover| cover.covers(conversation))
-    }
-}
-
-impl Passage<'_> {
-    /// By interest there are no notices: the event itself says whose view it changes, and unlike a
-    /// notice it is never lost.
-    fn changed(&mut self, group: ConversationId, users: Vec<UserId>) {
-        if self.cover.is_some() {
-            show(self.gateway, group, users);
-            return;
-        }
-        if self.recent.len() >= RECENT_MAX {
-            self.recent.pop_front();
-        }
-        self.recent.push_back((Instant::now(), group, users));
     }
 }
 

@@ -131,6 +131,9 @@ impl Presence {
                 }
             }
             self.depart(notes.departed);
+            for link in self.watched().because_of(&notes.grown) {
+                self.asks.repeat_in_turn(&link);
+            }
             self.watched().tell(self.now());
         }
     }

@@ -135,7 +135,7 @@ impl Router {
             ready: watch::Sender::new(false),
             attached: watch::Sender::new(0),
             wheel: Wheel::new(),
-            announcements: Announcements::default(),
+            announcements: Announcements::new(partitions),
             typing: Typing::new(),
             notes: Notes::default(),
             reads: Semaphore::new(READS_MAX),
@@ -190,9 +190,19 @@ impl Router {
         self.lock().positions.get(partition.index()).copied().flatten()
     }
 
-    /// Notes that there is nothing more in a partition up to `seq`. Never goes back.
-    pub(crate) fn advance(&self, partition: PartitionId, seq: Seq) {
+    /// The position of a partition, if it is known, and the epoch of its log.
+    pub(crate) fn standing(&self, partition: PartitionId) -> (Option<Seq>, u64) {
+        let state = self.lock();
+        (state.positions.get(partition.index()).copied().flatten(), self.epoch())
+    }
+
+    /// Notes that in the log of `epoch` there is nothing more in a partition up to `seq`. Never
+    /// goes back; what is of another log is of no account.
+    pub(crate) fn advance(&self, partition: PartitionId, seq: Seq, epoch: u64) {
         let mut state = self.lock();
+        if epoch != self.epoch() {
+            return;
+        }
         if let Some(position) = state.positions.get_mut(partition.index()) {
             *position = Some(position.map_or(seq, |at| at.max(seq)));
         }
@@ -264,8 +274,10 @@ impl Router {
     }
 
     fn note(&self, event: &LiveEvent, change: Option<&Change>) {
-        if let Some(Change::Removed(user)) = change {
-            self.notes.departed(event.conversation, *user);
+        match change {
+            Some(Change::Removed(user)) => self.notes.departed(event.conversation, *user),
+            Some(Change::Added(_)) => self.notes.grown(event.conversation),
+            None => {}
         }
     }
 

@@ -121,7 +121,6 @@ fn read(subject: &str, payload: &[u8]) -> Option<(AccountSubject, AccountEvent)>
         }
         Subject::Event { .. }
         | Subject::Live(_)
-        | Subject::LiveUser(_)
         | Subject::LiveOrder(_)
         | Subject::Typing(_)
         | Subject::Query(..)

@@ -8,6 +8,7 @@ use async_nats::connection::State;
 use async_nats::jetstream::Context;
 use async_nats::jetstream::context::ContextBuilder;
 use async_nats::{Client, ConnectOptions, Event};
+use futures_util::StreamExt as _;
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -324,13 +325,20 @@ impl Connection {
     }
 
     /// Returns when the server has taken all that this connection sent before: a subscription made
-    /// before it is in force. (The client's own `flush` only empties its buffer.)
+    /// before it is in force. (The client's own `flush` only empties its buffer.) A message to
+    /// itself: nobody else has to answer, and JetStream may be away.
     ///
     /// # Errors
     /// [`ReadError::Unavailable`] when the server does not answer.
     pub(crate) async fn round_trip(&self) -> Result<(), ReadError> {
-        self.client.request("$JS.API.INFO", bytes::Bytes::new()).await.map_err(unavailable)?;
-        Ok(())
+        let inbox = self.client.new_inbox();
+        let mut echo = self.client.subscribe(inbox.clone()).await.map_err(unavailable)?;
+        self.client.publish(inbox, bytes::Bytes::new()).await.map_err(unavailable)?;
+        match tokio::time::timeout(REQUEST_TIMEOUT, echo.next()).await {
+            Ok(Some(_)) => Ok(()),
+            Ok(None) => Err(unavailable("the client is closed")),
+            Err(late) => Err(unavailable(late)),
+        }
     }
 
     /// Waits until what was published is on its way to the server.

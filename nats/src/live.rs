@@ -6,10 +6,10 @@ mod interest;
 use async_nats::header::HeaderMap;
 use async_nats::{Message, Subscriber};
 use bytes::Bytes;
-use futures_util::{Stream, StreamExt};
+use futures_util::StreamExt;
 use hansard_model::envelope::may_be_meta;
 use hansard_model::limit::{LIVE_ORDER_BYTES_MAX, LIVE_ORDER_ITEMS_MAX};
-use hansard_model::query::{Item, LiveOrder, OrderItem, UserNotice, live};
+use hansard_model::query::{Item, LiveOrder, OrderItem, live};
 use hansard_model::subject::Subject;
 use hansard_model::{ConversationId, LogTime, PartitionId, Seq, UserId};
 use serde_json::value::RawValue;
@@ -44,8 +44,6 @@ pub struct LiveEvent {
 pub enum LiveMessage {
     /// An event.
     Event(LiveEvent),
-    /// A user's own view of a conversation changed.
-    User(UserId, Box<UserNotice>),
     /// The next events of a partition, which are published behind this.
     Order(PartitionId, LiveOrder),
     /// Somebody is typing.
@@ -95,16 +93,6 @@ impl Connection {
         Ok(())
     }
 
-    /// Tells the gateways of a user that the user's view of a conversation changed.
-    ///
-    /// # Errors
-    /// As [`Connection::publish_live`].
-    pub async fn publish_notice(&self, user: UserId, notice: &UserNotice) -> Result<(), ReadError> {
-        let payload = serde_json::to_vec(notice).map_err(unavailable)?;
-        let subject = Subject::LiveUser(user).to_string();
-        self.client.publish(subject, payload.into()).await.map_err(unavailable)
-    }
-
     /// Tells the gateways that `user` is typing. Never stored.
     ///
     /// # Errors
@@ -146,11 +134,6 @@ impl LiveFeed {
                 return Some(parsed);
             }
         }
-    }
-
-    /// How many messages wait, at least.
-    pub fn backlog(&self) -> usize {
-        self.messages.size_hint().0
     }
 }
 
@@ -196,9 +179,6 @@ fn order_item(event: &LiveEvent) -> OrderItem {
 fn parse(message: Message) -> Option<LiveMessage> {
     let parsed = match message.subject.as_str().parse() {
         Ok(Subject::Live(conversation)) => parse_event(conversation, &message),
-        Ok(Subject::LiveUser(user)) => serde_json::from_slice(&message.payload)
-            .ok()
-            .map(|notice| LiveMessage::User(user, Box::new(notice))),
         Ok(Subject::LiveOrder(partition)) => serde_json::from_slice(&message.payload)
             .ok()
             .map(|order| LiveMessage::Order(partition, order)),
@@ -211,7 +191,6 @@ fn parse(message: Message) -> Option<LiveMessage> {
     let kind = match &parsed {
         Some(LiveMessage::Event(_)) => LiveKind::Event,
         Some(LiveMessage::Order(..)) => LiveKind::Order,
-        Some(LiveMessage::User(..)) => LiveKind::Notice,
         Some(LiveMessage::Typing { .. }) => LiveKind::Typing,
         None => {
             tracing::warn!(subject = %message.subject, "a live message cannot be read");

@@ -7,6 +7,7 @@ const APPENDS_TOTAL: &str = "hansard_log_appends_total";
 const APPEND_ACK_SECONDS: &str = "hansard_log_append_ack_seconds";
 const LIVE_MESSAGES_TOTAL: &str = "hansard_nats_live_messages_total";
 const LIVE_BYTES_TOTAL: &str = "hansard_nats_live_bytes_total";
+const LIVE_DROPPED_TOTAL: &str = "hansard_nats_live_dropped_total";
 const INTERRUPTIONS_TOTAL: &str = "hansard_nats_interruptions_total";
 
 /// Registers the descriptions.
@@ -16,6 +17,7 @@ pub fn describe() {
     describe_histogram!(APPEND_ACK_SECONDS, "Time from sending an event to its acknowledgement");
     describe_counter!(LIVE_MESSAGES_TOTAL, "Messages of the live feed that came in, by kind");
     describe_counter!(LIVE_BYTES_TOTAL, "Bytes of them, headers and subjects included, by kind");
+    describe_counter!(LIVE_DROPPED_TOTAL, "Contents that came by interest when too many waited");
     describe_counter!(INTERRUPTIONS_TOTAL, "Reconnects and slow-consumer reports of NATS");
 }
 
@@ -37,8 +39,6 @@ pub(crate) enum LiveKind {
     Event,
     /// The order of events.
     Order,
-    /// What concerns one person.
-    Notice,
     /// Somebody types.
     Typing,
 }
@@ -48,9 +48,13 @@ pub(crate) fn live_came(kind: LiveKind, bytes: usize) {
     let kind = match kind {
         LiveKind::Event => "event",
         LiveKind::Order => "order",
-        LiveKind::Notice => "notice",
         LiveKind::Typing => "typing",
     };
     counter!(LIVE_MESSAGES_TOTAL, "kind" => kind).increment(1);
     counter!(LIVE_BYTES_TOTAL, "kind" => kind).increment(bytes as u64);
+}
+
+/// A content came by interest when too many waited.
+pub(crate) fn live_dropped() {
+    counter!(LIVE_DROPPED_TOTAL).increment(1);
 }

@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 
 use async_nats::jetstream;
 use futures_util::StreamExt as _;
+use hansard_nats::connection::{Connection, Endpoint, ServiceRole};
 use hansard_nats::server::{
     BinarySearch, ClusterOptions, Durability, Server, ServerOptions, ServerUser, StartServerError,
 };
@@ -343,4 +344,26 @@ async fn three_nodes_form_a_cluster() {
     for server in servers {
         server.stop().await;
     }
+}
+
+#[tokio::test]
+async fn a_subscription_is_confirmed_by_a_server_without_jetstream() {
+    let binary = BinarySearch::from_environment().find().unwrap();
+    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port().to_string();
+    let mut process = Command::new(binary.path)
+        .args(["--addr", "127.0.0.1", "--port", &port])
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let endpoint = Endpoint::parse(&format!("nats://127.0.0.1:{port}")).unwrap();
+    let mut connected = None;
+    eventually("the server listens", async || {
+        connected = Connection::connect(&endpoint, ServiceRole::Gateway).await.ok();
+        connected.is_some()
+    })
+    .await;
+    let subscribed = connected.unwrap().subscribe_live().await;
+    process.kill().unwrap();
+    process.wait().unwrap();
+    assert!(subscribed.is_ok());
 }

@@ -1,6 +1,5 @@
 //! The live feed: what was applied is published at once, before any store is written.
 
-use hansard_model::query::UserNotice;
 use hansard_model::{PartitionId, Seq};
 use hansard_nats::Connection;
 use hansard_nats::live::LiveEvent;
@@ -8,7 +7,7 @@ use hansard_nats::log::ReadError;
 
 use crate::fold::Projected;
 use crate::metrics;
-use crate::queries::{At, entry_of, places_before};
+use crate::queries::{At, places_before};
 use crate::rows::{Rows, StoreError};
 
 /// Events published again at most after a takeover or an interruption. It need not be all that
@@ -27,54 +26,22 @@ impl Live {
         Self { connection: connection.clone(), partition }
     }
 
-    /// Publishes a batch, its order first; `at` is the partition with the batch applied.
-    pub(crate) async fn publish<R: Rows>(&self, at: &At<R>, batch: &[Projected]) {
+    /// Publishes a batch.
+    pub(crate) async fn publish(&self, batch: &[Projected]) {
         let events: Vec<LiveEvent> = batch.iter().map(live_event).collect();
-        let published = async {
-            self.connection.publish_order(self.partition, &events).await?;
-            for (projected, event) in batch.iter().zip(&events) {
-                self.publish_one(at, projected, event).await?;
-            }
-            Ok::<_, ReadError>(())
-        };
-        if let Err(error) = published.await {
+        if let Err(error) = self.publish_all(&events).await {
             tracing::warn!(partition = %self.partition, %error, "live feed");
         }
     }
 
-    /// Who was added hears of it before the event, so that the event finds its way; who was
-    /// removed hears of it afterwards, because the event is the last that they see.
-    async fn publish_one<R: Rows>(
-        &self,
-        at: &At<R>,
-        projected: &Projected,
-        event: &LiveEvent,
-    ) -> Result<(), ReadError> {
-        for user in &projected.changes.joined {
-            self.notify(at, projected, *user).await?;
-        }
-        self.connection.publish_live(event).await?;
-        for user in &projected.changes.left_or_ranked {
-            self.notify(at, projected, *user).await?;
+    /// Publishes events, their order first. Nothing is read in between: who has the order waits for
+    /// the events.
+    async fn publish_all(&self, events: &[LiveEvent]) -> Result<(), ReadError> {
+        self.connection.publish_order(self.partition, events).await?;
+        for event in events {
+            self.connection.publish_live(event).await?;
         }
         Ok(())
-    }
-
-    async fn notify<R: Rows>(
-        &self,
-        at: &At<R>,
-        event: &Projected,
-        user: hansard_model::UserId,
-    ) -> Result<(), ReadError> {
-        match entry_of(at, event.conversation, user).await {
-            Ok(Some(entry)) => self.connection.publish_notice(user, &UserNotice { entry }).await,
-            Ok(None) => Ok(()),
-            Err(error) => {
-                // The event itself says it too; the notice is for those who do not hear that.
-                tracing::warn!(partition = %self.partition, %error, "a notice was not made");
-                Ok(())
-            }
-        }
     }
 
     /// Publishes again what was applied after `after`, as it stands now, but at most the last
@@ -107,14 +74,7 @@ impl Live {
             });
             follows = seq;
         }
-        let published = async {
-            self.connection.publish_order(self.partition, &events).await?;
-            for event in &events {
-                self.connection.publish_live(event).await?;
-            }
-            Ok::<_, ReadError>(())
-        };
-        match published.await {
+        match self.publish_all(&events).await {
             Ok(()) => metrics::republished(events.len() as u64),
             Err(error) => tracing::warn!(partition = %self.partition, %error, "live feed"),
         }

@@ -302,7 +302,7 @@ impl Owner {
         let began = Instant::now();
         self.shared.pace.events_came(batch.records.len());
         let projected = self.apply(batch).await?;
-        self.live.publish(&self.at_rows(self.store.rows(), None), &projected).await;
+        self.live.publish(&projected).await;
         metrics::published(projected.len() as u64, began.elapsed());
         if self.store.is_full() {
             self.store.write().await?;

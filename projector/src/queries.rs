@@ -24,7 +24,9 @@ use serde::Serialize;
 use crate::rows::{AppliedRow, Limit, Order, ParkedRow, Prefix, RowKey, Rows, StoreError, decode};
 
 pub(crate) use self::at::{At, Refusal};
-pub(crate) use self::entry::{bucket_value, entry_of};
+pub(crate) use self::entry::bucket_value;
+#[cfg(test)]
+pub(crate) use self::entry::entry_of;
 pub(crate) use self::feed::{places_after, places_before};
 pub(crate) use self::window::Windows;
 

@@ -1,5 +1,7 @@
 //! What a person types.
 
+use hansard_model::presence::Visibility;
+
 /// A line of input.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Input {
@@ -33,6 +35,8 @@ pub(super) enum Input {
     React(String),
     /// `/read`: who has got and read the own last message.
     Read,
+    /// `/receipts [on or off]`: whether the others see what this person reads; `None` asks.
+    Receipts(Option<Visibility>),
     /// Nothing.
     Empty,
 }
@@ -46,6 +50,7 @@ pub(super) const HELP: &str = "\
 /edit <text>   /delete           change or delete your last message
 /react <emoji>                   react to the last message
 /read                            who has got and who has read your last message
+/receipts [on or off]            whether others see what you have read, from now on
 /quit
 Anything else is sent to the open conversation; begin with // to send a text that begins with /.
 Keys: PgUp and PgDn scroll, Esc goes to the newest, Up and Down bring back what you typed,
@@ -103,6 +108,12 @@ impl Input {
                 takes_nothing("lists who has read your last message")?;
                 Self::Read
             }
+            "receipts" => Self::Receipts(match rest {
+                "" => None,
+                "on" => Some(Visibility::Shared),
+                "off" => Some(Visibility::Nobody),
+                _ => return Err("/receipts takes on or off, or nothing to ask".to_owned()),
+            }),
             "react" => Self::React(needs("an emoji")?),
             _ => return Err(format!("there is no /{name}; /help lists what there is")),
         })
@@ -153,6 +164,9 @@ mod tests {
         assert_eq!(Input::parse("/delete"), Ok(Input::Delete));
         assert!(Input::parse("/delete 3").is_err());
         assert!(Input::parse("/leave the house").is_err());
+        assert_eq!(Input::parse("/receipts"), Ok(Input::Receipts(None)));
+        assert_eq!(Input::parse("/receipts off"), Ok(Input::Receipts(Some(Visibility::Nobody))));
+        assert!(Input::parse("/receipts never").is_err());
     }
 
     #[test]

@@ -6,7 +6,7 @@ use hansard_model::account::Handle;
 use hansard_model::{ConversationId, DeviceId, MessageId, Seq, UserId};
 use hansard_protocol::http::{
     Conversation, CreateConversation, CreateUser, EventList, Gateway, List, Member, MessageList,
-    OpenSession, OpenedSession, PatchConversation, PatchUser, PresenceList, ReceiptList,
+    OpenSession, OpenedSession, OwnUser, PatchConversation, PatchUser, PresenceList, ReceiptList,
     SendMessage, SentMessage, Session, User,
 };
 use http::Method;
@@ -104,8 +104,13 @@ impl Http {
             .map(|list| list.items)
     }
 
+    /// Oneself, with what only oneself may see.
+    pub async fn profile(&self) -> Result<OwnUser, HttpError> {
+        self.get("/v1/users/me").await
+    }
+
     /// Changes the own profile.
-    pub async fn patch_profile(&self, patch: &PatchUser) -> Result<User, HttpError> {
+    pub async fn patch_profile(&self, patch: &PatchUser) -> Result<OwnUser, HttpError> {
         self.call(Method::PATCH, "/v1/users/me", Some(patch)).await
     }
 

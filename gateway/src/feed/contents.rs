@@ -25,6 +25,11 @@ impl Contents {
         self.events.is_empty()
     }
 
+    /// The place of the last one; 0 when there is none.
+    pub(super) fn last(&self) -> Seq {
+        self.events.last_key_value().map_or(Seq::ZERO, |(seq, _)| *seq)
+    }
+
     /// Keeps a content, if there is room.
     pub(super) fn insert(&mut self, event: LiveEvent) {
         let is_full = self.events.len() >= CONTENTS_MAX

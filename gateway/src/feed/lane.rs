@@ -58,7 +58,9 @@ pub(super) trait Delivery {
 #[derive(Default)]
 pub(super) struct Lane {
     /// Entries came since the last sweep.
-    pub(super) is_active: bool,
+    is_active: bool,
+    /// So did a content that no entry had told of.
+    is_surprised: bool,
     held: VecDeque<Entry>,
     bytes: usize,
     contents: Contents,
@@ -73,7 +75,8 @@ enum Pending {
     /// The content of the first that is held, or, when none is, the order of the contents that are
     /// here. Since then nothing has moved.
     Content { since: Instant },
-    /// An answer of the owner.
+    /// An answer of the owner. What is complete flows meanwhile: nothing is lost by it, and the
+    /// answer may take long.
     Owner(Repair),
 }
 
@@ -85,6 +88,8 @@ struct Repair {
     again: bool,
     /// Answers in a row from before the position.
     behind: u32,
+    /// The last entry or content that was here when the owner was asked.
+    ahead: Seq,
 }
 
 /// Answers in a row from before the position that say that the log has lost its end. One may be of
@@ -122,6 +127,22 @@ impl Lane {
         matches!(self.pending, Pending::Owner(_))
     }
 
+    /// Whether nothing came since this was last asked.
+    pub(super) fn was_quiet(&mut self) -> bool {
+        self.is_surprised = false;
+        !std::mem::take(&mut self.is_active)
+    }
+
+    /// Whether contents come without an order: the owner is of a version that publishes none.
+    pub(super) fn lacks_order(&self) -> bool {
+        self.is_surprised && !self.is_active
+    }
+
+    /// Whether entries came since the last sweep.
+    pub(super) fn is_active(&self) -> bool {
+        self.is_active
+    }
+
     /// Entries that wait for a content; `None` when none is waited for.
     pub(super) fn waiting(&self) -> Option<usize> {
         matches!(self.pending, Pending::Content { .. }).then_some(self.held.len())
@@ -130,8 +151,13 @@ impl Lane {
     /// The owner is about to be asked; what is held stays.
     pub(super) fn begin_repair(&mut self) {
         if !self.is_repairing() {
-            self.pending = Pending::Owner(Repair::default());
+            self.pending = Pending::Owner(Repair { ahead: self.last(), ..Repair::default() });
         }
+    }
+
+    /// The last that is here, entry or content.
+    fn last(&self) -> Seq {
+        self.held.back().map_or(Seq::ZERO, Entry::seq).max(self.contents.last())
     }
 
     pub(super) fn ask_again(&mut self) {
@@ -176,16 +202,13 @@ impl Lane {
                     next
                 }
             },
-            Pending::Content { .. } => {
-                let is_first = self.held.is_empty();
-                if !self.hold(entry) {
-                    return Next::Hole;
+            Pending::Content { .. } | Pending::Owner(_) => {
+                let (is_first, is_asked) = (self.held.is_empty(), self.is_repairing());
+                match self.hold(entry) {
+                    true if is_first => self.pump(now, to),
+                    false if !is_asked => Next::Hole,
+                    true | false => Next::Wait,
                 }
-                if is_first { self.pump(now, to) } else { Next::Wait }
-            }
-            Pending::Owner(_) => {
-                self.hold(entry);
-                Next::Wait
             }
         }
     }
@@ -206,13 +229,14 @@ impl Lane {
         match self.pending {
             Pending::Nothing => {
                 // The order has not told of it yet, or was lost.
+                self.is_surprised = true;
                 self.pending = Pending::Content { since: now };
                 Next::Wait
             }
-            Pending::Content { .. } if self.held.front().is_some_and(|e| e.seq() == seq) => {
-                self.pump(now, to)
+            Pending::Content { .. } | Pending::Owner(_) => {
+                let is_next = self.held.front().is_some_and(|entry| entry.seq() == seq);
+                if is_next { self.pump(now, to) } else { Next::Wait }
             }
-            Pending::Content { .. } | Pending::Owner(_) => Next::Wait,
         }
     }
 
@@ -227,38 +251,45 @@ impl Lane {
     }
 
     /// After an answer of the owner, up to `position`: hands on what was held, in order, as long
-    /// as it is taken. `may_be_cut`: there may be more than the answer held; an entry that was
-    /// held and follows it shows that there is not.
+    /// as it is taken. `is_cut`: there was more than the answer holds; an entry that follows it and
+    /// has come since the owner was asked shows that there is nothing between.
     pub(super) fn settle(
         &mut self,
-        may_be_cut: bool,
+        is_cut: bool,
         position: Seq,
         now: Instant,
         to: &mut impl Delivery,
     ) -> Next {
-        if !self.is_repairing() {
-            return Next::Flow;
-        }
+        let Pending::Owner(Repair { ahead, .. }) = self.pending else { return Next::Flow };
         self.contents.forget(position);
         let (mut is_stuck, mut is_awaiting, mut is_joined) = (false, false, false);
         while let Some(entry) = self.held.pop_front() {
             match self.step(&entry, to) {
                 Step::Done => {
-                    is_joined |= entry.seq() > position;
+                    is_joined |= entry.seq() > position.max(ahead);
                     self.bytes = self.bytes.saturating_sub(entry.bytes());
                     continue;
                 }
                 // It follows the position: there is nothing before it.
-                Step::Await => (is_awaiting, is_joined) = (true, true),
+                Step::Await => {
+                    is_awaiting = true;
+                    is_joined |= entry.seq() > ahead;
+                }
                 Step::Stuck(_) => is_stuck = true,
             }
             self.held.push_front(entry);
             break;
         }
+        let is_cut = is_cut && !is_joined;
+        if !is_cut && self.held.is_empty() {
+            // What the owner, asked behind it, knows nothing of is of a log that is no more.
+            self.contents.forget(ahead);
+        }
+        let last = self.last();
         let Pending::Owner(repair) = &mut self.pending else { return Next::Flow };
         let is_lost = repair.lost > position;
-        if (may_be_cut && !is_joined) || is_stuck || is_lost || repair.again {
-            repair.again = false;
+        if is_cut || is_stuck || is_lost || repair.again {
+            (repair.again, repair.ahead) = (false, last);
             if !is_stuck && !is_lost {
                 repair.lost = Seq::ZERO;
             }
@@ -268,7 +299,8 @@ impl Lane {
         if is_awaiting { Next::Wait } else { Next::Flow }
     }
 
-    /// Hands on what is held, as far as its contents are here.
+    /// Hands on what is held, as far as its contents are here. While the owner is being asked, what
+    /// is stuck has its answer to wait for.
     fn pump(&mut self, now: Instant, to: &mut impl Delivery) -> Next {
         let mut has_moved = false;
         while let Some(entry) = self.held.pop_front() {
@@ -279,13 +311,17 @@ impl Lane {
                 continue;
             }
             self.held.push_front(entry);
-            if let Step::Stuck(next) = step {
-                self.begin_repair();
-                return next;
+            match step {
+                Step::Stuck(next) if !self.is_repairing() => {
+                    self.begin_repair();
+                    return next;
+                }
+                _ if has_moved && !self.is_repairing() => self.rest(now),
+                _ => {}
             }
-            if has_moved {
-                self.rest(now);
-            }
+            return Next::Wait;
+        }
+        if self.is_repairing() {
             return Next::Wait;
         }
         self.rest(now);

@@ -79,6 +79,16 @@ impl Asks {
         }
     }
 
+    /// The same, but no sooner than the connection itself may ask again: what it watches meanwhile
+    /// is watched.
+    pub(super) fn repeat_in_turn(&self, link: &Arc<Link>) {
+        if let Some(ask) = self.lock().get_mut(&place_of(link)) {
+            let now = Instant::now();
+            (ask.due, ask.times) = (Some(ask.looked_at.map_or(now, |at| at + SPACING).max(now)), 0);
+            self.added.notify_one();
+        }
+    }
+
     /// A connection is gone.
     pub(super) fn forget(&self, link: &Arc<Link>) {
         self.lock().remove(&place_of(link));

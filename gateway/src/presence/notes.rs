@@ -5,7 +5,8 @@ use std::sync::{Mutex, PoisonError};
 
 use hansard_model::{ConversationId, UserId};
 
-/// Removals that wait for the next tick; with more, every watch is looked at again.
+/// Removals that wait for the next tick; with more, every watch is looked at again. As many groups
+/// that have grown.
 const DEPARTED_MAX: usize = 4_096;
 
 /// Noted from anywhere, without waiting; taken with each tick.
@@ -18,13 +19,15 @@ pub(crate) struct Notes {
 pub(crate) struct Noted {
     /// Who is no longer a member of which group; `None`: more than could be noted.
     pub(crate) departed: Option<Vec<(ConversationId, UserId)>>,
+    /// Which groups have got more members.
+    pub(crate) grown: HashSet<ConversationId>,
     /// Whose settings changed: as many as there are users, at most.
     pub(crate) settings: HashSet<UserId>,
 }
 
 impl Default for Noted {
     fn default() -> Self {
-        Self { departed: Some(Vec::new()), settings: HashSet::new() }
+        Self { departed: Some(Vec::new()), grown: HashSet::new(), settings: HashSet::new() }
     }
 }
 
@@ -36,6 +39,17 @@ impl Notes {
                 departed.push((group, user));
             }
             noted.departed.take_if(|departed| departed.len() > DEPARTED_MAX);
+        });
+    }
+
+    /// A group has got more members: there may be too many to be told of each other.
+    pub(crate) fn grown(&self, group: ConversationId) {
+        self.with(|noted| {
+            if noted.grown.len() < DEPARTED_MAX {
+                noted.grown.insert(group);
+            } else if !noted.grown.contains(&group) {
+                noted.departed = None;
+            }
         });
     }
 
@@ -79,5 +93,13 @@ mod tests {
         notes.departed(group, user);
         assert_eq!(notes.take().departed, None);
         assert_eq!(notes.take().departed, Some(Vec::new()));
+        for number in 0..=DEPARTED_MAX {
+            let mut entropy = [0; 20];
+            (entropy[0], entropy[1]) = ((number & 31) as u8, (number >> 5 & 31) as u8);
+            entropy[2] = (number >> 10) as u8;
+            notes.grown(ConversationId::Group(GroupId::from_entropy(entropy)));
+        }
+        let noted = notes.take();
+        assert_eq!((noted.grown.len(), noted.departed), (DEPARTED_MAX, None));
     }
 }

@@ -242,6 +242,15 @@ impl Watched {
         self.drop_shares(|_, (_, by)| by.is_group())
     }
 
+    /// The connections that watch somebody because of one of these groups.
+    pub(super) fn because_of(&self, groups: &HashSet<ConversationId>) -> Vec<Arc<Link>> {
+        if groups.is_empty() {
+            return Vec::new();
+        }
+        let is_hit = |watcher: &&Watcher| watcher.shares.iter().any(|(_, by)| groups.contains(by));
+        self.watchers.values().filter(is_hit).map(|watcher| watcher.link.clone()).collect()
+    }
+
     fn drop_shares(&mut self, is_over: impl Fn(UserId, &Shared) -> bool) -> Vec<Arc<Link>> {
         let (mut again, mut left) = (Vec::new(), Vec::new());
         for (place, watcher) in &mut self.watchers {

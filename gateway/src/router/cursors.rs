@@ -60,7 +60,7 @@ impl Router {
     }
 
     fn cursor_of(&self, state: &State, user: UserId) -> String {
-        let accounts = self.announcements.told();
+        let accounts = self.announcements.told(user);
         let (epoch, receipts) = (self.epoch(), state.receipts);
         let mut positions = state.known_positions();
         state.owed.hold(user, self.partitions, &mut positions);

@@ -36,7 +36,7 @@ fn one() -> PartitionCount {
 
 pub(super) fn router() -> Arc<Router> {
     let router = Arc::new(Router::new(one(), 1));
-    router.advance(PartitionId(0), Seq::ZERO);
+    router.advance(PartitionId(0), Seq::ZERO, 1);
     router
 }
 
@@ -137,7 +137,7 @@ fn the_removed_get_the_removal_last_and_the_added_the_addition_first() {
     let router = router();
     let ana = settled(&router, 1, &[entry(0, None, 0)]);
     router.lock().set_member(user(1), group(), true, Seq(1));
-    router.advance(PartitionId(0), Seq(1));
+    router.advance(PartitionId(0), Seq(1), 1);
     let ben = settled(&router, 2, &[]);
     for event in [
         message(2),
@@ -159,7 +159,7 @@ fn an_old_read_of_the_inbox_does_not_undo_a_removal() {
     let router = router();
     let mut ana = attach(&router, 1);
     let stale = [entry(1, None, 1)];
-    router.advance(PartitionId(0), Seq(1));
+    router.advance(PartitionId(0), Seq(1), 1);
     // Removed between the read and its arrival.
     take(&router, &member(2, "remove", 1));
     let start = from(1);
@@ -201,7 +201,7 @@ fn nobody_is_attached_to_a_feed_that_has_no_position() {
 #[test]
 fn the_inbox_may_be_ahead_of_the_feed() {
     let router = router();
-    router.advance(PartitionId(0), Seq(10));
+    router.advance(PartitionId(0), Seq(10), 1);
     // As of 30: a member since 20. The feed stands at 10: a removal at 15 is still to come by.
     let ana = settled(&router, 1, &[entry(20, None, 30)]);
     assert!(!router.is_member(user(1), group()));
@@ -209,6 +209,20 @@ fn the_inbox_may_be_ahead_of_the_feed() {
     take(&router, &LiveEvent { follows: Seq(16), ..member(20, "add", 1) });
     take(&router, &message(21));
     assert_eq!(received(&ana), [20, 21]);
+}
+
+#[test]
+fn what_an_owner_said_of_a_log_that_is_no_more_moves_nothing() {
+    let router = router();
+    assert_eq!(router.standing(PartitionId(0)), (Some(Seq::ZERO), 1));
+    // The owner is asked; before its answer is taken the log is another.
+    router.begin_epoch(2);
+    router.advance(PartitionId(0), Seq(1_000), 1);
+    assert_eq!(router.standing(PartitionId(0)), (None, 2));
+    assert!(!router.is_ready(), "nobody gets a cursor of the new log at a place in the old one");
+    router.advance(PartitionId(0), Seq(500), 2);
+    assert_eq!(router.standing(PartitionId(0)), (Some(Seq(500)), 2));
+    assert!(router.is_ready());
 }
 
 #[test]
@@ -289,7 +303,7 @@ fn typing_goes_to_members_who_watch_but_not_to_the_author() {
 #[test]
 fn typing_reaches_nobody_whom_the_group_has_removed_before_the_feed_says_so() {
     let router = router();
-    router.advance(PartitionId(0), Seq(1));
+    router.advance(PartitionId(0), Seq(1), 1);
     let watchers: Vec<Attachment> =
         (1..=3).map(|who| settled(&router, who, &[entry(1, None, 1)])).collect();
     for watcher in &watchers {
@@ -381,7 +395,7 @@ impl World {
         // What is delivered before the connection is there.
         let delivered = delivered.min(before.len());
         let router = Arc::new(Router::new(one(), 1));
-        router.advance(PartitionId(0), Seq(delivered as u64));
+        router.advance(PartitionId(0), Seq(delivered as u64), 1);
         let mut world = Self {
             attachment: attach(&router, 1),
             router,

@@ -43,7 +43,7 @@ impl Owner {
         while let Some(question) = questions.next().await {
             match question.verb {
                 QueryVerb::Feed => {
-                    let reply = FeedReply { items: Vec::new(), as_of: self.as_of };
+                    let reply = FeedReply { items: Vec::new(), as_of: self.as_of, more: false };
                     question.respond(&Ok(reply)).await;
                 }
                 QueryVerb::Lookup => question.respond(&Ok(self.lookup(&question))).await,

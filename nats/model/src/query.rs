@@ -300,6 +300,15 @@ pub struct FeedReply {
     pub items: Vec<FeedItem>,
     /// The feed holds no more up to here: the asker's position after it has taken the items.
     pub as_of: Seq,
+    /// There are more events after `as_of`; taken for granted of an owner that does not say.
+    #[serde(default = "FeedReply::may_have_more")]
+    pub more: bool,
+}
+
+impl FeedReply {
+    fn may_have_more() -> bool {
+        true
+    }
 }
 
 /// An event of the feed.
@@ -507,13 +516,6 @@ mod base64_bytes {
         let text = Option::<String>::deserialize(deserializer)?;
         text.map(|text| STANDARD.decode(text).map_err(serde::de::Error::custom)).transpose()
     }
-}
-
-/// What travels on `live.u.<bucket>.<user>`: the user's own view of a conversation changed.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct UserNotice {
-    /// The user's view now.
-    pub entry: InboxEntry,
 }
 
 /// What travels on `order.<partition>`: the next events of the live feed, in their order, before

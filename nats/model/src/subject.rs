@@ -30,8 +30,6 @@ pub enum Subject {
     AccountSettings(UserId, ConversationId),
     /// `live.d.<bucket x>.<x>.<bucket y>.<y>` or `live.g.<id>`: an event as the projector saw it.
     Live(ConversationId),
-    /// `live.u.<bucket>.<user>`: what concerns one person.
-    LiveUser(UserId),
     /// `order.<partition>`: which events a partition's owner is about to publish, in their order.
     LiveOrder(PartitionId),
     /// `typing.<a>.<b>`: never stored.
@@ -194,7 +192,6 @@ impl fmt::Display for Subject {
                 write!(f, "live.d.{}.{x}.{}.{y}", x.bucket(), y.bucket())
             }
             Self::Live(ConversationId::Group(group)) => write!(f, "live.g.{group}"),
-            Self::LiveUser(user) => write!(f, "live.u.{}.{user}", user.bucket()),
             Self::LiveOrder(partition) => write!(f, "order.{partition}"),
             Self::Typing(conversation) => write!(f, "typing.{conversation}"),
             Self::Query(partition, verb) => write!(f, "query.{partition}.{}", verb.as_str()),
@@ -276,7 +273,6 @@ fn parse_live(rest: &str) -> Option<Subject> {
     let mut tokens = rest.split('.');
     let subject = match tokens.next()? {
         "g" => Subject::Live(ConversationId::Group(tokens.next()?.parse().ok()?)),
-        "u" => Subject::LiveUser(parse_bucketed_user(&mut tokens)?),
         "d" => {
             let (x, y) = (parse_bucketed_user(&mut tokens)?, parse_bucketed_user(&mut tokens)?);
             if x > y {
@@ -332,7 +328,6 @@ mod tests {
             (any_user(), device.clone()).prop_map(|(u, d)| Subject::AccountDevice(u, d)),
             (any_user(), any_conversation()).prop_map(|(u, c)| Subject::AccountSettings(u, c)),
             any_conversation().prop_map(Subject::Live),
-            any_user().prop_map(Subject::LiveUser),
             partition.clone().prop_map(Subject::LiveOrder),
             any_conversation().prop_map(Subject::Typing),
             (partition, verb).prop_map(|(p, verb)| Subject::Query(p, verb)),

@@ -226,10 +226,12 @@ fn unread(entry: &InboxEntry) -> u64 {
     entry.head.n - entry.member.read_n
 }
 
-fn feed(state: &State, after: u64, limit: usize) -> (Vec<u64>, u64) {
+/// The events, how far the answer reaches, and whether there is more.
+fn feed(state: &State, after: u64, limit: usize) -> (Vec<u64>, u64, bool) {
     match state.answer(&Request::Feed(FeedRequest { after: Seq(after), limit })) {
         Ok(Answer::Feed(reply)) => {
-            (reply.items.iter().map(|item| item.item.seq.0).collect(), reply.as_of.0)
+            let seqs = reply.items.iter().map(|item| item.item.seq.0).collect();
+            (seqs, reply.as_of.0, reply.more)
         }
         other => panic!("not a feed: {other:?}"),
     }
@@ -268,7 +270,9 @@ fn the_chain_skips_void_events_and_other_conversations() {
     }
     assert_eq!(projected, [(1, 0, 1, 0), (2, 0, 0, 1), (4, 1, 2, 2)]);
     assert_eq!(seqs(&events(&state, direct(), ANA).expect("a page")), [1, 4]);
-    assert_eq!(feed(&state, 0, 100), (vec![1, 2, 4], 4));
+    assert_eq!(feed(&state, 0, 100), (vec![1, 2, 4], 4, false));
+    assert_eq!(feed(&state, 0, 2), (vec![1, 2], 2, true));
+    assert_eq!(feed(&state, 2, 1), (vec![4], 4, false), "the last is not asked for twice");
 }
 
 #[test]

@@ -24,17 +24,17 @@ pub(super) async fn conversation<R: Rows>(
     request: ConversationRequest,
 ) -> Result<InboxEntry, Refusal> {
     let (id, reader) = (request.conversation, request.reader);
-    match at.seen(id, reader).await? {
-        Some(Seen { conversation, member: Some(member) }) => {
-            let mut entry = entry(at, id, &conversation, &member).await?;
+    match entry_of(at, id, reader).await? {
+        Some(mut entry) => {
             if let Some(read) = request.read.filter(|read| entry.member.is_behind(read)) {
                 let mentions = mentions_after(at, id, reader, &entry, read.seq).await?;
                 entry.member.raise(&read, mentions);
             }
             Ok(entry)
         }
+        // Those of a direct conversation are in it from its first event on.
         None if id.other(reader).is_some() => Err(QueryError::NotFound.into()),
-        Some(Seen { member: None, .. }) | None => Err(QueryError::NotAMember.into()),
+        None => Err(QueryError::NotAMember.into()),
     }
 }
 

@@ -18,7 +18,7 @@ pub(super) async fn feed<R: Rows>(
     request: FeedRequest,
 ) -> Result<FeedReply, StoreError> {
     let limit = request.limit.min(FEED_ITEMS_MAX);
-    let mut reply = FeedReply { items: Vec::new(), as_of: at.applied };
+    let mut reply = FeedReply { items: Vec::new(), as_of: at.applied, more: false };
     let (mut after, mut bytes) = (request.after, 0);
     while reply.items.len() < limit {
         let step = STEP.min(limit - reply.items.len());
@@ -27,7 +27,7 @@ pub(super) async fn feed<R: Rows>(
         for (seq, conversation, entry) in at.ordered(places).await? {
             bytes += entry.body.len();
             if let Some(last) = reply.items.last().filter(|_| bytes > PAGE_BYTES_MAX) {
-                reply.as_of = last.item.seq;
+                (reply.as_of, reply.more) = (last.item.seq, true);
                 return Ok(reply);
             }
             after = seq;
@@ -42,7 +42,7 @@ pub(super) async fn feed<R: Rows>(
     if let Some(last) = reply.items.last()
         && !places_after(at, last.item.seq, 1).await?.is_empty()
     {
-        reply.as_of = last.item.seq;
+        (reply.as_of, reply.more) = (last.item.seq, true);
     }
     Ok(reply)
 }

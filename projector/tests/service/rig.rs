@@ -273,7 +273,7 @@ pub(crate) async fn next_event(feed: &mut LiveFeed) -> LiveEvent {
     }
 }
 
-pub(crate) async fn next_message(feed: &mut LiveFeed) -> LiveMessage {
+async fn next_message(feed: &mut LiveFeed) -> LiveMessage {
     let next = tokio::time::timeout(DEADLINE, feed.next()).await;
     next.expect("a live message").expect("connected")
 }

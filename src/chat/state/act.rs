@@ -81,6 +81,10 @@ impl Chat {
                 let (seq, _) = self.own_last()?;
                 return self.receipt_lines(seq).await.map(Done::Said);
             }
+            Input::Receipts(visibility) => {
+                let line = self.read_receipts(visibility).await?;
+                return Ok(Done::Said(vec![line.to_owned()]));
+            }
         }
         Ok(Done::Quietly)
     }

@@ -1,6 +1,8 @@
 //! How far the others have got: marks behind one's own messages, and the list on demand.
 
+use hansard_model::presence::Visibility;
 use hansard_model::{ConversationId, Seq, UserId};
+use hansard_protocol::http::PatchUser;
 use hansard_protocol::server::ReceiptFrame;
 use tokio::time::timeout;
 
@@ -41,6 +43,25 @@ impl Chat {
     pub(in crate::chat) fn got_mark(&self, seq: Seq) -> String {
         let is_group = self.room.as_ref().is_some_and(|room| room.conversation.is_group());
         mark(is_group, self.got.values(), seq)
+    }
+
+    /// Lets the others see what one reads from now on, or nobody; without either, says which holds.
+    pub(super) async fn read_receipts(
+        &self,
+        visibility: Option<Visibility>,
+    ) -> anyhow::Result<&'static str> {
+        let http = self.client.http();
+        let own = match visibility {
+            Some(_) => {
+                let patch = PatchUser { read_receipts: visibility, ..PatchUser::default() };
+                answer(http.patch_profile(&patch)).await?
+            }
+            None => answer(http.profile()).await?,
+        };
+        Ok(match own.read_receipts {
+            Visibility::Shared => "others see what you have read",
+            Visibility::Nobody => "nobody sees what you have read",
+        })
     }
 
     /// Who has got and who has read one's own last message here.

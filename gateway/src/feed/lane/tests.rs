@@ -98,8 +98,8 @@ fn hold(lane: &mut Lane, seqs: impl IntoIterator<Item = u64>) {
     }
 }
 
-fn settle(lane: &mut Lane, may_be_cut: bool, position: u64, sink: &mut Sink) -> Next {
-    lane.settle(may_be_cut, Seq(position), now(), sink)
+fn settle(lane: &mut Lane, is_cut: bool, position: u64, sink: &mut Sink) -> Next {
+    lane.settle(is_cut, Seq(position), now(), sink)
 }
 
 #[test]
@@ -126,11 +126,11 @@ fn what_does_not_follow_is_kept_and_asked_for() {
 
 #[test]
 fn a_flood_during_a_repair_is_bounded_and_asked_for() {
-    let (mut lane, mut sink) = (Lane::default(), Sink::at(0));
+    let (mut lane, mut sink) = (Lane::default(), Sink::at(1));
     lane.begin_repair();
     let last = HELD_ENTRIES_MAX as u64 + 50;
-    hold(&mut lane, 1..=last);
-    assert_eq!(settle(&mut lane, false, 0, &mut sink), Next::Ask);
+    hold(&mut lane, 2..=last);
+    assert_eq!(settle(&mut lane, false, 1, &mut sink), Next::Ask);
     assert_eq!(sink.delivered().len(), HELD_ENTRIES_MAX);
     sink.position = last;
     assert_eq!(settle(&mut lane, false, last, &mut sink), Next::Flow);
@@ -145,6 +145,66 @@ fn an_answer_that_may_be_cut_is_asked_on_until_the_feed_joins_it() {
     hold(&mut lane, [7]);
     sink.position = 6;
     assert_eq!(settle(&mut lane, true, 6, &mut sink), Next::Flow);
+}
+
+#[test]
+fn what_was_held_before_the_owner_was_asked_does_not_join_an_answer_that_is_cut() {
+    let (mut lane, mut sink) = (Lane::default(), Sink::at(4));
+    // The content of 5 is late; then there is an interruption, in which all after 7 is lost.
+    for seq in 5..8 {
+        lane.take(listed(seq), now(), &mut sink);
+    }
+    lane.begin_repair();
+    for seq in 5..8 {
+        lane.content(event(seq), Some(Seq(4)), now(), &mut sink);
+    }
+    assert_eq!(sink.delivered(), [5, 6, 7]);
+    assert_eq!(settle(&mut lane, true, 7, &mut sink), Next::Ask, "there is more");
+    assert_eq!(settle(&mut lane, false, 9, &mut sink), Next::Flow);
+}
+
+#[test]
+fn what_is_complete_flows_while_the_owner_is_asked() {
+    let (mut lane, mut sink) = (Lane::default(), Sink::at(4));
+    lane.begin_repair();
+    assert_eq!(lane.take(listed(5), now(), &mut sink), Next::Wait);
+    assert_eq!(lane.take(listed(6), now(), &mut sink), Next::Wait);
+    assert_eq!(lane.content(event(6), Some(Seq(4)), now(), &mut sink), Next::Wait);
+    assert_eq!(sink.delivered(), [0; 0]);
+    assert_eq!(lane.content(event(5), Some(Seq(4)), now(), &mut sink), Next::Wait);
+    assert_eq!(lane.take(Entry::Event(event(7)), now(), &mut sink), Next::Wait);
+    assert_eq!(sink.delivered(), [5, 6, 7]);
+    assert_eq!(lane.take(listed(9), now(), &mut sink), Next::Wait, "it is asked already");
+    assert!(lane.is_repairing());
+    sink.position = 8;
+    assert_eq!(settle(&mut lane, false, 8, &mut sink), Next::Wait);
+    assert_eq!(lane.content(event(9), Some(Seq(8)), now(), &mut sink), Next::Flow);
+}
+
+#[test]
+fn a_content_that_its_owner_knows_nothing_of_is_asked_for_once() {
+    let (start, patience) = (now(), Duration::from_millis(100));
+    let (mut lane, mut sink) = (Lane::default(), Sink::at(4));
+    lane.content(event(900), Some(Seq(4)), start, &mut sink);
+    assert!(lane.is_late(start + patience, patience));
+    // This one came behind the question.
+    lane.content(event(901), Some(Seq(4)), start, &mut sink);
+    assert_eq!(settle(&mut lane, false, 4, &mut sink), Next::Flow);
+    assert!(lane.is_late(start + 2 * patience + patience, patience));
+    assert_eq!(settle(&mut lane, false, 4, &mut sink), Next::Flow);
+    assert!(lane.is_flowing() && lane.contents.is_empty());
+}
+
+#[test]
+fn contents_that_no_order_tells_of_say_that_the_owner_publishes_none() {
+    let (mut lane, mut sink) = (Lane::default(), Sink::at(4));
+    lane.content(event(5), Some(Seq(4)), now(), &mut sink);
+    assert!(lane.lacks_order());
+    lane.take(listed(5), now(), &mut sink);
+    assert!(!lane.lacks_order() && !lane.was_quiet());
+    lane.take(listed(6), now(), &mut sink);
+    lane.content(event(6), Some(Seq(5)), now(), &mut sink);
+    assert!(!lane.lacks_order() && !lane.was_quiet() && lane.was_quiet());
 }
 
 #[test]
@@ -258,6 +318,10 @@ enum Happening {
         limit: usize,
     },
     Interruption,
+    /// A content of a log that is no more arrives.
+    Stale {
+        beyond: u64,
+    },
 }
 
 fn any_happening() -> impl Strategy<Value = Happening> {
@@ -275,6 +339,7 @@ fn any_happening() -> impl Strategy<Value = Happening> {
         2 => Just(Happening::TimePasses),
         2 => (1..4_usize).prop_map(|limit| Happening::OwnerAnswers { limit }),
         1 => Just(Happening::Interruption),
+        1 => (1..40_u64).prop_map(|beyond| Happening::Stale { beyond }),
     ]
 }
 
@@ -296,7 +361,8 @@ struct World {
     kinds: Vec<(u8, bool)>,
     orders: VecDeque<Vec<Entry>>,
     contents: Vec<LiveEvent>,
-    is_asked: bool,
+    /// After which position the owner is being asked.
+    asked: Option<u64>,
 }
 
 impl World {
@@ -309,7 +375,7 @@ impl World {
             kinds,
             orders: VecDeque::new(),
             contents: Vec::new(),
-            is_asked: false,
+            asked: None,
         }
     }
 
@@ -318,8 +384,8 @@ impl World {
             Next::Flow => {}
             Next::Wait => assert!(!self.lane.is_flowing(), "it waits"),
             Next::Ask | Next::Hole => {
-                assert!(!self.is_asked, "it was asked already");
-                self.is_asked = true;
+                assert!(self.asked.is_none(), "it was asked already");
+                self.asked = Some(self.sink.position);
             }
         }
     }
@@ -376,6 +442,13 @@ impl World {
                 }
             }
             Happening::OwnerAnswers { limit } => self.answer(limit),
+            Happening::Stale { beyond } => {
+                let last = self.log.last_key_value().map_or(0, |(seq, _)| *seq);
+                let event = event_of(group(9), last + beyond, last);
+                let position = Some(Seq(self.sink.position));
+                let next = self.lane.content(event, position, self.now, &mut self.sink);
+                self.next(next);
+            }
             Happening::Interruption => {
                 if self.lane.is_repairing() {
                     self.lane.ask_again();
@@ -388,21 +461,22 @@ impl World {
     }
 
     fn answer(&mut self, limit: usize) {
-        if !std::mem::take(&mut self.is_asked) {
-            return;
-        }
+        let Some(after) = self.asked.take() else { return };
         let after: Vec<(u64, ConversationId)> = self
             .log
-            .range(self.sink.position + 1..)
+            .range(after + 1..)
             .map(|(seq, (conversation, _))| (*seq, *conversation))
             .collect();
         let page = &after[..limit.min(after.len())];
         for (seq, conversation) in page {
-            self.sink.pass(*conversation, *seq, true);
+            // What flowed meanwhile is repeated.
+            if *seq > self.sink.position {
+                self.sink.pass(*conversation, *seq, true);
+            }
         }
-        let may_be_cut = page.len() < after.len();
+        let is_cut = page.len() < after.len();
         let position = Seq(self.sink.position);
-        let next = self.lane.settle(may_be_cut, position, self.now, &mut self.sink);
+        let next = self.lane.settle(is_cut, position, self.now, &mut self.sink);
         self.next(next);
     }
 
@@ -443,7 +517,8 @@ proptest! {
         let mut world = World::new(kinds);
         for happening in happenings {
             world.happen(happening);
-            prop_assert_eq!(world.is_asked, world.lane.is_repairing(), "who is asked answers");
+            let is_asked = world.asked.is_some();
+            prop_assert_eq!(is_asked, world.lane.is_repairing(), "who is asked answers");
         }
         world.calm_down();
         prop_assert!(world.lane.is_flowing(), "stuck");

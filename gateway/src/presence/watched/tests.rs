@@ -103,6 +103,22 @@ fn a_watcher_is_told_what_holds_and_then_the_latest_of_each_tick() {
 }
 
 #[test]
+fn who_watches_because_of_a_group_is_looked_at_again_when_it_has_grown() {
+    let (mut watched, link) = watching();
+    assert!(watched.because_of(&HashSet::from([group(2)])).is_empty());
+    let again = watched.because_of(&HashSet::from([group(1), group(2)]));
+    assert!(again.len() == 1 && Arc::ptr_eq(&again[0], &link));
+    // Meanwhile nothing changes; when it was looked at, there is no reason left.
+    watched.report(at(1), &key(2), says(1, ONLINE));
+    watched.tell(at(1));
+    assert_eq!(told(&link), [state(2, "online")]);
+    watched.watch(&link, Vec::new(), 0, false).expect("nobody was removed");
+    watched.report(at(2), &key(2), says(2, Some(DeviceState::Away)));
+    watched.tell(at(2));
+    assert_eq!(told(&link), []);
+}
+
+#[test]
 fn a_watch_replaces_the_one_before_and_tells_of_whom_it_adds() {
     let (mut watched, link) = watching();
     for byte in [2, 3] {

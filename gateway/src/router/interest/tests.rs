@@ -99,7 +99,7 @@ fn interests_follow_who_comes_goes_joins_and_leaves() {
         ConversationId::Group(id) => id,
         ConversationId::Direct(..) => GroupId::from_entropy([0; 20]),
     });
-    router.advance(PartitionId(0), Seq(1));
+    router.advance(PartitionId(0), Seq(1), 1);
     let ana = settled(&router, 1, &[entry(1, None, 1)]);
     assert_eq!(router.interests(), Interests::Changed(Vec::new()), "nobody wants to know");
     router.watch_interests();

@@ -62,7 +62,7 @@ fn live(seq: u64, prev: u64, kind: &str) -> LiveEvent {
 
 fn router() -> Arc<Router> {
     let router = Arc::new(Router::new(PartitionCount::new(1).expect("one"), 1));
-    router.advance(PartitionId(0), Seq(9));
+    router.advance(PartitionId(0), Seq(9), 1);
     router
 }
 
@@ -130,12 +130,12 @@ fn a_hole_and_another_log_end_a_tail() {
     let router = self::router();
     read(&router, &[]);
     router.forget_position(PartitionId(0));
-    router.advance(PartitionId(0), Seq(20));
+    router.advance(PartitionId(0), Seq(20), 1);
     assert_eq!(kept(&router), None, "what passed meanwhile is not known");
     let reading = router.begin_tail(group(), Seq(5));
     router.begin_epoch(2);
     router.end_tail(&reading, Seq::ZERO, Seq(99), &page(vec![item(10, 4, "message")], 30));
-    router.advance(PartitionId(0), Seq(3));
+    router.advance(PartitionId(0), Seq(3), 1);
     assert_eq!(kept(&router), None);
 }
 
@@ -157,7 +157,7 @@ fn a_read_that_began_while_the_feed_had_no_position_is_not_kept() {
     let router = router();
     router.forget_position(PartitionId(0));
     let reading = router.begin_tail(group(), Seq(5));
-    router.advance(PartitionId(0), Seq(20));
+    router.advance(PartitionId(0), Seq(20), 1);
     let items = vec![item(10, 4, "message"), item(12, 10, "message")];
     router.end_tail(&reading, Seq::ZERO, Seq(9), &page(items, 12));
     assert_eq!(kept(&router), None, "what passed before 20 is not known");

@@ -46,9 +46,9 @@ fn a_page_stays_below_its_bytes_and_continues() {
         read.extend(seqs(&page(&state, Request::Events(request.clone())).expect("a page")));
     }
     assert_eq!(read, (1..=100).collect::<Vec<u64>>());
-    assert_eq!(feed(&state, 0, 0), (vec![], 100));
-    let (items, as_of) = feed(&state, 0, 1_000);
-    assert_eq!(items.last(), Some(&as_of));
+    assert_eq!(feed(&state, 0, 0), (vec![], 100, false));
+    let (items, as_of, more) = feed(&state, 0, 1_000);
+    assert_eq!((items.last(), more), (Some(&as_of), true));
 }
 
 #[test]
