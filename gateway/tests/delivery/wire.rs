@@ -1,6 +1,7 @@
 //! A WebSocket client that can also do what none should.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, BufReader};
@@ -54,8 +55,22 @@ pub(crate) fn send(reference: u64, conversation: &str, event: &Value) -> Value {
 }
 
 impl Wire {
-    /// A connection that has not said hello.
+    /// A connection that has not said hello. In a crowd it comes again when it is told to.
     pub(crate) async fn open(addr: SocketAddr) -> Self {
+        let upgraded = async {
+            loop {
+                match Self::try_open(addr).await {
+                    Ok(wire) => return wire,
+                    Err(retry_after_ms) => {
+                        tokio::time::sleep(Duration::from_millis(retry_after_ms)).await;
+                    }
+                }
+            }
+        };
+        tokio::time::timeout(DEADLINE, upgraded).await.expect("a place in time")
+    }
+
+    async fn try_open(addr: SocketAddr) -> Result<Self, u64> {
         let mut stream = BufReader::new(TcpStream::connect(addr).await.expect("connected"));
         let request = format!(
             "GET /v1/ws HTTP/1.1\r\nHost: {addr}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
@@ -67,8 +82,13 @@ impl Wire {
         while !head.ends_with(b"\r\n\r\n") {
             head.push(stream.read_u8().await.expect("an answer"));
         }
-        assert!(head.starts_with(b"HTTP/1.1 101 "), "{}", String::from_utf8_lossy(&head));
-        Self { stream }
+        if head.starts_with(b"HTTP/1.1 101 ") {
+            return Ok(Self { stream });
+        }
+        let mut body = Vec::new();
+        stream.read_to_end(&mut body).await.expect("an answer that ends");
+        let answer: Value = serde_json::from_slice(&body).expect("an error");
+        Err(answer["error"]["retry_after_ms"].as_u64().unwrap_or_else(|| panic!("{answer}")))
     }
 
     /// A connection of a person; gives the frames of its catch-up, `synced` last.
