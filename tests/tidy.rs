@@ -12,7 +12,7 @@ use hansard_protocol::{ClientFrame, ErrorCode};
 use toml::{Table, Value};
 
 /// Which crates of the workspace each crate may use. Services never depend on each other.
-const MAY_USE: [(&str, &[&str]); 9] = [
+const MAY_USE: [(&str, &[&str]); 10] = [
     ("nats/model", &[]),
     ("gateway/protocol", &["hansard-model"]),
     ("client", &["hansard-model", "hansard-protocol"]),
@@ -21,6 +21,7 @@ const MAY_USE: [(&str, &[&str]); 9] = [
     ("gateway", &["hansard-model", "hansard-nats", "hansard-presence", "hansard-protocol"]),
     ("archive", &["hansard-model", "hansard-nats"]),
     ("projector", &["hansard-archive", "hansard-model", "hansard-nats"]),
+    ("search/language", &["hansard-model"]),
     (
         ".",
         &[
@@ -49,7 +50,7 @@ const STOPS_AT: [(&str, &[&str]); 9] = [
 ];
 
 /// Pure crates do no I/O, know no clock and have no runtime.
-const PURE: [&str; 3] = ["nats/model", "gateway/protocol", "presence"];
+const PURE: [&str; 4] = ["nats/model", "gateway/protocol", "presence", "search/language"];
 const IMPURE: [&str; 6] = ["tokio", "tokio-util", "async-nats", "getrandom", "hyper", "tracing"];
 
 /// A file that is longer is to be taken apart.
