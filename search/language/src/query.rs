@@ -188,3 +188,6 @@ impl<P, C> Clause<P, C> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -57,7 +57,7 @@ impl Bounds {
 impl Sent {
     /// The times that are meant, asked at `now` by somebody whose clock shows UTC and `offset`.
     ///
-    /// Times before 1970 are 1970. The offset is taken to be the same all year: a day of the other
+    /// Times before 1970 are 1970, and those behind the end of log time are its end. The offset is taken to be the same all year: a day of the other
     /// half of the year may begin an hour off.
     pub fn bounds(&self, now: LogTime, offset: UtcOffset) -> Bounds {
         let now = OffsetDateTime::from_unix_timestamp_nanos(i128::from(now.as_nanos()))
