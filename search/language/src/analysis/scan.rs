@@ -155,8 +155,7 @@ impl Scanner<'_> {
         let mut at = start;
         let mut apostrophes = None;
         let mut plain = true;
-        loop {
-            let Some(&byte) = self.bytes.get(at) else { break };
+        while let Some(&byte) = self.bytes.get(at) {
             if byte.is_ascii_alphanumeric() {
                 self.terms.push_ascii(from, byte);
                 at += 1;

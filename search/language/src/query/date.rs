@@ -127,10 +127,8 @@ impl Moment {
                 (first_of(year, Month::January), first_of(year + 1, Month::January))
             }
             Self::Month(year, month) => {
-                let behind = match month {
-                    Month::December => first_of(year + 1, Month::January),
-                    _ => first_of(year, month.next()),
-                };
+                let last = month == Month::December;
+                let behind = first_of(year + i32::from(last), month.next());
                 (first_of(year, month), behind)
             }
             Self::Day(date) => day(date),

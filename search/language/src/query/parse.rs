@@ -83,10 +83,11 @@ impl Reader<'_> {
                 continue;
             }
             let Some(clause) = self.operand(Place { depth, negated: false })? else { continue };
-            match clauses.last_mut().filter(|_| alternative) {
-                Some(last) => last.join(clause),
-                None => clauses.push(clause),
-            }
+            let clause = match clauses.pop_if(|_| alternative) {
+                Some(first) => first.or(clause),
+                None => clause,
+            };
+            clauses.push(clause);
             alternative = false;
         }
         Ok(clauses)
@@ -144,11 +145,11 @@ impl Reader<'_> {
         if self.leaves > CLAUSES_MAX {
             return Err(Self::error(QueryProblem::TooManyClauses, span));
         }
-        self.terms_sought += match &asks {
-            Asks::Word(word) => word.terms(),
-            Asks::Phrase(phrase) => phrase.terms.len(),
-            _ => 0,
-        };
+        if let Asks::Word(word) = &asks {
+            self.terms_sought += word.terms();
+        } else if let Asks::Phrase(phrase) = &asks {
+            self.terms_sought += phrase.terms.len();
+        }
         if self.terms_sought > QUERY_TERMS_MAX {
             return Err(Self::error(QueryProblem::TooManyTerms, span));
         }
@@ -318,17 +319,17 @@ fn is_starred(text: &str) -> bool {
 }
 
 impl Clause {
-    /// Makes another clause an alternative to this one.
-    fn join(&mut self, other: Self) {
+    /// This clause or another that is written behind it.
+    fn or(self, other: Self) -> Self {
         let span = self.span.start..other.span.end;
-        if let Asks::Any(clauses) = &mut self.asks {
-            clauses.push(other);
-        } else {
-            let first = Self { span: self.span.clone(), asks: Asks::MentionsMe };
-            let first = std::mem::replace(self, first);
-            self.asks = Asks::Any(vec![first, other]);
-        }
-        self.span = span;
+        let clauses = match self {
+            Self { asks: Asks::Any(mut clauses), .. } => {
+                clauses.push(other);
+                clauses
+            }
+            first => vec![first, other],
+        };
+        Self { span, asks: Asks::Any(clauses) }
     }
 }
 
@@ -348,13 +349,14 @@ fn settle(clause: Clause) -> Result<Clause, QueryError> {
             let mut settled = Vec::new();
             for clause in clauses {
                 let clause = settle(clause)?;
-                match clause.asks {
-                    Asks::Not(_) => {
-                        let problem = QueryProblem::OnlyNegations;
-                        return Err(QueryError { problem, span: clause.span });
-                    }
-                    Asks::Any(clauses) => settled.extend(clauses),
-                    _ => settled.push(clause),
+                if matches!(clause.asks, Asks::Not(_)) {
+                    let problem = QueryProblem::OnlyNegations;
+                    return Err(QueryError { problem, span: clause.span });
+                }
+                if let Asks::Any(clauses) = clause.asks {
+                    settled.extend(clauses);
+                } else {
+                    settled.push(clause);
                 }
             }
             Ok(one_or(settled, span, Asks::Any))
@@ -363,16 +365,24 @@ fn settle(clause: Clause) -> Result<Clause, QueryError> {
             let asks = Asks::Not(Box::new(settle(*clause)?));
             Ok(Clause { span, asks })
         }
-        _ => Ok(Clause { span, asks }),
+        Asks::Word(_)
+        | Asks::Phrase(_)
+        | Asks::From(_)
+        | Asks::In(_)
+        | Asks::Sent(_)
+        | Asks::Has(_)
+        | Asks::MentionsMe
+        | Asks::IsThread => Ok(Clause { span, asks }),
     }
 }
 
 /// Groups within a list are of the list: nothing else must be sought within them.
 fn settle_all(clauses: Vec<Clause>, settled: &mut Vec<Clause>) -> Result<(), QueryError> {
     for clause in clauses {
-        match clause.asks {
-            Asks::All(clauses) => settle_all(clauses, settled)?,
-            _ => settled.push(settle(clause)?),
+        if let Asks::All(clauses) = clause.asks {
+            settle_all(clauses, settled)?;
+        } else {
+            settled.push(settle(clause)?);
         }
     }
     Ok(())

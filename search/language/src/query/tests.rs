@@ -267,10 +267,10 @@ fn names_are_resolved_where_they_stand() {
     let mut people = Vec::new();
     let mut conversations = Vec::new();
     for (leaf, sought) in resolved.leaves() {
-        match &leaf.asks {
-            Asks::From(person) => people.push((*person, sought)),
-            Asks::In(conversation) => conversations.push((conversation.as_str(), sought)),
-            _ => {}
+        if let Asks::From(person) = &leaf.asks {
+            people.push((*person, sought));
+        } else if let Asks::In(conversation) = &leaf.asks {
+            conversations.push((conversation.as_str(), sought));
         }
     }
     assert_eq!(people, [(1, true), (3, true)]);

@@ -36,7 +36,7 @@ fn what_was_sought_is_highlighted() {
         ("bar ", "fooBar", "foo[Bar]"),
         ("open -display cannot or x ", "cannot open display", "[cannot] [open] display"),
         ("日本語", "これは日本語です", "これは[日本語]です"),
-        ("日", "これは日本語です", "これは[日本]語です"),
+        ("日", "これは日本語です", "これは[日]本語です"),
         ("cafe ", "👍🏽 im Café 👍🏽", "👍🏽 im [Café] 👍🏽"),
         ("👍 ", "ok 👍🏽!", "ok [👍🏽]!"),
         ("from:ada", "nothing of words", "nothing of words"),
@@ -59,11 +59,11 @@ fn a_term_that_was_matched_with_a_typo_is_highlighted_when_it_is_said() {
 #[test]
 fn offsets_are_in_utf16_code_units() {
     let snippet = Highlighter::new(&parse("bo ").unwrap()).snippet("𝄞é bo", 100);
-    assert_eq!(snippet.highlights, [4..6]);
+    assert_eq!(snippet.highlights, vec![4..6; 1]);
     let text = format!("{} bo", "𝄞 ".repeat(50));
     let snippet = Highlighter::new(&parse("bo ").unwrap()).snippet(&text, 10);
     assert_eq!((snippet.text.as_str(), snippet.starts_at), ("𝄞 𝄞 𝄞  bo", 141));
-    assert_eq!(snippet.highlights, [9..11]);
+    assert_eq!(snippet.highlights, vec![10..12; 1]);
 }
 
 #[test]
@@ -74,7 +74,7 @@ fn the_window_has_most_of_what_was_sought_and_is_cut_between_words() {
         (
             "grub error partition ",
             60,
-            "…[grub] shows an [error]: no such [partition], and more of…",
+            "…loader [grub] shows an [error]: no such [partition], and more of…",
         ),
         ("follows ", 20, "…more of it [follows]"),
         ("first ", 20, "[first] a word about…"),
@@ -94,7 +94,7 @@ fn without_spaces_it_is_cut_between_graphemes() {
     let family = "👩‍👩‍👧".repeat(20);
     assert_eq!(of("missing ", &family, 12), format!("{}…", "👩‍👩‍👧".repeat(2)));
     let text = format!("{}字{}", "あ".repeat(50), "い".repeat(50));
-    assert_eq!(of("字", &text, 8), "…ああ[字い]いいいい…");
+    assert_eq!(of("字", &text, 8), "…ああ[字]いいいいい…");
     let accents = format!("e{} end", "\u{301}".repeat(1_000));
     let snippet = Highlighter::new(&parse("end ").unwrap()).snippet(&accents, 10);
     assert_eq!(shown(&snippet), "…[end]");
@@ -107,8 +107,8 @@ fn many_hits_take_little_time() {
     let text = "a b ".repeat(4_000);
     let query = parse("a b a* b* \"a b a b a b\" \"b a b a b a").unwrap();
     let snippet = Highlighter::new(&query).snippet(&text, 200);
-    assert_eq!(snippet.text.chars().count(), 199);
-    assert_eq!(snippet.highlights, [0..199]);
+    assert_eq!(snippet.text.trim_end().len(), 199);
+    assert_eq!(snippet.highlights, vec![0..199; 1]);
 }
 
 proptest! {

@@ -28,8 +28,8 @@ pub(super) fn best(text: &str, hits: &[Hit], chars_max: usize, clauses: usize) -
     let end = end_behind(text, chosen.end.max(start), chars_max.saturating_sub(used));
     // What is longer than the window is shown from its beginning.
     let shown = &text[start..end];
-    let limit = shown.char_indices().nth(chars_max).map_or(shown.len(), |(at, _)| at);
-    start..start + limit
+    let limit = shown.char_indices().nth(chars_max).map(|(at, _)| shown[..at].trim_end().len());
+    start..start + limit.unwrap_or(shown.len())
 }
 
 /// The hits that are best shown together, from the first one's beginning to the last one's end.

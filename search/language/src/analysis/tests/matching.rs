@@ -26,17 +26,14 @@ fn finds(query: &str, text: &str) -> Option<bool> {
             })
         })
     };
-    match query.root.asks {
-        Asks::Word(word) => Some(word.ways.iter().any(|way| match way {
-            Way::Term(term) => {
-                let term = PlacedTerm { offset: 0, term: term.clone() };
-                has_phrase(&[term], word.prefix)
-            }
-            Way::Phrase(terms) => has_phrase(terms, word.prefix),
-        })),
-        Asks::Phrase(phrase) => Some(has_phrase(&phrase.terms, phrase.prefix)),
-        _ => None,
+    if let Asks::Phrase(phrase) = &query.root.asks {
+        return Some(has_phrase(&phrase.terms, phrase.prefix));
     }
+    let Asks::Word(word) = query.root.asks else { return None };
+    Some(word.ways.into_iter().any(|way| match way {
+        Way::Term(term) => has_phrase(&[PlacedTerm { offset: 0, term }], word.prefix),
+        Way::Phrase(terms) => has_phrase(&terms, word.prefix),
+    }))
 }
 
 #[test]
