@@ -32,9 +32,11 @@ use std::ops::Range;
 mod character;
 mod folding;
 mod scan;
+mod table;
 
-pub(crate) use character::{Class, class};
+pub(crate) use character::Class;
 pub use folding::fold;
+pub(crate) use table::class;
 
 /// Longest term, in bytes of UTF-8; longer ones are cut, in messages and queries alike.
 pub const TERM_BYTES_MAX: usize = 64;

@@ -21,8 +21,8 @@ pub(crate) enum Class {
     Other,
 }
 
-/// The class of a character outside of ASCII.
-pub(crate) fn class(c: char) -> Class {
+/// The class of a character outside of ASCII, from the tables of Unicode.
+pub(super) fn class_of(c: char) -> Class {
     match c {
         '\u{b4}' | '\u{2bc}' | '\u{2018}' | '\u{2019}' | '\u{ff07}' | '\u{5f3}' | '\u{5f4}' => {
             Class::Apostrophe

@@ -3,6 +3,7 @@
 use unicode_normalization::char::{compose, decompose_compatible, is_combining_mark};
 
 use super::character::{is_accent, is_ignorable};
+use super::table;
 
 /// Folds a name or another short text, without taking it apart.
 ///
@@ -25,16 +26,43 @@ pub fn fold(text: &str) -> String {
 
 /// Appends what `c` comes to, to the word that begins at `from` in `word`.
 pub(super) fn push_folded(word: &mut String, from: usize, c: char) {
-    match c {
-        '\0'..='\u{7f}' => word.push(c.to_ascii_lowercase()),
-        // й decomposes; the others of the alphabet do not.
-        'а'..='и' | 'к'..='я' => word.push(c),
-        _ => decompose_compatible(c, |part| push_part(word, from, part)),
+    if c.is_ascii() {
+        word.push(c.to_ascii_lowercase());
+    } else if let Some(folded) = table::folded(c) {
+        word.push(folded);
+    } else {
+        push_decomposed(word, from, c);
     }
 }
 
+/// The same from the tables of Unicode.
+pub(super) fn push_decomposed(word: &mut String, from: usize, c: char) {
+    decompose_compatible(c, |part| push_part(word, from, part));
+}
+
+/// What a character comes to, if that is one character whatever is before it.
+pub(super) fn folded_alone(c: char) -> Option<char> {
+    let mut first = None;
+    let mut word = String::new();
+    decompose_compatible(c, |part| {
+        first.get_or_insert(part);
+        push_part(&mut word, 0, part);
+    });
+    let mut chars = word.chars();
+    let folded = chars.next().filter(|_| chars.next().is_none())?;
+    first.filter(|first| !is_joined_to_what_is_before(*first)).map(|_| folded)
+}
+
+fn is_joined_to_what_is_before(part: char) -> bool {
+    is_combining_mark(part) || is_jamo_behind_the_first(part) || is_left_out(part)
+}
+
+fn is_left_out(part: char) -> bool {
+    is_ignorable(part) || part.is_whitespace()
+}
+
 fn push_part(word: &mut String, from: usize, part: char) {
-    if is_ignorable(part) || part.is_whitespace() {
+    if is_left_out(part) {
         return;
     }
     let is_mark = is_combining_mark(part);

@@ -2,8 +2,9 @@
 
 use std::ops::Range;
 
-use super::character::{Class, class, is_emoji, is_regional_indicator, is_skin_tone};
+use super::character::{Class, is_emoji, is_regional_indicator, is_skin_tone};
 use super::folding::push_folded;
+use super::table::class;
 use super::{Entry, Role, TERM_BYTES_MAX, TERMS_MAX, Terms};
 
 /// Parts of a compound that is a term as a whole, at most: sentences without spaces are none.
@@ -342,12 +343,13 @@ impl Scanner<'_> {
         let mut at = start;
         let mut previous: Option<Entry> = None;
         let mut many = false;
-        while let Some(c) = self.char_at(at).filter(|c| class_of(*c) == Class::Dense) {
+        while let Some(c) = self.char_at(at).filter(|c| class_in_run(*c) == Class::Dense) {
             let from = self.terms.folded.len();
             let begin = at;
             push_folded(&mut self.terms.folded, from, c);
             at += c.len_utf8();
-            while let Some(mark) = self.char_at(at).filter(|c| class_of(*c) == Class::Attached) {
+            while let Some(mark) = self.char_at(at).filter(|c| class_in_run(*c) == Class::Attached)
+            {
                 if self.terms.folded.len() - from + mark.len_utf8() <= DENSE_BYTES_MAX {
                     push_folded(&mut self.terms.folded, from, mark);
                 }
@@ -404,7 +406,7 @@ impl Scanner<'_> {
             let mut joins = false;
             while let Some(c) = self.char_at(at) {
                 joins = c == ZERO_WIDTH_JOINER;
-                if !joins && !is_skin_tone(c) && class_of(c) != Class::Attached {
+                if !joins && !is_skin_tone(c) && class_in_run(c) != Class::Attached {
                     break;
                 }
                 at += c.len_utf8();
@@ -433,7 +435,7 @@ impl Scanner<'_> {
 }
 
 /// The class of any character, as far as runs and sequences are concerned.
-fn class_of(c: char) -> Class {
+fn class_in_run(c: char) -> Class {
     if c.is_ascii() { Class::Other } else { class(c) }
 }
 

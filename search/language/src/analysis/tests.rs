@@ -179,6 +179,23 @@ fn emoji_are_words() {
 }
 
 #[test]
+fn what_was_worked_out_is_what_the_tables_of_unicode_say() {
+    let (mut quick, mut slow) = (String::new(), String::new());
+    for c in ('\u{80}'..='\u{2ffff}').filter(|c| !matches!(c, '\u{3500}'..='\u{9f00}')) {
+        assert_eq!(table::class(c), character::class_of(c), "{c:?}");
+        for before in ["", "x", "и", "か", "\u{1112}"] {
+            for word in [&mut quick, &mut slow] {
+                word.clear();
+                word.push_str(before);
+            }
+            folding::push_folded(&mut quick, 0, c);
+            folding::push_decomposed(&mut slow, 0, c);
+            assert_eq!(quick, slow, "{c:?} behind {before:?}");
+        }
+    }
+}
+
+#[test]
 fn what_is_too_long_is_cut() {
     let mut terms = Terms::new();
     terms.analyze(&"x".repeat(1_000));
