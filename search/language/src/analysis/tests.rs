@@ -181,8 +181,10 @@ fn emoji_are_words() {
 #[test]
 fn what_was_worked_out_is_what_the_tables_of_unicode_say() {
     let (mut quick, mut slow) = (String::new(), String::new());
-    for c in ('\u{80}'..='\u{2ffff}').filter(|c| !matches!(c, '\u{3500}'..='\u{9f00}')) {
-        assert_eq!(table::class(c), character::class_of(c), "{c:?}");
+    // Of the two largest scripts the ends are enough.
+    let same = |c: &char| matches!(c, '\u{3500}'..='\u{9f00}' | '\u{ac80}'..='\u{d700}');
+    for c in ('\u{80}'..='\u{1ffff}').filter(|c| !same(c)) {
+        assert_eq!(class(c), character::class_of(c), "{c:?}");
         for before in ["", "x", "и", "か", "\u{1112}"] {
             for word in [&mut quick, &mut slow] {
                 word.clear();
