@@ -107,7 +107,7 @@ impl Reader<'_> {
     fn operand(&mut self, place: Place) -> Result<Option<Clause>, QueryError> {
         let start = self.at;
         let Some(c) = self.peek() else { return Ok(None) };
-        if c == '-' && !place.negated && self.negates() {
+        if c == '-' && !place.negated && self.negates(place.depth) {
             self.at += 1;
             let negated = self.operand(Place { negated: true, ..place })?;
             return Ok(negated.map(|clause| Clause {
@@ -133,10 +133,12 @@ impl Reader<'_> {
         self.word(place)
     }
 
-    /// A single `-` with something right behind it.
-    fn negates(&self) -> bool {
-        let behind = self.rest()[1..].chars().next();
-        behind.is_some_and(|c| !matches!(c, '-' | '>' | ')') && !c.is_whitespace())
+    /// A single `-` with something right behind it that is no option of a command: nobody excludes
+    /// a letter, and many paste `dpkg --configure -a`.
+    fn negates(&self, depth: usize) -> bool {
+        let behind = &self.input[self.at + 1..self.word_end(depth)];
+        let option = behind.len() == 1 && behind.as_bytes()[0].is_ascii_alphanumeric();
+        !option && behind.chars().next().is_some_and(|c| !matches!(c, '-' | '>' | ')'))
     }
 
     fn leaf(&mut self, start: usize, asks: Asks) -> Result<Clause, QueryError> {

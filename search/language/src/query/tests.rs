@@ -129,6 +129,7 @@ fn or_binds_tighter_than_a_space() {
         ("a or", "a"),
         ("a or or b ", "all(any(a or) b)"),
         ("a or -- b ", "any(a b)"),
+        ("a or :) b ", "any(a b)"),
         ("\"or\" a ", "all(\"or\" a)"),
         ("order ", "order"),
         ("(a or) ", "a"),
@@ -138,20 +139,24 @@ fn or_binds_tighter_than_a_space() {
 #[test]
 fn what_is_not_wanted_has_a_dash() {
     check(&[
-        ("a -b ", "all(a -b)"),
+        ("a -bo ", "all(a -bo)"),
+        ("a -\u{65e5} ", "all(a -\u{65e5})"),
+        ("dpkg --configure -a ", "all(dpkg --configure|configure a)"),
+        ("head -5 x -p", "all(head 5 x p*)"),
         ("foo-bar -baz", "all(foobar|[foo bar] -baz)"),
         ("a -(b c) ", "all(a -all(b c))"),
         ("a -(b or c) ", "all(a -any(b c))"),
-        ("a (-b -c) ", "all(a -b -c)"),
+        ("a (-bo -cy) ", "all(a -bo -cy)"),
         ("from:ada -has:link", "all(from:ada -has:Link)"),
         ("a - b ", "all(a b)"),
         ("a -> b ", "all(a b)"),
         ("a -- b ", "all(a b)"),
-        ("-a", "OnlyNegations at <-a>"),
-        ("-a -b", "OnlyNegations at <-a -b>"),
-        ("x a or -b", "OnlyNegations at <-b>"),
-        ("x -(-b)", "OnlyNegations at <(-b)>"),
-        ("x (-b) or c", "OnlyNegations at <(-b)>"),
+        ("-ab", "OnlyNegations at <-ab>"),
+        ("-ab -b", "all(-ab b*)"),
+        ("-ab -bc", "OnlyNegations at <-ab -bc>"),
+        ("x a or -bo", "OnlyNegations at <-bo>"),
+        ("x -(-bo)", "OnlyNegations at <(-bo)>"),
+        ("x (-bo) or c", "OnlyNegations at <(-bo)>"),
     ]);
 }
 
