@@ -15,6 +15,7 @@
 //! is a phrase whose last word is a prefix.
 //! A parenthesis groups where a word could begin; inside of words it separates them, as other
 //! punctuation does.
+//! A dash before a single letter or digit is an option of a command, and no negation.
 //! What holds nothing that could be searched (`--`, `:)`) is passed over.
 //! `name:value` with another name than those below is text, as people paste it.
 //!
@@ -188,3 +189,6 @@ impl<P, C> Clause<P, C> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -57,7 +57,7 @@ impl Bounds {
 impl Sent {
     /// The times that are meant, asked at `now` by somebody whose clock shows UTC and `offset`.
     ///
-    /// Times before 1970 are 1970. The offset is taken to be the same all year: a day of the other
+    /// Times before 1970 are 1970, and those behind the end of log time are its end. The offset is taken to be the same all year: a day of the other
     /// half of the year may begin an hour off.
     pub fn bounds(&self, now: LogTime, offset: UtcOffset) -> Bounds {
         let now = OffsetDateTime::from_unix_timestamp_nanos(i128::from(now.as_nanos()))
@@ -127,10 +127,8 @@ impl Moment {
                 (first_of(year, Month::January), first_of(year + 1, Month::January))
             }
             Self::Month(year, month) => {
-                let behind = match month {
-                    Month::December => first_of(year + 1, Month::January),
-                    _ => first_of(year, month.next()),
-                };
+                let last = month == Month::December;
+                let behind = first_of(year + i32::from(last), month.next());
                 (first_of(year, month), behind)
             }
             Self::Day(date) => day(date),
