@@ -6,7 +6,8 @@
 //! 2. [`connection`]: one connection of one role, and who may publish what;
 //! 3. [`streams`] and [`deployment`]: the table of streams and buckets, provisioning, drift;
 //! 4. [`log`]: append with pipelined acks, leader reads, the dense reader, log time;
-//! 5. [`live`], [`query`]: what projectors tell gateways, unasked and asked;
+//! 5. [`live`], [`query`], [`search`]: what projectors and searchers tell gateways, unasked and
+//!    asked;
 //! 6. [`lease`], [`ownership`]: which process owns which partition;
 //! 7. [`inbox`], [`accounts`], [`receipts`], [`registry`], [`presence`],
 //!    [`sessions`]: the other streams and buckets, and what gateways ask each other.
@@ -34,6 +35,7 @@ pub mod query;
 pub mod raw;
 pub mod receipts;
 pub mod registry;
+pub mod search;
 pub mod server;
 pub mod sessions;
 pub mod streams;

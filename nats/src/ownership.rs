@@ -152,8 +152,7 @@ impl<O: Owners> Ownership<O> {
             let ended = CancellationToken::new();
             // Ends with this task also when that is cut off: nothing may renew without an owner.
             let keeping = AbortOnDropHandle::new(tokio::spawn(keeper.keep(holder, ended.clone())));
-            // In a box: it is large, and there are few.
-            let outcome = Box::pin(owning.own(partition, tenure, ending)).await;
+            let outcome = owning.own(partition, tenure, ending).await;
             ended.cancel();
             // The keeper gives the lease back; without it the lease ends by itself.
             let _ = keeping.await;

@@ -79,7 +79,8 @@ impl Owners for Shared {
         tenure: Tenure,
         ending: CancellationToken,
     ) -> Result<(), StopReason> {
-        own(self, partition, tenure, ending).await
+        // In a box: it is large, and there are few.
+        Box::pin(own(self, partition, tenure, ending)).await
     }
 
     fn ended(&self, partition: PartitionId, stopped: bool) {
