@@ -12,16 +12,26 @@ use hansard_protocol::{ClientFrame, ErrorCode};
 use toml::{Table, Value};
 
 /// Which crates of the workspace each crate may use. Services never depend on each other.
-const MAY_USE: [(&str, &[&str]); 10] = [
+const MAY_USE: [(&str, &[&str]); 11] = [
     ("nats/model", &[]),
     ("gateway/protocol", &["hansard-model"]),
     ("client", &["hansard-model", "hansard-protocol"]),
     ("nats", &["hansard-model"]),
     ("presence", &["hansard-model"]),
-    ("gateway", &["hansard-model", "hansard-nats", "hansard-presence", "hansard-protocol"]),
+    (
+        "gateway",
+        &[
+            "hansard-model",
+            "hansard-nats",
+            "hansard-presence",
+            "hansard-protocol",
+            "hansard-search-language",
+        ],
+    ),
     ("archive", &["hansard-model", "hansard-nats"]),
     ("projector", &["hansard-archive", "hansard-model", "hansard-nats"]),
     ("search/language", &["hansard-model"]),
+    ("search", &["hansard-archive", "hansard-model", "hansard-nats", "hansard-search-language"]),
     (
         ".",
         &[
@@ -32,6 +42,7 @@ const MAY_USE: [(&str, &[&str]); 10] = [
             "hansard-nats",
             "hansard-projector",
             "hansard-protocol",
+            "hansard-search",
         ],
     ),
 ];
@@ -43,7 +54,7 @@ const STOPS_AT: [(&str, &[&str]); 9] = [
     ("fastwebsockets", &["gateway"]),
     ("governor", &["gateway"]),
     ("rusqlite", &["client"]),
-    ("object_store", &["archive", "projector", "media"]),
+    ("object_store", &["archive", "projector", "search", "media"]),
     ("slatedb", &["projector", "media"]),
     ("tantivy", &["search"]),
     ("zstd", &["archive"]),
