@@ -12,7 +12,7 @@ use crate::harness::{
 
 /// What a session finds, once every partition answers; all that was acknowledged is included.
 async fn find(session: &Session, query: &str, told_of: &[&str]) -> Value {
-    let mut patience = Patience::of(crate::harness::DEADLINE);
+    let patience = Patience::of(crate::harness::DEADLINE);
     loop {
         let response = ask(session, query, told_of).await;
         if response.status == 200 && response.body.get("partial").is_none() {
