@@ -355,6 +355,7 @@ impl SearchRole {
             progress: progress.clone(),
             objects,
             directory,
+            snapshot_every: hansard_search::SNAPSHOT_EVERY,
         };
         let end = ended.clone().drop_guard();
         let run = hansard_search::run(config, shutdown.clone());

@@ -146,3 +146,17 @@ async fn a_server_that_is_killed_and_started_again_has_every_message_once() {
     assert_eq!((all.len(), all.iter().collect::<BTreeSet<_>>().len()), (15, 15));
     eventually("ready", async || ask(&ana, "q=message", &[]).await.status == 200).await;
 }
+
+#[tokio::test]
+async fn indexes_are_rebuilt_by_a_command_while_people_search() {
+    let serve = Serve::start().await;
+    let (ana, ben, conversation) = couple(serve.address).await;
+    talk(serve.address, &ana, &ben, 0).await;
+    let told = serve.data.hansard_done(&["views", "rebuild", "search"]).await;
+    assert_eq!(told.matches("rebuilt search").count(), 4, "{told}");
+    talk(serve.address, &ana, &ben, 1).await;
+    let all = find(&ben, "q=message&sort=time", &[&conversation]).await;
+    assert_eq!(found(&all).len(), 10);
+    let refused = serve.data.hansard(&["views", "verify", "search"]).await;
+    assert!(!refused.status.success());
+}

@@ -127,6 +127,7 @@ fn read(subject: &str, payload: &[u8]) -> Option<(AccountSubject, AccountEvent)>
         | Subject::Query(..)
         | Subject::SearchAll
         | Subject::Search(_)
+        | Subject::SearchViews(_)
         | Subject::GatewayConfirm(_)
         | Subject::GatewaySessions(_)
         | Subject::Presence(_) => return None,

@@ -8,6 +8,7 @@ use async_nats::{Client, Message, StatusCode, Subscriber};
 use bytes::Bytes;
 use futures_util::StreamExt;
 use futures_util::stream::{Select, select};
+use hansard_model::query::{QueryError, Reply, ViewsRequest, ViewsStatus};
 use hansard_model::search::{SearchAnswer, SearchRequest};
 use hansard_model::subject::Subject;
 use hansard_model::{PartitionCount, PartitionId};
@@ -15,6 +16,7 @@ use tokio::time::Instant;
 
 use crate::connection::Connection;
 use crate::direct::{ReadError, unavailable};
+use crate::query;
 
 /// Pause before searchers are looked for again, when nobody heard the question.
 const RETRY_PAUSE: Duration = Duration::from_millis(100);
@@ -104,7 +106,20 @@ pub async fn ask(
     Ok(answers.into_values().collect())
 }
 
-/// Takes searches in a partition; dropping it stops.
+/// Asks the owner of a partition's index about it, or for work on it, and again while there is none.
+///
+/// # Errors
+/// [`query::AskError`]
+pub async fn ask_views(
+    connection: &Connection,
+    partition: PartitionId,
+    request: &ViewsRequest,
+    within: Duration,
+) -> Result<ViewsStatus, query::AskError> {
+    query::ask_at(connection, &Subject::SearchViews(partition), request, within).await
+}
+
+/// Takes searches in a partition, and what operators ask; dropping it stops.
 ///
 /// # Errors
 /// [`ReadError::Unavailable`] when the subscriptions cannot be made.
@@ -119,29 +134,80 @@ pub async fn serve(
     };
     let all = subscribe(Subject::SearchAll).await?;
     let one = subscribe(Subject::Search(partition)).await?;
+    let views = subscribe(Subject::SearchViews(partition)).await?;
     connection.round_trip().await?;
-    Ok(Questions { client, messages: select(all, one) })
+    Ok(Questions {
+        client,
+        views: Subject::SearchViews(partition).to_string(),
+        messages: select(select(all, one), views),
+    })
 }
 
-/// Searches in a partition.
+/// Searches in a partition, and what operators ask.
 pub struct Questions {
     client: Client,
-    messages: Select<Subscriber, Subscriber>,
+    /// The subject of operators.
+    views: String,
+    messages: Select<Select<Subscriber, Subscriber>, Subscriber>,
+}
+
+/// What an owner is asked.
+pub enum Asking {
+    /// A search.
+    Search(Question),
+    /// A question of an operator.
+    Views(ViewsQuestion),
 }
 
 impl Questions {
     /// The next question; `None` when the client is closed. Safe to drop while it waits.
-    pub async fn next(&mut self) -> Option<Question> {
+    pub async fn next(&mut self) -> Option<Asking> {
         loop {
-            let Message { reply, payload, .. } = self.messages.next().await?;
-            match (reply, serde_json::from_slice(&payload)) {
-                (Some(reply), Ok(request)) => {
-                    return Some(Question { client: self.client.clone(), reply, request });
-                }
-                (None, _) => {}
-                (Some(_), Err(error)) => tracing::debug!(%error, "a search cannot be read"),
+            let Message { subject, reply, payload, .. } = self.messages.next().await?;
+            let Some(reply) = reply else { continue };
+            let client = self.client.clone();
+            let read = if subject.as_str() == self.views {
+                serde_json::from_slice(&payload)
+                    .map(|request| Asking::Views(ViewsQuestion { client, reply, request }))
+            } else {
+                serde_json::from_slice(&payload)
+                    .map(|request| Asking::Search(Question { client, reply, request }))
+            };
+            match read {
+                Ok(asking) => return Some(asking),
+                Err(error) => tracing::debug!(%error, "a search cannot be read"),
             }
         }
+    }
+}
+
+/// A question of an operator.
+pub struct ViewsQuestion {
+    client: Client,
+    reply: async_nats::Subject,
+    /// What is asked.
+    pub request: ViewsRequest,
+}
+
+impl ViewsQuestion {
+    /// Answers. An asker that does not hear asks again.
+    pub async fn respond(&self, answer: &Result<ViewsStatus, QueryError>) {
+        let reply = match answer {
+            Ok(status) => Reply::Ok(status),
+            Err(error) => Reply::Err(*error),
+        };
+        send(&self.client, &self.reply, &reply).await;
+    }
+}
+
+async fn send(client: &Client, to: &async_nats::Subject, answer: &impl serde::Serialize) {
+    match serde_json::to_vec(answer) {
+        Ok(payload) => {
+            if let Err(error) = client.publish(to.clone(), payload.into()).await {
+                tracing::debug!(%error, "answer not sent");
+            }
+        }
+        Err(error) => tracing::error!(%error, "answer not serialized"),
     }
 }
 
@@ -156,13 +222,6 @@ pub struct Question {
 impl Question {
     /// Answers. An asker that does not hear says that a partition is missing.
     pub async fn respond(&self, answer: &SearchAnswer) {
-        match serde_json::to_vec(answer) {
-            Ok(payload) => {
-                if let Err(error) = self.client.publish(self.reply.clone(), payload.into()).await {
-                    tracing::debug!(%error, "answer not sent");
-                }
-            }
-            Err(error) => tracing::error!(%error, "answer not serialized"),
-        }
+        send(&self.client, &self.reply, answer).await;
     }
 }

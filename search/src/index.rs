@@ -6,9 +6,7 @@
 mod one;
 
 use std::collections::BTreeMap;
-use std::path::Path;
-#[cfg(test)]
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use hansard_model::{ConversationId, Seq, UserId};
@@ -27,6 +25,7 @@ use crate::document::{Document, Key, Membership};
 use crate::files::Files;
 use crate::position::{Position, boot};
 use crate::schema::{ANALYSIS, CONVERSATION, Fields, SEQ, Tag, schema};
+use crate::snapshot::Staged;
 
 /// Memory of the writer for documents that are not in a file yet: the least that tantivy takes. A
 /// commit of a second is far below it, and partitions commit one after the other.
@@ -45,6 +44,10 @@ const MERGED_DOCUMENTS_MAX: usize = 5_000_000;
 const DELETED_SHARE_MAX: f32 = 0.2;
 /// How long the writer before may take to end, in the same process or another.
 const LOCKED_FOR_MAX: Duration = Duration::from_secs(5);
+/// What the library calls the file that names the others.
+const META: &str = "meta.json";
+/// Attempts to hold the files of a commit while merges replace them.
+const STAGE_ATTEMPTS: u32 = 5;
 /// The file that says that something was wrong with the others.
 pub(crate) const SUSPECT: &str = "suspect";
 /// Between two attempts to become the writer.
@@ -100,8 +103,8 @@ impl IndexError {
 
 /// An index that is written.
 pub(crate) struct Index {
-    #[cfg(test)]
     index: tantivy::Index,
+    path: PathBuf,
     writer: IndexWriter,
     reader: IndexReader,
     fields: Fields,
@@ -178,14 +181,8 @@ impl Index {
             .reload_policy(ReloadPolicy::Manual)
             .doc_store_cache_num_blocks(DOCUMENT_BLOCKS)
             .try_into()?;
-        Ok(Self {
-            #[cfg(test)]
-            index,
-            writer,
-            reader,
-            fields,
-            position,
-        })
+        let path = path.to_owned();
+        Ok(Self { index, path, writer, reader, fields, position })
     }
 
     /// How far the last commit was; `None` when there was none.
@@ -248,12 +245,48 @@ impl Index {
     }
 
     /// The names of the files that the last commit consists of, without the one that names them.
+    /// Some of them may not be there: they would be, if the commit had anything to say in them.
     ///
     /// # Errors
     /// [`IndexError`]
-    #[cfg(test)]
     pub(crate) fn files(&self) -> Result<Vec<PathBuf>, IndexError> {
         Ok(self.index.load_metas()?.list_segment_files().into_iter().collect())
+    }
+
+    /// Holds the files of the last commit in a directory of their own, by links; `None` when there
+    /// was no commit, or merges replaced files all the while.
+    ///
+    /// # Errors
+    /// [`IndexError`]
+    pub(crate) fn stage(&self, into: &Path) -> Result<Option<Staged>, IndexError> {
+        let Some(position) = &self.position else { return Ok(None) };
+        for _ in 0..STAGE_ATTEMPTS {
+            match std::fs::remove_dir_all(into) {
+                Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                    return Err(error.into());
+                }
+                _ => std::fs::create_dir_all(into)?,
+            }
+            let meta = std::fs::read_to_string(self.path.join(META))?;
+            let mut staged = Staged {
+                directory: into.to_owned(),
+                files: Vec::new(),
+                meta,
+                position: position.clone(),
+            };
+            for name in self.files()? {
+                match std::fs::hard_link(self.path.join(&name), into.join(&name)) {
+                    Ok(()) => staged.files.push(name),
+                    Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+                    Err(error) => return Err(error.into()),
+                }
+            }
+            // Files go after what names them was replaced: while it is the same, none has gone.
+            if std::fs::read_to_string(self.path.join(META))? == staged.meta {
+                return Ok(Some(staged));
+            }
+        }
+        Ok(None)
     }
 }
 
@@ -268,6 +301,17 @@ fn merges() -> LogMergePolicy {
     policy.set_max_docs_before_merge(MERGED_DOCUMENTS_MAX);
     policy.set_del_docs_ratio_before_merge(DELETED_SHARE_MAX);
     policy
+}
+
+/// How far the index of a directory is, if there is one that was committed.
+pub(crate) fn position_of(directory: &Path) -> Option<Position> {
+    #[derive(serde::Deserialize)]
+    struct Meta {
+        payload: Option<String>,
+    }
+    let meta = std::fs::read(directory.join(META)).ok()?;
+    let Meta { payload } = serde_json::from_slice(&meta).ok()?;
+    serde_json::from_str(&payload?).ok()
 }
 
 impl View {

@@ -10,6 +10,7 @@ use crate::incoming::Incoming;
 use crate::index::{Index, IndexError, View};
 use crate::metrics;
 use crate::position::Position;
+use crate::snapshot::Staged;
 
 /// An index, and the events since its last commit.
 pub(crate) struct Indexer {
@@ -79,6 +80,14 @@ impl Indexer {
         self.fold.committed(self.index.view());
         metrics::committed(began.elapsed());
         Ok(())
+    }
+
+    /// Holds the files of the last commit for a snapshot.
+    ///
+    /// # Errors
+    /// [`IndexError`]
+    pub(crate) fn stage(&self, into: &Path) -> Result<Option<Staged>, IndexError> {
+        self.index.stage(into)
     }
 
     /// Ends the writing; merges that run are waited for.

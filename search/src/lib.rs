@@ -8,7 +8,8 @@
 //! 3. `incoming`, `fold`, `document`: what an event does to which document, pure;
 //! 4. `schema`, `analysis`, `index`, `files`: what a document is to the library, and the commit;
 //! 5. `query`: searching a view of the index;
-//! 6. [`Progress`], [`metrics`]: how it is watched.
+//! 6. `snapshot`: indexes in the object store, for machines that have none;
+//! 7. [`Progress`], [`metrics`]: how it is watched.
 //!
 //! - Invariant: the documents depend on the log alone. A commit has them and the position of the log
 //!   that they are of, or neither, so a searcher can die at any moment.
@@ -34,6 +35,7 @@ mod position;
 mod progress;
 mod query;
 mod schema;
+mod snapshot;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -52,6 +54,7 @@ use tokio_util::task::AbortOnDropHandle;
 pub use progress::{PartitionProgress, Progress};
 
 use self::partition::Shared;
+use self::snapshot::Snapshots;
 
 /// How long NATS may take to answer at the start.
 const CONNECT_WITHIN: Duration = Duration::from_secs(30);
@@ -61,6 +64,10 @@ const CATCHING_UP_MAX: usize = 2;
 /// Partitions of a process that are committed at a time: what a commit takes of memory and of
 /// processors is bounded by the machine, not by how many partitions there are.
 const COMMITTING_MAX: usize = 1;
+
+/// How often a partition's index is stored for other machines, when nobody says: what one that
+/// starts with nothing reads of the log is about so much.
+pub const SNAPSHOT_EVERY: Duration = Duration::from_secs(600);
 
 /// What a searcher is started with.
 #[derive(Clone, Debug)]
@@ -72,11 +79,13 @@ pub struct Config {
     pub holder: String,
     /// Where it says how far it is.
     pub progress: Progress,
-    /// Where the archive is.
+    /// Where the archive and the snapshots are.
     pub objects: Objects,
     /// Where its indexes are: a directory that no other searcher uses. What is in it is made again
     /// when it is lost.
     pub directory: PathBuf,
+    /// How often a partition's index is stored for other machines; [`SNAPSHOT_EVERY`].
+    pub snapshot_every: Duration,
 }
 
 /// Why a searcher did not start.
@@ -100,7 +109,7 @@ pub enum RunError {
 /// [`RunError`] when it cannot start. Once it runs it outlives lost connections, and a partition
 /// that stops on a fault is reported and tried again.
 pub async fn run(config: Config, shutdown: CancellationToken) -> Result<(), RunError> {
-    let Config { endpoint, holder, progress, objects, directory } = config;
+    let Config { endpoint, holder, progress, objects, directory, snapshot_every } = config;
     let role = ServiceRole::Search;
     let connection = Connection::connect_within(&endpoint, role, CONNECT_WITHIN, &shutdown).await?;
     let deployment = deployment::open(&connection).await?;
@@ -120,7 +129,9 @@ pub async fn run(config: Config, shutdown: CancellationToken) -> Result<(), RunE
     let _watching = AbortOnDropHandle::new(watching);
     let searching = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     let shared = Shared {
-        archive: Archive::open(objects, &connection, &deployment),
+        archive: Archive::open(objects.clone(), &connection, &deployment),
+        snapshots: Snapshots::new(objects),
+        snapshot_every,
         log: Log::open(&connection, &deployment, LogClock::new()),
         directory: directory.into(),
         epoch: raised,

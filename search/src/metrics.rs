@@ -13,6 +13,8 @@ const ANSWERS_TOTAL: &str = "hansard_search_answers_total";
 const QUERY_SECONDS: &str = "hansard_search_query_seconds";
 const TENURES_TOTAL: &str = "hansard_search_tenures_total";
 const REBUILDS_TOTAL: &str = "hansard_search_rebuilds_total";
+const SNAPSHOTS_TOTAL: &str = "hansard_search_snapshots_total";
+const SNAPSHOT_BYTES_TOTAL: &str = "hansard_search_snapshot_bytes_total";
 const PARTITIONS_OWNED: &str = "hansard_search_partitions_owned";
 const LAG_EVENTS: &str = "hansard_search_lag_events";
 
@@ -30,6 +32,11 @@ pub fn describe() {
     describe_histogram!(QUERY_SECONDS, "Time to search a partition, without waiting");
     describe_counter!(TENURES_TOTAL, "Ownerships of a partition's index, by how they ended");
     describe_counter!(REBUILDS_TOTAL, "Indexes that were begun anew, by reason");
+    describe_counter!(
+        SNAPSHOTS_TOTAL,
+        "Snapshots of indexes, by outcome (taken, failed, restored, not_restored)"
+    );
+    describe_counter!(SNAPSHOT_BYTES_TOTAL, "Bytes of files written for snapshots");
     describe_gauge!(PARTITIONS_OWNED, "Partitions whose index this process owns");
     describe_gauge!(LAG_EVENTS, "Events of owned partitions that are not searchable yet");
 }
@@ -61,9 +68,19 @@ pub(crate) fn tenure_ended(how: &'static str) {
     counter!(TENURES_TOTAL, "end" => how).increment(1);
 }
 
-/// An index is begun anew: `other_log`, `other_form` or `damaged`.
+/// An index is begun anew: `other_log`, `other_form`, `damaged` or `asked`.
 pub(crate) fn begun_anew(reason: &'static str) {
     counter!(REBUILDS_TOTAL, "reason" => reason).increment(1);
+}
+
+/// A snapshot was `taken` or `restored`, or not: `failed`, `not_restored`.
+pub(crate) fn snapshot(outcome: &'static str) {
+    counter!(SNAPSHOTS_TOTAL, "outcome" => outcome).increment(1);
+}
+
+/// A file of a snapshot was written.
+pub(crate) fn snapshot_written(bytes: u64) {
+    counter!(SNAPSHOT_BYTES_TOTAL).increment(bytes);
 }
 
 /// Where the partitions of this process stand.

@@ -6,30 +6,36 @@
 
 mod begin;
 mod desk;
+mod rebuild;
 mod source;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use hansard_archive::{Archive, FollowError};
 use hansard_model::{PartitionId, Seq};
-use hansard_nats::deployment::raise_epoch;
+use hansard_nats::deployment::{SearchView, Versioned, raise_epoch};
 use hansard_nats::log::ReadError;
 use hansard_nats::ownership::{Owners, Tenure};
-use hansard_nats::search::Questions;
+use hansard_nats::search::{Asking, Questions};
 use hansard_nats::{Connection, Log};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
 
 use self::desk::Desk;
+use self::rebuild::Rebuilding;
 use self::source::{Batch, Source};
 use crate::index::{IndexError, SUSPECT};
 use crate::indexer::Indexer;
 use crate::metrics;
 use crate::progress::{PartitionProgress, Progress};
+use crate::snapshot::{Snapshots, Staged};
 
 /// Between two commits of a partition: what was said is searchable about so long after.
 const COMMIT_EVERY: Duration = Duration::from_millis(1_000);
@@ -43,6 +49,10 @@ const COMMIT_EVENTS: u64 = 10_000;
 const COMMIT_EVENTS_CATCHING_UP: u64 = 40_000;
 /// Bytes of documents that wait for a commit at most, about.
 const COMMIT_BYTES: usize = 16 * 1024 * 1024;
+/// Where files of a snapshot are held.
+const STAGING: &str = "snapshot";
+/// Partitions whose snapshots are spread over the time between two of one.
+const SNAPSHOT_PLACES: u32 = 16;
 /// How often what waits is looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(25);
 /// Pause before a beginning owner asks again what did not answer.
@@ -56,6 +66,8 @@ pub(crate) struct Shared {
     pub(crate) connection: Connection,
     pub(crate) log: Log,
     pub(crate) archive: Archive,
+    pub(crate) snapshots: Snapshots,
+    pub(crate) snapshot_every: Duration,
     /// Where the indexes are.
     pub(crate) directory: Arc<Path>,
     /// As last seen.
@@ -67,6 +79,11 @@ pub(crate) struct Shared {
 }
 
 impl Shared {
+    /// Where files of a snapshot are held on their way to the object store.
+    fn staging_of(&self, partition: PartitionId) -> PathBuf {
+        self.directory.join(partition.to_string()).join(STAGING)
+    }
+
     /// Where the index of a generation is.
     pub(crate) fn directory_of(&self, partition: PartitionId, generation: u64) -> PathBuf {
         self.directory.join(partition.to_string()).join(generation.to_string())
@@ -118,10 +135,17 @@ impl Owners for Shared {
 pub(crate) struct Owner {
     shared: Shared,
     partition: PartitionId,
+    tenure: Tenure,
     /// Of the log that the index is made from.
     epoch: u64,
+    /// Which generation counts.
+    pointer: Versioned<SearchView>,
     directory: PathBuf,
+    snapshot: Snapshot,
+    rebuilding: Rebuilding,
     indexing: Indexing,
+    /// How far it was after its last step: applied, and committed.
+    standing: (Seq, Seq),
     /// Read, and not yet applied.
     ahead: Option<Batch>,
     desk: Desk,
@@ -140,11 +164,36 @@ enum Indexing {
     Gone,
 }
 
+/// The next snapshot of a partition.
+struct Snapshot {
+    due: Instant,
+    /// How far the last one is.
+    covers: Arc<AtomicU64>,
+    /// Ends with the owner.
+    taking: Option<AbortOnDropHandle<()>>,
+}
+
+impl Snapshot {
+    /// Partitions that begin together take theirs one after the other.
+    fn first(partition: PartitionId, every: Duration) -> Self {
+        let place = u32::from(partition.0) % SNAPSHOT_PLACES;
+        let due = Instant::now() + every + every * place / SNAPSHOT_PLACES;
+        // Whether there is one of this index is not known.
+        Self { due, covers: Arc::default(), taking: None }
+    }
+
+    fn is_due(&self, committed: Seq) -> bool {
+        let is_idle = self.taking.as_ref().is_none_or(AbortOnDropHandle::is_finished);
+        is_idle && committed.0 > self.covers.load(Relaxed) && Instant::now() >= self.due
+    }
+}
+
 /// What a step did.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Debug)]
 enum Step {
     Applied,
     Committed,
+    Staged(Option<Staged>),
 }
 
 /// Holds a partition until `ending` or the end of the lease.
@@ -205,9 +254,11 @@ impl Owner {
                 batch = source.next(), if self.ahead.is_none() => {
                     self.ahead = Some(batch.ok_or(StopReason::Closed)??);
                 }
-                question = questions.next() => {
-                    self.desk.take(question.ok_or(StopReason::Closed)?);
-                }
+                asking = questions.next() => match asking.ok_or(StopReason::Closed)? {
+                    Asking::Search(question) => self.desk.take(question),
+                    Asking::Views(question) => self.answer_operator(question),
+                },
+                built = self.rebuilding.built() => self.switch(*built, source).await?,
                 () = ending.cancelled() => return Ok(()),
                 _ = tick.tick() => {
                     self.desk.expire();
@@ -227,6 +278,17 @@ impl Owner {
             self.waiting_since.get_or_insert_with(Instant::now);
             self.indexing
                 .step(None, move |indexer| indexer.apply(&batch.records).map(|_| Step::Applied));
+        } else if !is_catching_up && self.snapshot.is_due(indexer.committed()) {
+            self.snapshot.due = Instant::now() + self.shared.snapshot_every;
+            let staging = self.shared.staging_of(self.partition);
+            self.indexing.step(None, move |indexer| {
+                let staged = indexer.stage(&staging).unwrap_or_else(|error| {
+                    // The index itself is none the worse for it.
+                    tracing::warn!(%error, "no snapshot");
+                    None
+                });
+                Ok(Step::Staged(staged))
+            });
         }
     }
 
@@ -258,13 +320,41 @@ impl Owner {
 
     /// Takes note of what a step did.
     fn settle(&mut self, (indexer, step): (Box<Indexer>, Step)) {
-        if step == Step::Committed || indexer.searchable() == indexer.applied() {
+        let is_committed = matches!(step, Step::Committed);
+        if let Step::Staged(Some(staged)) = step {
+            self.take_snapshot(staged);
+        }
+        if is_committed || indexer.searchable() == indexer.applied() {
             self.desk.advance(indexer.view(), indexer.searchable());
         }
         if indexer.searchable() == indexer.applied() {
             self.waiting_since = None;
         }
+        self.standing = (indexer.applied(), indexer.committed());
+        self.rebuilding.advance(indexer.applied());
         self.indexing = Indexing::Idle(indexer);
+    }
+
+    /// Stores what is staged, beside the loop.
+    fn take_snapshot(&mut self, staged: Staged) {
+        let covers = Arc::clone(&self.snapshot.covers);
+        let (snapshots, partition) = (self.shared.snapshots.clone(), self.partition);
+        let (generation, tenure) = (self.pointer.value.generation, self.tenure.clone());
+        let taking = tokio::spawn(async move {
+            let seq = staged.position.seq.0;
+            match snapshots.take(partition, generation, staged, || tenure.is_held()).await {
+                Ok(()) => {
+                    covers.store(seq, Relaxed);
+                    metrics::snapshot("taken");
+                    tracing::debug!(%partition, event.seq = seq, "snapshot");
+                }
+                Err(error) => {
+                    metrics::snapshot("failed");
+                    tracing::warn!(%partition, %error, "no snapshot");
+                }
+            }
+        });
+        self.snapshot.taking = Some(AbortOnDropHandle::new(taking));
     }
 
     /// Commits what the next owner would have to do again.

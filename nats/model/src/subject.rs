@@ -42,6 +42,8 @@ pub enum Subject {
     SearchAll,
     /// `search.<partition>`: a question to who keeps the index of a partition.
     Search(PartitionId),
+    /// `search.<partition>.views`: what an operator asks who keeps the index of a partition.
+    SearchViews(PartitionId),
     /// `gateway.<gateway>.confirm`: asks one gateway to confirm a group's meta sequence.
     GatewayConfirm(DeviceId),
     /// `gateway.<gateway>.sessions`: asks one gateway for the connections of a user.
@@ -208,6 +210,7 @@ impl fmt::Display for Subject {
             Self::Query(partition, verb) => write!(f, "query.{partition}.{}", verb.as_str()),
             Self::SearchAll => f.write_str("search.all"),
             Self::Search(partition) => write!(f, "search.{partition}"),
+            Self::SearchViews(partition) => write!(f, "search.{partition}.views"),
             Self::GatewayConfirm(gateway) => write!(f, "gateway.{gateway}.confirm"),
             Self::GatewaySessions(gateway) => write!(f, "gateway.{gateway}.sessions"),
             Self::Presence(key) => {
@@ -248,7 +251,10 @@ fn parse(text: &str) -> Option<Subject> {
             Some(Subject::Query(parse_partition(partition)?, verb))
         }
         "search" if rest == "all" => Some(Subject::SearchAll),
-        "search" => Some(Subject::Search(parse_partition(rest)?)),
+        "search" => Some(match rest.strip_suffix(".views") {
+            Some(partition) => Subject::SearchViews(parse_partition(partition)?),
+            None => Subject::Search(parse_partition(rest)?),
+        }),
         "gateway" => {
             let (gateway, what) = rest.split_once('.')?;
             match what {
@@ -349,7 +355,8 @@ mod tests {
             any_conversation().prop_map(Subject::Typing),
             (partition.clone(), verb).prop_map(|(p, verb)| Subject::Query(p, verb)),
             Just(Subject::SearchAll),
-            partition.prop_map(Subject::Search),
+            partition.clone().prop_map(Subject::Search),
+            partition.prop_map(Subject::SearchViews),
             device.clone().prop_map(Subject::GatewayConfirm),
             device.clone().prop_map(Subject::GatewaySessions),
             (any_user(), device.clone(), device).prop_map(|(user, device, gateway)| {

@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 
 use hansard_model::{PartitionId, Seq};
-use hansard_nats::deployment::{self, ReplaceError, SearchView, replace_search_view};
+use hansard_nats::deployment::{self, ReplaceError, SearchView, Versioned, replace_search_view};
 use hansard_nats::log::digest;
 use hansard_nats::ownership::Tenure;
 use hansard_nats::search::{self, Questions};
@@ -12,9 +12,10 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::desk::Desk;
+use super::rebuild::Rebuilding;
 use super::source::Source;
-use super::{Indexing, Owner, RETRY_PAUSE, Shared, StopReason, patiently};
-use crate::index::IndexError;
+use super::{Indexing, Owner, RETRY_PAUSE, Shared, Snapshot, StopReason, patiently};
+use crate::index::{IndexError, position_of};
 use crate::indexer::Indexer;
 use crate::metrics;
 use crate::position::{Position, hex};
@@ -31,6 +32,18 @@ enum Verdict {
     OtherLog,
 }
 
+/// An index to go on from.
+struct Opened {
+    indexer: Indexer,
+    epoch: u64,
+    view: Versioned<SearchView>,
+    directory: PathBuf,
+}
+
+/// Events that an index on the disk may be behind of a snapshot: to read them from the log is less
+/// than to fetch the files.
+const SNAPSHOT_AHEAD_MIN: u64 = 100_000;
+
 impl Owner {
     /// Goes on from the index there is, up to what is in the log, and takes questions only then:
     /// before, an answer could be older than one of the predecessor. `None` when it was asked to
@@ -41,21 +54,27 @@ impl Owner {
         tenure: Tenure,
         ending: &CancellationToken,
     ) -> Result<Option<(Self, Source, Questions)>, StopReason> {
-        let (indexer, epoch, directory) = tokio::select! {
+        let Opened { indexer, epoch, view: pointer, directory } = tokio::select! {
             opened = open(&shared, partition) => opened?,
             () = ending.cancelled() => return Ok(None),
         };
         let to = patiently(|| shared.log.last_seq(partition)).await;
         let searching = shared.searching.clone();
         let (view, searchable) = (indexer.view(), indexer.searchable());
-        let desk = Desk::new(partition, tenure, searching, view, searchable);
+        let desk = Desk::new(partition, tenure.clone(), searching, view, searchable);
         let after = indexer.applied();
         let mut source = Source::start(shared.archive.follow(&shared.log, partition, after));
+        let snapshot = Snapshot::first(partition, shared.snapshot_every);
         let mut owner = Self {
             shared,
+            snapshot,
             partition,
+            tenure,
             epoch,
+            pointer,
             directory,
+            rebuilding: Rebuilding::default(),
+            standing: (indexer.applied(), indexer.committed()),
             indexing: Indexing::Idle(Box::new(indexer)),
             ahead: None,
             desk,
@@ -109,10 +128,7 @@ impl Owner {
 }
 
 /// Opens the generation that counts, or begins one if its index is not of this log.
-async fn open(
-    shared: &Shared,
-    partition: PartitionId,
-) -> Result<(Indexer, u64, PathBuf), StopReason> {
+async fn open(shared: &Shared, partition: PartitionId) -> Result<Opened, StopReason> {
     let connection = &shared.connection;
     loop {
         let found = patiently(|| deployment::search_view(connection, partition)).await;
@@ -121,12 +137,17 @@ async fn open(
             continue;
         };
         let epoch = patiently(|| deployment::epoch(connection)).await;
-        let directory = shared.directory_of(partition, view.generation);
+        let generation = view.generation;
+        let directory = shared.directory_of(partition, generation);
         forget_others(&directory).await;
+        restore(shared, partition, generation, epoch, &directory).await;
         let indexer = open_or_begin(&directory, partition, epoch).await?;
         let verdict = examine(shared, partition, indexer.position(), epoch).await;
         let reason = match verdict {
-            Verdict::Good => return Ok((indexer, epoch, directory)),
+            Verdict::Good => {
+                let view = Versioned { value: view, revision: found.revision };
+                return Ok(Opened { indexer, epoch, view, directory });
+            }
             Verdict::OtherForm => "other_form",
             Verdict::OtherLog => "other_log",
         };
@@ -135,6 +156,40 @@ async fn open(
         drop(indexer);
         let next = SearchView { generation: view.generation + 1 };
         point(shared, partition, next, found.revision).await;
+    }
+}
+
+/// Takes the last snapshot in place of what is on the disk, when that is nothing, or far behind.
+/// Without one, the log is read.
+async fn restore(
+    shared: &Shared,
+    partition: PartitionId,
+    generation: u64,
+    epoch: u64,
+    directory: &Path,
+) {
+    let here = position_of(directory).map(|position| position.seq);
+    let latest = shared.snapshots.latest(partition).await;
+    let restored = match latest {
+        Ok(None) => return,
+        Ok(Some(manifest)) => {
+            let Position { schema, epoch: of, seq, .. } = manifest.position;
+            let is_ahead = here.is_none_or(|here| seq.0 > here.0 + SNAPSHOT_AHEAD_MIN);
+            let fits = (manifest.generation, schema, of) == (generation, SCHEMA, epoch);
+            if !is_ahead || !fits {
+                return;
+            }
+            tracing::info!(%partition, event.seq = seq.0, "an index is fetched from its snapshot");
+            shared.snapshots.restore(partition, &manifest, directory).await
+        }
+        Err(error) => Err(error),
+    };
+    match restored {
+        Ok(()) => metrics::snapshot("restored"),
+        Err(error) => {
+            metrics::snapshot("not_restored");
+            tracing::warn!(%partition, %error, "the snapshot of an index cannot be used");
+        }
     }
 }
 

@@ -4,12 +4,15 @@ mod rig;
 
 use std::fs;
 
+use hansard_model::query::{JobState, QueryError, View, ViewsOp, ViewsRequest, ViewsStatus};
 use hansard_model::search::SearchOutcome;
 use hansard_model::{ConversationId, PartitionId, Seq};
 use hansard_nats::deployment::raise_epoch;
+use hansard_nats::query::AskError;
+use hansard_nats::search::ask_views;
 use serde_json::{Value, json};
 
-use self::rig::{Rig, group, user, within};
+use self::rig::{DEADLINE, Rig, group, user, within};
 
 const ANA: u8 = 1;
 const BEN: u8 = 2;
@@ -196,6 +199,99 @@ async fn an_index_of_another_log_is_built_anew_while_people_search() {
     raise_epoch(&rig.operator, 1).await.expect("raised");
     within("another generation", async || (generations(&rig, "one") == ["2"]).then_some(())).await;
     assert_eq!(rig.found(ANA, "tea ", &min).await.len(), 5);
+    searcher.stop().await;
+    rig.stop().await;
+}
+
+/// The manifest of the partition's snapshot, if there is one.
+async fn manifest(rig: &Rig) -> Option<Value> {
+    let path = rig.data.path().join("objects/search/0/manifest.json");
+    serde_json::from_slice(&fs::read(path).ok()?).ok()
+}
+
+#[tokio::test]
+async fn a_machine_without_an_index_begins_with_the_snapshot_and_goes_on_from_there() {
+    let mut rig = Rig::start(1).await;
+    let mut all = Vec::new();
+    let searcher = rig.searcher("one", "one").serving_all().await;
+    let covered = appended(&mut rig, 5, &mut all).await;
+    within("a snapshot", async || {
+        (manifest(&rig).await?["position"]["seq"] == covered.0).then_some(())
+    })
+    .await;
+    searcher.kill().await;
+    let last = appended(&mut rig, 3, &mut all).await;
+    // What is before the snapshot's position is in no stream and no archive: only it has that.
+    rig.forget_before(covered).await;
+    let other = rig.searcher("one", "other").serving_all().await;
+    let found = rig.found(BEN, "tea ", &[(direct(), last)]).await;
+    assert_eq!(found.len(), 8);
+    // A restored index is written on, and its files go when they were merged.
+    let edit = json!({"kind": "edit", "target": all[0], "text": "coffee"});
+    let last = rig.append(direct(), ANA, edit).await;
+    assert_eq!(rig.found(BEN, "tea ", &[(direct(), last)]).await.len(), 7);
+    other.stop().await;
+    rig.stop().await;
+}
+
+#[tokio::test]
+async fn a_damaged_snapshot_is_none() {
+    let mut rig = Rig::start(1).await;
+    let mut all = Vec::new();
+    let searcher = rig.searcher("one", "one").serving_all().await;
+    let last = appended(&mut rig, 5, &mut all).await;
+    within("a snapshot", async || {
+        (manifest(&rig).await?["position"]["seq"] == last.0).then_some(())
+    })
+    .await;
+    searcher.stop().await;
+    for file in fs::read_dir(rig.data.path().join("objects/search/0/files")).expect("files") {
+        fs::write(file.expect("a file").path(), "nonsense").expect("written");
+    }
+    let other = rig.searcher("one", "other").serving_all().await;
+    assert_eq!(rig.found(BEN, "tea ", &[(direct(), last)]).await.len(), 5);
+    other.stop().await;
+    rig.stop().await;
+}
+
+/// Where the index of the first partition stands.
+async fn views(rig: &Rig, op: ViewsOp, view: View) -> Result<ViewsStatus, AskError> {
+    ask_views(&rig.operator, PartitionId(0), &ViewsRequest { op, view }, DEADLINE).await
+}
+
+#[tokio::test]
+async fn an_index_is_built_anew_beside_the_one_that_is_searched() {
+    let mut rig = Rig::start(1).await;
+    let mut all = Vec::new();
+    let searcher = rig.searcher("one", "one").serving_all().await;
+    let last = appended(&mut rig, 5, &mut all).await;
+    assert_eq!(rig.found(ANA, "tea ", &[(direct(), last)]).await.len(), 5);
+    let begun = views(&rig, ViewsOp::Rebuild, View::Search).await.expect("begun");
+    assert_eq!(begun.job.map(|job| job.view), Some(View::Search));
+    let last = appended(&mut rig, 5, &mut all).await;
+    let done = within("the end of the rebuild", async || {
+        let status = views(&rig, ViewsOp::Status, View::Search).await.ok()?;
+        let job = status.job.clone()?;
+        assert_ne!(job.state, JobState::Failed, "{:?}", job.failure);
+        (job.state == JobState::Done).then_some(status)
+    })
+    .await;
+    assert_eq!(done.generation, 2);
+    assert_eq!(rig.found(ANA, "tea ", &[(direct(), last)]).await.len(), 10);
+    let last = appended(&mut rig, 2, &mut all).await;
+    assert_eq!(rig.found(ANA, "tea ", &[(direct(), last)]).await.len(), 12);
+    searcher.stop().await;
+    within("the removal of the one before", async || {
+        (!generations(&rig, "one").contains(&"1".to_owned())).then_some(())
+    })
+    .await;
+    // A new start takes the one that counts.
+    let searcher = rig.searcher("one", "one").serving_all().await;
+    assert_eq!(rig.found(ANA, "tea ", &[(direct(), last)]).await.len(), 12);
+    for (op, view) in [(ViewsOp::Rebuild, View::History), (ViewsOp::Verify, View::Search)] {
+        let refused = views(&rig, op, view).await;
+        assert!(matches!(refused, Err(AskError::Query(QueryError::BadRequest))), "{refused:?}");
+    }
     searcher.stop().await;
     rig.stop().await;
 }

@@ -15,6 +15,7 @@ use hansard_nats::deployment::{self, ProvisionOptions};
 use hansard_nats::log::Append;
 use hansard_nats::search::{Asked, ask};
 use hansard_nats::server::{Server, ServerOptions, ServerUser};
+use hansard_nats::streams::StreamName;
 use hansard_nats::{Connection, Durability, Endpoint, Log, LogClock, ServiceRole};
 use hansard_search::{Config, Progress, RunError};
 use serde_json::Value;
@@ -26,13 +27,15 @@ use tokio_util::sync::CancellationToken;
 pub(crate) const DEADLINE: Duration = Duration::from_secs(60);
 /// How long one question may take, a commit included.
 const ANSWER_WITHIN: Duration = Duration::from_secs(4);
+/// So that a test need not wait for a snapshot.
+const SNAPSHOT_EVERY: Duration = Duration::from_millis(200);
 
 pub(crate) struct Rig {
     pub(crate) gateway: Connection,
     pub(crate) operator: Connection,
     pub(crate) log: Log,
     endpoint: Endpoint,
-    objects: Objects,
+    pub(crate) objects: Objects,
     pub(crate) data: TempDir,
     server: Server,
     minted: u64,
@@ -85,6 +88,7 @@ impl Rig {
             progress: progress.clone(),
             objects: self.objects.clone(),
             directory: self.directory(directory),
+            snapshot_every: SNAPSHOT_EVERY,
         };
         let task = tokio::spawn(hansard_search::run(config, shutdown.clone()));
         Searcher { progress, shutdown, task }
@@ -92,6 +96,14 @@ impl Rig {
 
     pub(crate) async fn stop(self) {
         self.server.stop().await;
+    }
+
+    /// Makes the stream of the first partition forget what is before an event.
+    pub(crate) async fn forget_before(&self, seq: Seq) {
+        let deployment = deployment::open(&self.operator).await.expect("a deployment");
+        let log = Log::open(&self.operator, &deployment, LogClock::new());
+        let stream = StreamName::Events(PartitionId(0));
+        log.trim(stream, Seq(seq.0 - 1)).await.expect("trimmed");
     }
 
     /// Stores an event whose checks hold for long.
