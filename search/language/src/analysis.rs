@@ -117,6 +117,11 @@ impl Terms {
         self.entries.iter().map(|entry| self.term(entry))
     }
 
+    /// The term at a place in the order of [`Terms::iter`].
+    pub fn get(&self, index: usize) -> Option<Term<'_>> {
+        self.entries.get(index).map(|entry| self.term(entry))
+    }
+
     /// The terms with what they are to a query.
     pub(crate) fn roles(&self) -> impl Iterator<Item = (Term<'_>, Role)> {
         self.entries.iter().map(|entry| (self.term(entry), entry.role))

@@ -11,6 +11,9 @@ use crate::query::{Asks, PlacedTerm, Query, Way};
 
 mod window;
 
+/// Terms that [`Highlighter::add_term`] takes; an index that expands a word to more shows as much.
+pub const ADDED_TERMS_MAX: usize = 64;
+
 /// What to look for in the text of a message that was found.
 #[derive(Clone, Debug, Default)]
 pub struct Highlighter {
@@ -22,8 +25,10 @@ pub struct Highlighter {
     needles: usize,
     /// What is highlighted.
     sought: Vec<Sought>,
-    /// How many words and phrases of the query these are of.
+    /// How many words, phrases and added terms these are of.
     clauses: usize,
+    /// How many of these were added.
+    added: usize,
 }
 
 /// One way to have a word or a phrase of the query.
@@ -88,7 +93,12 @@ impl Highlighter {
     }
 
     /// Looks for this term too: one of the index that was matched in place of a word with a typo.
+    /// Beyond [`ADDED_TERMS_MAX`] it does nothing.
     pub fn add_term(&mut self, term: &str) {
+        if self.added >= ADDED_TERMS_MAX {
+            return;
+        }
+        self.added += 1;
         let clause = self.clause();
         self.add_phrase(clause, &[PlacedTerm { offset: 0, term: term.to_owned() }], false);
     }

@@ -1,7 +1,5 @@
 //! What docs/search.md tells people to type can be typed.
 
-#![expect(clippy::unwrap_used, reason = "a failed step is a failed test")]
-
 use hansard_search_language::analysis::{TERM_BYTES_MAX, TERMS_MAX};
 use hansard_search_language::query::{
     CLAUSES_MAX, DEPTH_MAX, QUERY_BYTES_MAX, QUERY_TERMS_MAX, parse,

@@ -1,7 +1,5 @@
 //! The queries by which the index is judged are queries.
 
-#![expect(clippy::unwrap_used, reason = "a failed step is a failed test")]
-
 use std::collections::BTreeSet;
 
 use hansard_search_language::query::parse;

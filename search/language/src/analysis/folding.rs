@@ -15,11 +15,12 @@ use super::table;
 /// `ё` is `е`, as people write it).
 /// Arabic letters are folded as Lucene's `ArabicNormalizer` and `PersianNormalizer` do, digits of
 /// all scripts to ASCII.
+/// Each space is a space.
 /// It is the same whatever language a text is in: a Turkish `İ`, `I` and `ı` are all `i`.
 pub fn fold(text: &str) -> String {
     let mut folded = String::with_capacity(text.len());
     for c in text.chars() {
-        push_folded(&mut folded, 0, c);
+        push_folded(&mut folded, 0, if c.is_whitespace() { ' ' } else { c });
     }
     folded
 }

@@ -160,7 +160,7 @@ impl Scanner<'_> {
             if byte.is_ascii_alphanumeric() {
                 self.terms.push_ascii(from, byte);
                 at += 1;
-            } else if byte == b'\'' && at > start && self.is_word(at + 1) {
+            } else if self.is_apostrophe(byte, start, at) {
                 let here = self.terms.folded.len();
                 apostrophes = Some((apostrophes.map_or(here, |(first, _)| first), here));
                 at += 1;
@@ -200,6 +200,18 @@ impl Scanner<'_> {
         // There are letters that come to nothing, as a mark on a space does.
         self.terms.position += u32::from(from < to);
         Part { from, to, end: at, signed }
+    }
+
+    /// An apostrophe within a word, or what stands for one in Hebrew acronyms (rule 7b of UAX #29).
+    fn is_apostrophe(&self, byte: u8, start: usize, at: usize) -> bool {
+        match byte {
+            b'\'' => at > start && self.is_word(at + 1),
+            b'"' => {
+                let before = self.text[start..at].chars().next_back();
+                before.is_some_and(is_hebrew) && self.char_at(at + 1).is_some_and(is_hebrew)
+            }
+            _ => false,
+        }
     }
 
     /// `++` or `#` behind letters: it is part of the name of a language.
@@ -422,16 +434,21 @@ impl Scanner<'_> {
                 self.terms.folded.push(ZERO_WIDTH_JOINER);
             }
         }
-        let to = self.terms.folded.len();
+        let to = self.terms.folded.floor_char_boundary(from + TERM_BYTES_MAX);
+        self.terms.folded.truncate(to);
         self.terms.push(from..to, (start, at), Role::Main);
         if count > 1 {
-            for (piece, end) in places.into_iter().take(count) {
+            for (piece, end) in places.into_iter().take(count).filter(|(_, end)| *end <= to) {
                 self.terms.push_alias(piece..end, (start, at));
             }
         }
         self.terms.position += 1;
         at
     }
+}
+
+fn is_hebrew(c: char) -> bool {
+    matches!(c, '\u{5d0}'..='\u{5ea}')
 }
 
 /// The class of any character, as far as runs and sequences are concerned.

@@ -41,6 +41,7 @@ fn words_are_folded() {
         ("١٢٣ ๑๒ १२", "123 12 12"),
         ("نّصٌّ كـــتاب", "نص كتاب"),
         ("שָׁלוֹם צה״ל", "שלום צהל|צה"),
+        ("צה\"ל \"שלום\"", "צהל|צה שלום"),
         ("हिन्दी में", "हिन्दी में"),
         ("می\u{200c}خواهم", "ميخواهم"),
         ("so\u{ad}ft \u{feff}bom \u{200f}dir\u{202e}", "soft bom dir"),
@@ -205,6 +206,11 @@ fn what_is_too_long_is_cut() {
     terms.analyze(&format!("e{} next", "\u{301}".repeat(1_000)));
     let found: Vec<_> = terms.iter().map(|term| (term.text, term.span)).collect();
     assert_eq!(found, [("e", 0..2_001), ("next", 2_002..2_006)]);
+    // So are joined emoji; those that fit are found by each.
+    for joined in ["👩\u{200d}", "🇩🇪\u{200d}"] {
+        terms.analyze(&joined.repeat(100));
+        assert!(terms.iter().all(|term| term.text.len() <= TERM_BYTES_MAX));
+    }
     // Vowel signs are kept, and bounded.
     terms.analyze(&format!("क{} ก{}", "\u{93f}".repeat(1_000), "\u{e48}".repeat(1_000)));
     assert!(terms.iter().all(|term| term.text.len() <= TERM_BYTES_MAX));
@@ -259,6 +265,14 @@ proptest! {
             prop_assert!(before.iter().all(|other| other.text != term.text), "{:?}", term);
             before.push(term);
         }
+    }
+
+    #[test]
+    fn terms_are_the_same_by_their_number(text in text()) {
+        let mut terms = Terms::new();
+        terms.analyze(&text);
+        let numbered: Vec<_> = (0..).map_while(|index| terms.get(index)).collect();
+        prop_assert_eq!(numbered, terms.iter().collect::<Vec<_>>());
     }
 
     #[test]

@@ -63,22 +63,21 @@ impl Sent {
         let now = OffsetDateTime::from_unix_timestamp_nanos(i128::from(now.as_nanos()))
             .unwrap_or(OffsetDateTime::UNIX_EPOCH)
             .to_offset(offset);
-        if let (Moment::DaysAgo(days), Relation::Before | Relation::After) =
-            (self.moment, self.relation)
-        {
-            let instant = Some(log_time(now.saturating_sub(Duration::days(i64::from(days)))));
-            return match self.relation {
-                Relation::Before => Bounds { from: None, until: instant },
-                Relation::After | Relation::On => Bounds { from: instant, until: None },
-            };
-        }
-        let (first, behind) = self.moment.days(now.date());
         let midnight =
             |day: Date| log_time(OffsetDateTime::new_in_offset(day, Time::MIDNIGHT, offset));
+        let (first, behind) = if let Moment::DaysAgo(days) = self.moment
+            && self.relation != Relation::On
+        {
+            let instant = log_time(now.saturating_sub(Duration::days(i64::from(days))));
+            (instant, instant)
+        } else {
+            let (first, behind) = self.moment.days(now.date());
+            (midnight(first), midnight(behind))
+        };
         match self.relation {
-            Relation::Before => Bounds { from: None, until: Some(midnight(first)) },
-            Relation::After => Bounds { from: Some(midnight(behind)), until: None },
-            Relation::On => Bounds { from: Some(midnight(first)), until: Some(midnight(behind)) },
+            Relation::Before => Bounds { from: None, until: Some(first) },
+            Relation::After => Bounds { from: Some(behind), until: None },
+            Relation::On => Bounds { from: Some(first), until: Some(behind) },
         }
     }
 }

@@ -54,6 +54,11 @@ fn a_term_that_was_matched_with_a_typo_is_highlighted_when_it_is_said() {
     assert_eq!(shown(&highlighter.snippet(text, 100)), "a new partition");
     highlighter.add_term("partition");
     assert_eq!(shown(&highlighter.snippet(text, 100)), "a new [partition]");
+    for _ in 0..ADDED_TERMS_MAX {
+        highlighter.add_term("other");
+    }
+    highlighter.add_term("new");
+    assert_eq!(shown(&highlighter.snippet(text, 100)), "a new [partition]");
 }
 
 #[test]

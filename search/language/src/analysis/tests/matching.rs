@@ -98,7 +98,8 @@ proptest! {
     /// Whatever is copied out of a message in quotes finds the message.
     #[test]
     fn a_quoted_text_finds_itself(text in text()) {
-        let quoted = format!("\"{}\"", text.replace(['"', '\u{201c}', '\u{201d}', '\u{ff02}'], " "));
+        let text = text.replace(['"', '\u{201c}', '\u{201d}', '\u{ff02}'], " ");
+        let quoted = format!("\"{text}\"");
         if let Some(found) = finds(&quoted, &text) {
             prop_assert!(found, "{}", quoted);
         }
