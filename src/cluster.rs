@@ -43,6 +43,7 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
     for _ in 0..2 {
         children.push(role(&args, &["projector"])?);
     }
+    children.push(role(&args, &["search"])?);
     for offset in 0..2 {
         let mut listen = args.listen;
         listen.set_port(listen.port() + offset);

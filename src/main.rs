@@ -46,6 +46,8 @@ enum Command {
     Gateway(roles::GatewayArgs),
     /// Run a projector: inbox, history and the live feed.
     Projector(roles::ProjectorArgs),
+    /// Run a searcher: indexes of what was said.
+    Search(roles::SearchArgs),
     /// Run only the embedded nats-server, provisioned.
     Nats(roles::NatsServerArgs),
     /// Run a cluster of nats-servers with gateways and projectors, as processes on this machine.
@@ -108,6 +110,7 @@ async fn run(command: Command) -> anyhow::Result<()> {
         Command::Serve(args) => serve::run(args).await,
         Command::Gateway(args) => roles::gateway(args).await,
         Command::Projector(args) => roles::projector(args).await,
+        Command::Search(args) => roles::search(args).await,
         Command::Nats(args) => roles::nats_server(args).await,
         Command::Cluster(args) => cluster::run(args).await,
         Command::Gateways(args) => gateways::run(args).await,

@@ -1,7 +1,7 @@
 //! The roles as processes, and as parts of `hansard serve`.
 
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,6 +18,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::settings::{
     ArchivingArgs, DeploymentArgs, DurabilityArgs, GatewaySettings, LogArgs, ObjectStoreArgs,
+    SearchSettings,
 };
 use crate::telemetry;
 use crate::{admin, serve};
@@ -43,6 +44,19 @@ pub(crate) struct ProjectorArgs {
     objects: ObjectStoreArgs,
     #[command(flatten)]
     archiving: ArchivingArgs,
+    /// Where /healthz, /readyz and /metrics are. Default: nowhere.
+    #[arg(long, env = "HANSARD_ADMIN_LISTEN")]
+    admin_listen: Option<SocketAddr>,
+}
+
+#[derive(clap::Args, Debug)]
+pub(crate) struct SearchArgs {
+    #[command(flatten)]
+    log: LogArgs,
+    #[command(flatten)]
+    objects: ObjectStoreArgs,
+    #[command(flatten)]
+    search: SearchSettings,
     /// Where /healthz, /readyz and /metrics are. Default: nowhere.
     #[arg(long, env = "HANSARD_ADMIN_LISTEN")]
     admin_listen: Option<SocketAddr>,
@@ -93,6 +107,26 @@ pub(crate) async fn projector(args: ProjectorArgs) -> anyhow::Result<()> {
         () = projector.failed() => tracing::error!("the projector ended"),
     }
     projector.stop().await
+}
+
+/// `hansard search`
+pub(crate) async fn search(args: SearchArgs) -> anyhow::Result<()> {
+    let metrics = telemetry::install()?;
+    let stop = stop_signal()?;
+    let endpoint = args.log.nats.endpoint()?;
+    provision(&endpoint, args.log.durability, args.log.deployment).await?;
+    let objects = reach(&args.objects, &args.log.nats.data, &stop).await?;
+    let directory = args.search.directory(&args.log.nats.data);
+    let search = SearchRole::start(endpoint, objects, directory);
+    if let Some(address) = args.admin_listen {
+        admin::listen(address, metrics, search.health_probe()).await?;
+    }
+    say_ready("searching");
+    tokio::select! {
+        () = stop.cancelled() => {}
+        () = search.failed() => tracing::error!("the search ended"),
+    }
+    search.stop().await
 }
 
 /// `hansard nats`
@@ -221,6 +255,16 @@ impl GatewayRole {
     }
 }
 
+/// A name for this process among all that hold leases.
+fn holder() -> String {
+    let mut entropy = [0; DeviceId::LEN];
+    // Without randomness the process id still tells holders on one machine apart.
+    if getrandom::fill(&mut entropy).is_err() {
+        entropy[..4].copy_from_slice(&std::process::id().to_le_bytes());
+    }
+    DeviceId::from_entropy(entropy).to_string()
+}
+
 /// A projector that runs.
 pub(crate) struct ProjectorRole {
     running: JoinHandle<Result<(), hansard_projector::RunError>>,
@@ -238,14 +282,9 @@ impl ProjectorRole {
         let archiving = archiving.settings()?;
         let (shutdown, ended) = (CancellationToken::new(), CancellationToken::new());
         let progress = Progress::new();
-        let mut entropy = [0; DeviceId::LEN];
-        // Without randomness the process id still tells holders on one machine apart.
-        if getrandom::fill(&mut entropy).is_err() {
-            entropy[..4].copy_from_slice(&std::process::id().to_le_bytes());
-        }
         let config = hansard_projector::Config {
             endpoint,
-            holder: DeviceId::from_entropy(entropy).to_string(),
+            holder: holder(),
             progress: progress.clone(),
             objects,
             archiving,
@@ -288,6 +327,64 @@ impl ProjectorRole {
     }
 
     /// Returns when the projector has ended by itself.
+    pub(crate) async fn failed(&self) {
+        self.ended.cancelled().await;
+    }
+
+    pub(crate) async fn stop(self) -> anyhow::Result<()> {
+        self.shutdown.cancel();
+        Ok(self.running.await??)
+    }
+}
+
+/// A searcher that runs.
+pub(crate) struct SearchRole {
+    running: JoinHandle<Result<(), hansard_search::RunError>>,
+    progress: hansard_search::Progress,
+    shutdown: CancellationToken,
+    ended: CancellationToken,
+}
+
+impl SearchRole {
+    pub(crate) fn start(endpoint: Endpoint, objects: Objects, directory: PathBuf) -> Self {
+        let (shutdown, ended) = (CancellationToken::new(), CancellationToken::new());
+        let progress = hansard_search::Progress::new();
+        let config = hansard_search::Config {
+            endpoint,
+            holder: holder(),
+            progress: progress.clone(),
+            objects,
+            directory,
+            snapshot_every: hansard_search::SNAPSHOT_EVERY,
+        };
+        let end = ended.clone().drop_guard();
+        let run = hansard_search::run(config, shutdown.clone());
+        let running = tokio::spawn(async move {
+            let _end = end;
+            run.await
+        });
+        Self { running, progress, shutdown, ended }
+    }
+
+    /// Healthy when every partition it owns is searched; one of several owns what it found free.
+    pub(crate) fn health_probe(&self) -> ReadyProbe {
+        let progress = self.progress.clone();
+        Arc::new(move || {
+            let partitions = progress.partitions();
+            if partitions.is_empty() {
+                return Err("the search has not started".to_owned());
+            }
+            match partitions.iter().find(|one| one.stopped || (one.owned && !one.serving)) {
+                Some(one) if one.stopped => {
+                    Err(format!("the index of partition {} stopped", one.partition))
+                }
+                Some(one) => Err(format!("the index of partition {} catches up", one.partition)),
+                None => Ok(()),
+            }
+        })
+    }
+
+    /// Returns when the searcher has ended by itself.
     pub(crate) async fn failed(&self) {
         self.ended.cancelled().await;
     }

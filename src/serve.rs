@@ -7,8 +7,10 @@ use hansard_nats::Endpoint;
 use hansard_nats::embedded::{self, EmbeddedOptions};
 use hansard_nats::server::Server;
 
-use crate::roles::{self, GatewayRole, ProjectorRole};
-use crate::settings::{ArchivingArgs, DurabilityArgs, GatewaySettings, LogArgs, ObjectStoreArgs};
+use crate::roles::{self, GatewayRole, ProjectorRole, SearchRole};
+use crate::settings::{
+    ArchivingArgs, DurabilityArgs, GatewaySettings, LogArgs, ObjectStoreArgs, SearchSettings,
+};
 use crate::telemetry;
 
 #[derive(clap::Args, Debug)]
@@ -19,6 +21,8 @@ pub(crate) struct Args {
     objects: ObjectStoreArgs,
     #[command(flatten)]
     archiving: ArchivingArgs,
+    #[command(flatten)]
+    search: SearchSettings,
     #[command(flatten)]
     gateway: GatewaySettings,
 }
@@ -37,7 +41,10 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
     };
     roles::provision(&endpoint, args.log.durability, args.log.deployment).await?;
     let objects = roles::reach(&args.objects, &args.log.nats.data, &signal).await?;
+    let directory = args.search.directory(&args.log.nats.data);
+    let search = SearchRole::start(endpoint.clone(), objects.clone(), directory);
     let projector = ProjectorRole::start(endpoint.clone(), objects, args.archiving)?;
+    // People chat also while an index is being built.
     let ready = projector.ready_probe();
     let gateway =
         GatewayRole::start(endpoint, &args.gateway, args.log.durability, metrics, vec![ready])
@@ -51,15 +58,16 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
         () = serving => {}
         () = signal.cancelled() => {}
         () = projector.failed() => tracing::error!("the projector ended"),
+        () = search.failed() => tracing::error!("the search ended"),
         () = gateway.failed() => tracing::error!("a part of the gateway ended by itself"),
     }
     tracing::info!("stopping");
     gateway.stop().await;
-    let projected = projector.stop().await;
+    let (searched, projected) = tokio::join!(search.stop(), projector.stop());
     if let Some(server) = server {
         server.stop().await;
     }
-    projected
+    projected.and(searched)
 }
 
 /// Starts nats-server in the data directory.

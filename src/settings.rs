@@ -102,6 +102,22 @@ impl ObjectStoreArgs {
     }
 }
 
+/// Where the indexes of the search are.
+#[derive(clap::Args, Clone, Debug)]
+pub(crate) struct SearchSettings {
+    /// A directory for the indexes of this searcher alone, on a local disk; what is lost there is made
+    /// again of the log. Default: `search` in the data directory.
+    #[arg(long, env = "HANSARD_SEARCH_DIRECTORY")]
+    search_directory: Option<PathBuf>,
+}
+
+impl SearchSettings {
+    /// As named, or in the data directory.
+    pub(crate) fn directory(&self, data: &Path) -> PathBuf {
+        self.search_directory.clone().unwrap_or_else(|| data.join("search"))
+    }
+}
+
 /// What the streams keep, and when the rest is archived.
 #[derive(clap::Args, Clone, Copy, Debug)]
 pub(crate) struct ArchivingArgs {

@@ -43,6 +43,7 @@ pub(crate) fn install() -> anyhow::Result<MetricsRenderer> {
         .context("metrics")?;
     hansard_nats::metrics::describe();
     hansard_projector::metrics::describe();
+    hansard_search::metrics::describe();
     hansard_gateway::metrics::describe();
     Ok(Arc::new(move || {
         recorder.run_upkeep();

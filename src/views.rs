@@ -14,6 +14,7 @@ use hansard_model::query::{
 use hansard_model::subject::QueryVerb;
 use hansard_model::{PartitionId, Seq};
 use hansard_nats::query::{AskError, ask};
+use hansard_nats::search::ask_views;
 use hansard_nats::{Connection, Deployment, deployment};
 use serde::Serialize;
 use tokio::time::Instant;
@@ -85,6 +86,7 @@ struct Verified {
 enum ViewName {
     History,
     Inbox,
+    Search,
 }
 
 impl From<ViewName> for View {
@@ -92,6 +94,7 @@ impl From<ViewName> for View {
         match name {
             ViewName::History => Self::History,
             ViewName::Inbox => Self::Inbox,
+            ViewName::Search => Self::Search,
         }
     }
 }
@@ -145,6 +148,9 @@ impl Operator {
         view: View,
     ) -> Result<ViewsStatus, AskError> {
         let request = ViewsRequest { op, view };
+        if view == View::Search {
+            return ask_views(&self.connection, partition, &request, ANSWER_WITHIN).await;
+        }
         ask(&self.connection, partition, QueryVerb::Views, &request, ANSWER_WITHIN).await
     }
 
@@ -215,6 +221,9 @@ impl Operator {
                 Err(AskError::Query(QueryError::Busy)) if Instant::now() < deadline => {
                     tokio::time::sleep(POLL).await;
                 }
+                Err(AskError::Query(QueryError::BadRequest)) => {
+                    bail!("that view cannot do this: `search` is only rebuilt")
+                }
                 Err(AskError::Query(QueryError::NotFound)) if op == ViewsOp::Rollback => {
                     bail!("there is no history before this one")
                 }
@@ -242,6 +251,7 @@ fn readable(partition: PartitionId, job: &ViewsJob) -> String {
     let view = match job.view {
         View::History => "history",
         View::Inbox => "inbox",
+        View::Search => "search",
     };
     match (&job.failure, job.state) {
         (Some(failure), _) => format!("partition {partition}: not {done} {view}: {failure}"),

@@ -27,7 +27,7 @@ use schema::Documents;
 /// Routes for people with a browser: pages, not the contract.
 const PAGES: [&str; 2] = ["/", "/landing.css"];
 /// The commands whose flags are in the table of the operations manual.
-const COMMANDS: [&str; 6] = ["serve", "gateway", "projector", "nats", "check", "cluster"];
+const COMMANDS: [&str; 7] = ["serve", "gateway", "projector", "search", "nats", "check", "cluster"];
 
 fn all_samples() -> Vec<Sample> {
     let mut all = samples::events();

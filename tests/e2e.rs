@@ -26,5 +26,6 @@ mod restarts;
 mod restore;
 mod resume;
 mod s3;
+mod search;
 mod sessions;
 mod views;

@@ -12,15 +12,26 @@ use hansard_protocol::{ClientFrame, ErrorCode};
 use toml::{Table, Value};
 
 /// Which crates of the workspace each crate may use. Services never depend on each other.
-const MAY_USE: [(&str, &[&str]); 9] = [
+const MAY_USE: [(&str, &[&str]); 11] = [
     ("nats/model", &[]),
     ("gateway/protocol", &["hansard-model"]),
     ("client", &["hansard-model", "hansard-protocol"]),
     ("nats", &["hansard-model"]),
     ("presence", &["hansard-model"]),
-    ("gateway", &["hansard-model", "hansard-nats", "hansard-presence", "hansard-protocol"]),
+    (
+        "gateway",
+        &[
+            "hansard-model",
+            "hansard-nats",
+            "hansard-presence",
+            "hansard-protocol",
+            "hansard-search-language",
+        ],
+    ),
     ("archive", &["hansard-model", "hansard-nats"]),
     ("projector", &["hansard-archive", "hansard-model", "hansard-nats"]),
+    ("search/language", &["hansard-model"]),
+    ("search", &["hansard-archive", "hansard-model", "hansard-nats", "hansard-search-language"]),
     (
         ".",
         &[
@@ -31,6 +42,7 @@ const MAY_USE: [(&str, &[&str]); 9] = [
             "hansard-nats",
             "hansard-projector",
             "hansard-protocol",
+            "hansard-search",
         ],
     ),
 ];
@@ -42,14 +54,14 @@ const STOPS_AT: [(&str, &[&str]); 9] = [
     ("fastwebsockets", &["gateway"]),
     ("governor", &["gateway"]),
     ("rusqlite", &["client"]),
-    ("object_store", &["archive", "projector", "media"]),
+    ("object_store", &["archive", "projector", "search", "media"]),
     ("slatedb", &["projector", "media"]),
     ("tantivy", &["search"]),
     ("zstd", &["archive"]),
 ];
 
 /// Pure crates do no I/O, know no clock and have no runtime.
-const PURE: [&str; 3] = ["nats/model", "gateway/protocol", "presence"];
+const PURE: [&str; 4] = ["nats/model", "gateway/protocol", "presence", "search/language"];
 const IMPURE: [&str; 6] = ["tokio", "tokio-util", "async-nats", "getrandom", "hyper", "tracing"];
 
 /// A file that is longer is to be taken apart.

@@ -363,7 +363,7 @@ impl Connection {
 
     fn finish(&self, ended: Ended) {
         if let Some(error) = ended.error {
-            self.outbox.push(Frame::error(error));
+            self.outbox.push(Frame::error(*error));
         }
         self.outbox.close(ended.code, ended.reason);
     }

@@ -121,7 +121,8 @@ impl Start {
     }
 }
 
-fn put_varint(bytes: &mut Vec<u8>, mut value: u64) {
+/// Writes a number, small ones in few bytes.
+pub(crate) fn put_varint(bytes: &mut Vec<u8>, mut value: u64) {
     while value >= 0x80 {
         bytes.push((value & 0x7F) as u8 | 0x80);
         value >>= 7;
@@ -129,7 +130,11 @@ fn put_varint(bytes: &mut Vec<u8>, mut value: u64) {
     bytes.push(value as u8);
 }
 
-fn take_varint(bytes: &mut &[u8]) -> Result<u64, ParseCursorError> {
+/// Reads a number from the front.
+///
+/// # Errors
+/// [`ParseCursorError`]
+pub(crate) fn take_varint(bytes: &mut &[u8]) -> Result<u64, ParseCursorError> {
     let mut value = 0_u64;
     for shift in (0..70).step_by(7) {
         let (first, rest) = bytes.split_first().ok_or(ParseCursorError)?;

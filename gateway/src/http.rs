@@ -12,6 +12,7 @@ mod mentions;
 mod messages;
 mod presence;
 mod receipts;
+mod search;
 mod sessions;
 pub(crate) mod sync;
 mod upgrade;
@@ -66,6 +67,7 @@ pub(crate) fn router(gateway: Arc<Gateway>) -> Router {
         .route("/v1/conversations/{conversation}/receipts", get(receipts::list))
         .route("/v1/conversations/{conversation}/presence", get(presence::list))
         .route("/v1/mentions", get(mentions::list))
+        .route("/v1/search", get(search::search))
         .route("/v1/gateways", get(gateways::list))
         .fallback(no_route)
         .method_not_allowed_fallback(wrong_method)

@@ -124,6 +124,9 @@ fn read(subject: &str, payload: &[u8]) -> Option<(AccountSubject, AccountEvent)>
         | Subject::LiveOrder(_)
         | Subject::Typing(_)
         | Subject::Query(..)
+        | Subject::SearchAll
+        | Subject::Search(_)
+        | Subject::SearchViews(_)
         | Subject::GatewayConfirm(_)
         | Subject::GatewaySessions(_)
         | Subject::Presence(_) => return None,

@@ -33,6 +33,8 @@ pub enum ServiceRole {
     Gateway,
     /// Publishes the live feed, writes the inbox.
     Projector,
+    /// Reads the log, answers searches.
+    Search,
     /// Provisions; imports.
     Operator,
     /// Asks the servers how they are configured; a user of the system account.
@@ -41,13 +43,14 @@ pub enum ServiceRole {
 
 impl ServiceRole {
     /// The roles of the account that holds the log. The monitor is of another.
-    pub const ALL: [Self; 3] = [Self::Operator, Self::Gateway, Self::Projector];
+    pub const ALL: [Self; 4] = [Self::Operator, Self::Gateway, Self::Projector, Self::Search];
 
     /// The name of the role's user in nats-server.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Gateway => "gateway",
             Self::Projector => "projector",
+            Self::Search => "search",
             Self::Operator => "operator",
             Self::Monitor => "monitor",
         }
@@ -70,10 +73,23 @@ impl ServiceRole {
                 "$KV.LAST_SEEN.>",
                 "$KV.PRESENCE.>",
             ],
+            // It raises the epoch and says which generation of an index counts.
+            Self::Search => &[
+                "ev.>",
+                "acct.>",
+                "receipt.>",
+                "presence.>",
+                "live.>",
+                "order.>",
+                "$KV.GATEWAYS.>",
+                "$KV.INBOX.>",
+                "$KV.LAST_SEEN.>",
+                "$KV.PRESENCE.>",
+            ],
             Self::Operator | Self::Monitor => &[],
         };
         let administration: &[&str] = match self {
-            Self::Gateway | Self::Projector => &[
+            Self::Gateway | Self::Projector | Self::Search => &[
                 "$JS.API.STREAM.CREATE.>",
                 "$JS.API.STREAM.UPDATE.>",
                 "$JS.API.STREAM.DELETE.>",
@@ -82,7 +98,7 @@ impl ServiceRole {
             Self::Operator | Self::Monitor => &[],
         };
         let purge: &[&str] = match self {
-            Self::Gateway => &["$JS.API.STREAM.PURGE.>"],
+            Self::Gateway | Self::Search => &["$JS.API.STREAM.PURGE.>"],
             // It trims the events that are in the archive, and removes from the inbox what is not
             // in the log.
             Self::Projector => &[

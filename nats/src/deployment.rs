@@ -11,8 +11,9 @@ use hansard_model::{DeviceId, PartitionCount, Seq};
 use serde::{Deserialize, Serialize};
 
 pub use agreed::{
-    ArchiveHead, EpochWatch, HistoryView, ReplaceError, Versioned, archive_head, epoch,
-    history_view, raise_epoch, replace_archive_head, replace_history_view, watch_epoch,
+    ArchiveHead, EpochWatch, HistoryView, ReplaceError, SearchView, Versioned, archive_head, epoch,
+    history_view, raise_epoch, replace_archive_head, replace_history_view, replace_search_view,
+    search_view, watch_epoch,
 };
 
 use crate::connection::Connection;

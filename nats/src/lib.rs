@@ -6,9 +6,11 @@
 //! 2. [`connection`]: one connection of one role, and who may publish what;
 //! 3. [`streams`] and [`deployment`]: the table of streams and buckets, provisioning, drift;
 //! 4. [`log`]: append with pipelined acks, leader reads, the dense reader, log time;
-//! 5. [`live`], [`query`]: what projectors tell gateways, unasked and asked;
-//! 6. [`inbox`], [`accounts`], [`receipts`], [`lease`], [`registry`],
-//!    [`presence`], [`sessions`]: the other streams and buckets, and what gateways ask each other.
+//! 5. [`live`], [`query`], [`search`]: what projectors and searchers tell gateways, unasked and
+//!    asked;
+//! 6. [`lease`], [`ownership`]: which process owns which partition;
+//! 7. [`inbox`], [`accounts`], [`receipts`], [`registry`], [`presence`],
+//!    [`sessions`]: the other streams and buckets, and what gateways ask each other.
 //!
 //! Invariant: the types of async-nats stop here; callers see `hansard_model` types and bytes.
 //! Invariant: an acknowledgement is never assumed. A timeout is [`log::AppendError::Unknown`], not
@@ -27,11 +29,13 @@ pub mod lease;
 pub mod live;
 pub mod log;
 pub mod metrics;
+pub mod ownership;
 pub mod presence;
 pub mod query;
 pub mod raw;
 pub mod receipts;
 pub mod registry;
+pub mod search;
 pub mod server;
 pub mod sessions;
 pub mod streams;

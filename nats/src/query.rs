@@ -44,7 +44,17 @@ pub async fn ask<Q: Serialize, A: DeserializeOwned>(
     question: &Q,
     within: Duration,
 ) -> Result<A, AskError> {
-    let subject = Subject::Query(partition, verb).to_string();
+    ask_at(connection, &Subject::Query(partition, verb), question, within).await
+}
+
+/// Asks whoever listens there, and again while nobody does.
+pub(crate) async fn ask_at<Q: Serialize, A: DeserializeOwned>(
+    connection: &Connection,
+    subject: &Subject,
+    question: &Q,
+    within: Duration,
+) -> Result<A, AskError> {
+    let subject = subject.to_string();
     let payload = Bytes::from(serde_json::to_vec(question)?);
     let deadline = tokio::time::Instant::now() + within;
     loop {

@@ -5,7 +5,7 @@
 //! the inbox bucket, and answers questions about history. Any number of projectors run; each
 //! partition has one owner. Reading order:
 //!
-//! 1. `ownership`: which partitions this process owns (leases, takeover);
+//! 1. [`hansard_nats::ownership`]: which partitions this process owns (leases, takeover);
 //! 2. `partition`: the owner's loop, from the log to the feed, the stores and the answers;
 //! 3. `rows`: what is kept, by key, and `store`, where;
 //! 4. `fold`: the pure fold from records to rows, with `conversation` for membership and marks;
@@ -31,7 +31,6 @@ mod fold;
 mod inbox;
 mod live;
 pub mod metrics;
-mod ownership;
 mod parked;
 mod partition;
 mod progress;
@@ -47,6 +46,7 @@ use hansard_nats::connection::ConnectError;
 use hansard_nats::deployment::{self, ProvisionError};
 use hansard_nats::inbox::InboxBucket;
 use hansard_nats::lease::Leases;
+use hansard_nats::ownership::Ownership;
 use hansard_nats::{Connection, Endpoint, Log, LogClock, ServiceRole};
 use tokio_util::sync::CancellationToken;
 
@@ -54,7 +54,6 @@ pub use parked::ParkReason;
 pub use progress::{PartitionProgress, Progress};
 
 use self::inbox::flush::Pace;
-use self::ownership::Ownership;
 use self::partition::Shared;
 use self::queries::Windows;
 use self::store::Stores;

@@ -19,6 +19,7 @@ use hansard_model::{PartitionId, Seq};
 use hansard_nats::deployment::{HistoryView, Versioned, raise_epoch};
 use hansard_nats::inbox::InboxBucket;
 use hansard_nats::log::ReadError;
+use hansard_nats::ownership::{Owners, Tenure};
 use hansard_nats::query::{Question, Questions};
 use hansard_nats::{Connection, Log};
 use tokio::task::JoinHandle;
@@ -35,7 +36,6 @@ use crate::inbox::Stale;
 use crate::inbox::flush::{FLUSH_EVERY, Flush, Pace};
 use crate::live::Live;
 use crate::metrics;
-use crate::ownership::tenure::Tenure;
 use crate::progress::{PartitionProgress, Progress};
 use crate::queries::{Answer, At, Request, Windows};
 use crate::rows::{Rows, StoreError};
@@ -66,6 +66,31 @@ pub(crate) struct Shared {
     pub(crate) bucket: InboxBucket,
     pub(crate) pace: Pace,
     pub(crate) progress: Progress,
+}
+
+impl Owners for Shared {
+    type Stop = StopReason;
+
+    const LEASES: &'static str = "projector";
+
+    async fn own(
+        self,
+        partition: PartitionId,
+        tenure: Tenure,
+        ending: CancellationToken,
+    ) -> Result<(), StopReason> {
+        // In a box: it is large, and there are few.
+        Box::pin(own(self, partition, tenure, ending)).await
+    }
+
+    fn ended(&self, partition: PartitionId, stopped: bool) {
+        metrics::tenure_ended(if stopped { "stopped" } else { "ended" });
+        self.progress.ended(partition, stopped);
+    }
+
+    fn looked(&self) {
+        metrics::standing(&self.progress.partitions());
+    }
 }
 
 /// Why an owner stopped by itself.
@@ -117,7 +142,7 @@ pub(crate) struct Owner {
 ///
 /// # Errors
 /// [`StopReason`]
-pub(crate) async fn own(
+async fn own(
     shared: Shared,
     partition: PartitionId,
     tenure: Tenure,

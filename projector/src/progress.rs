@@ -4,8 +4,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use hansard_model::{PartitionCount, PartitionId, Seq};
-
-use crate::ownership::tenure::Tenure;
+use hansard_nats::ownership::Tenure;
 
 /// A view of a running projector; clones share it, reading it is a few loads per partition.
 #[derive(Clone, Debug, Default)]

@@ -5,6 +5,7 @@ mod entry;
 mod feed;
 mod mentions;
 mod page;
+mod picked;
 mod reach;
 mod render;
 mod window;
@@ -15,8 +16,8 @@ use hansard_model::query::{
     ChangedReply, ChangedRequest, ConversationRequest, EventsRequest, ExplainRequest, Explanation,
     FeedReply, FeedRequest, GroupReply, GroupRequest, InboxEntry, LookupReply, LookupRequest,
     MentionsReply, MentionsRequest, MessagesRequest, Page, ParkedItem, ParkedReply, ParkedRequest,
-    QueryError, ReachReply, ReachRequest, ReactionsRequest, RecordRequest, StoredRecord,
-    ViewsRequest, ViewsStatus,
+    PickedReply, PickedRequest, QueryError, ReachReply, ReachRequest, ReactionsRequest,
+    RecordRequest, StoredRecord, ViewsRequest, ViewsStatus,
 };
 use hansard_model::subject::QueryVerb;
 use serde::Serialize;
@@ -45,6 +46,7 @@ pub(crate) enum Request {
     Reactions(ReactionsRequest),
     Group(GroupRequest),
     Mentions(MentionsRequest),
+    Picked(PickedRequest),
     Explain(ExplainRequest),
     Reach(ReachRequest),
     Parked(ParkedRequest),
@@ -66,6 +68,7 @@ pub(crate) enum Answer {
     Reactions(usize),
     Group(GroupReply),
     Mentions(MentionsReply),
+    Picked(PickedReply),
     Explanation(Explanation),
     Reach(ReachReply),
     Parked(ParkedReply),
@@ -90,6 +93,7 @@ impl Request {
             QueryVerb::Group => serde_json::from_slice(payload).map(Self::Group),
             QueryVerb::Record => serde_json::from_slice(payload).map(Self::Record),
             QueryVerb::Mentions => serde_json::from_slice(payload).map(Self::Mentions),
+            QueryVerb::Picked => serde_json::from_slice(payload).map(Self::Picked),
             QueryVerb::Explain => serde_json::from_slice(payload).map(Self::Explain),
             QueryVerb::Reach => serde_json::from_slice(payload).map(Self::Reach),
             QueryVerb::Parked => serde_json::from_slice(payload).map(Self::Parked),
@@ -107,6 +111,7 @@ impl Request {
             Self::Changed(request) => request.min_seq,
             Self::Group(request) => request.min_seq,
             Self::Mentions(request) => request.min_seq,
+            Self::Picked(request) => request.min_seq,
             Self::Explain(request) => request.min_seq,
             Self::Reach(request) => request.min_seq,
             Self::Lookup(_)
@@ -133,6 +138,7 @@ impl Request {
             | Self::Feed(_)
             | Self::Reactions(_)
             | Self::Mentions(_)
+            | Self::Picked(_)
             | Self::Parked(_)
             | Self::Record(_)
             | Self::Views(_) => None,
@@ -156,6 +162,7 @@ impl Request {
             Self::Reactions(request) => Answer::Reactions(reactions(at, *request).await?),
             Self::Group(request) => Answer::Group(group(at, *request).await?),
             Self::Mentions(request) => Answer::Mentions(mentions::mentions(at, *request).await?),
+            Self::Picked(request) => Answer::Picked(picked::picked(at, request).await?),
             Self::Explain(request) => Answer::Explanation(mentions::explain(at, *request).await?),
             Self::Reach(request) => Answer::Reach(reach::reach(at, *request).await?),
             Self::Parked(request) => Answer::Parked(parked(at, *request).await?),

@@ -172,7 +172,8 @@ impl Owner {
         if request.op == ViewsOp::Status {
             return Ok(());
         }
-        if (request.op, request.view) == (ViewsOp::Rollback, View::Inbox) {
+        let is_of_others = request.view == View::Search;
+        if is_of_others || (request.op, request.view) == (ViewsOp::Rollback, View::Inbox) {
             return Err(QueryError::BadRequest);
         }
         if self.jobs.is_running() {
@@ -207,7 +208,10 @@ impl Owner {
                 (ViewsOp::Rebuild, View::Inbox) => {
                     entries::examine(&context, to, true).await.map(|()| None)
                 }
-                (ViewsOp::Status, _) => Ok(None),
+                // Refused above.
+                (ViewsOp::Status, _) | (ViewsOp::Verify | ViewsOp::Rebuild, View::Search) => {
+                    Ok(None)
+                }
             };
             match outcome {
                 Ok(None) => context.report.end(Ok(())),

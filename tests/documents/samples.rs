@@ -12,8 +12,9 @@ use hansard_protocol::error::{ErrorBody, ErrorCode, Retry, Stored};
 use hansard_protocol::http::{
     Conversation, ConversationKind, CreateConversation, CreateUser, ErrorResponse, EventList,
     Explanation, Gateway, List, Member, MemberReceipt, MessageList, OpenSession, OpenedSession,
-    OwnUser, PatchConversation, PatchUser, PostReceipt, PresenceList, ReceiptList, SendMessage,
-    SentMessage, Session, SessionConnection, SessionList, SyncResponse, User,
+    OwnUser, PatchConversation, PatchUser, PostReceipt, PresenceList, ReceiptList, SearchHit,
+    SearchList, SendMessage, SentMessage, Session, SessionConnection, SessionList, Snippet,
+    SyncResponse, User,
 };
 use hansard_protocol::server::{
     Ack, EventFrame, Limits, PresenceFrame, ReceiptFrame, Reconnect, Synced, Welcome,
@@ -284,6 +285,7 @@ fn error(code: ErrorCode) -> ErrorBody {
         retry: Retry::NewId,
         retry_after_ms: Some(5),
         server_time: Some(TIME),
+        at: Some([1, 2]),
         reconnect: Some(Box::new(RECONNECT)),
     }
 }
@@ -430,6 +432,7 @@ fn conversation_bodies() -> Vec<Sample> {
         ("EventList", value(EventList { items: vec![frame()], more: true })),
         ("MessageList", value(messages)),
         ("MentionList", value(list(vec![frame()]))),
+        ("SearchList", value(search_list())),
         ("GatewayList", value(list(vec![gateway()]))),
         ("Explanation", value(explanation())),
         ("PostReceipt", value(post_receipt)),
@@ -442,6 +445,14 @@ fn conversation_bodies() -> Vec<Sample> {
         ),
         ("SyncResponse", value(synced)),
     ]
+}
+
+fn search_list() -> SearchList {
+    let snippet =
+        Snippet { text: "t".to_owned(), starts_at: 3, goes_on: true, highlights: vec![[0, 1]] };
+    let hit =
+        SearchHit { conversation: conversation(), seq: Seq(9), ts: TIME, sender: user(), snippet };
+    SearchList { items: vec![hit], next: Some("n".to_owned()), partial: true }
 }
 
 fn explanation() -> Explanation {
@@ -503,6 +514,7 @@ pub(crate) fn read_and_write(schema: &str, value: Value) -> Result<Value, serde_
         "EventList" => again::<EventList>(value),
         "MessageList" => again::<MessageList>(value),
         "MentionList" => again::<List<EventFrame>>(value),
+        "SearchList" => again::<SearchList>(value),
         "GatewayList" => again::<List<Gateway>>(value),
         "Explanation" => again::<Explanation>(value),
         "PostReceipt" => again::<PostReceipt>(value),

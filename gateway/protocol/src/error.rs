@@ -226,6 +226,9 @@ pub struct ErrorBody {
     /// The server's time, where the client's clock is the matter.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub server_time: Option<LogTime>,
+    /// What part of a search it is about: where that begins and ends, in UTF-16 code units.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub at: Option<[u16; 2]>,
     /// How to come back, where the connection ends with it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reconnect: Option<Box<Reconnect>>,
@@ -242,6 +245,7 @@ impl ErrorBody {
             retry: code.retry(),
             retry_after_ms: None,
             server_time: None,
+            at: None,
             reconnect: None,
         }
     }
@@ -250,6 +254,13 @@ impl ErrorBody {
     #[must_use]
     pub fn answering(mut self, reference: Option<FrameRef>) -> Self {
         self.reference = reference;
+        self
+    }
+
+    /// About a part of a search, from and to, in UTF-16 code units.
+    #[must_use]
+    pub fn at(mut self, part: [u16; 2]) -> Self {
+        self.at = Some(part);
         self
     }
 

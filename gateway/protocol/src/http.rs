@@ -426,3 +426,50 @@ mod tests {
         assert_eq!(null.muted_until, Some(None));
     }
 }
+
+/// A message that a search found.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SearchHit {
+    /// Where.
+    pub conversation: ConversationId,
+    /// Its position.
+    pub seq: Seq,
+    /// When it was stored.
+    pub ts: LogTime,
+    /// Who sent it.
+    pub sender: UserId,
+    /// The part of its text that shows why it was found.
+    pub snippet: Snippet,
+}
+
+/// A part of the text of a message, as it was written.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Snippet {
+    /// The part.
+    pub text: String,
+    /// Where it begins in the whole text, in UTF-16 code units.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub starts_at: usize,
+    /// The text goes on behind it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub goes_on: bool,
+    /// What was found, from and to, in UTF-16 code units of `text`; ascending, not touching.
+    pub highlights: Vec<[usize; 2]>,
+}
+
+fn is_zero(number: &usize) -> bool {
+    *number == 0
+}
+
+/// What a search found.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SearchList {
+    /// The messages, in the order that was asked for.
+    pub items: Vec<SearchHit>,
+    /// The cursor of the next page; absent on the last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next: Option<String>,
+    /// A part of what the reader may see was not searched: it may be there a moment later.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub partial: bool,
+}

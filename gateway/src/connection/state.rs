@@ -36,7 +36,7 @@ pub(super) struct Identified {
 #[derive(Debug, PartialEq)]
 pub(super) struct Ended {
     /// Sent before the close.
-    pub(super) error: Option<ErrorBody>,
+    pub(super) error: Option<Box<ErrorBody>>,
     /// The close code.
     pub(super) code: u16,
     /// For a developer.
@@ -88,7 +88,7 @@ impl Action {
 
 impl Ended {
     pub(super) fn with(error: ErrorBody, code: u16, reason: &'static str) -> Self {
-        Self { error: Some(error), code, reason }
+        Self { error: Some(Box::new(error)), code, reason }
     }
 }
 

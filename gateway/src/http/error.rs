@@ -23,6 +23,11 @@ impl Failure {
         ErrorBody::new(code, message).into()
     }
 
+    /// A failure that is about a part of a search, from and to, in UTF-16 code units.
+    pub(crate) fn about(code: ErrorCode, message: impl Into<String>, part: [u16; 2]) -> Self {
+        ErrorBody::new(code, message).at(part).into()
+    }
+
     /// With a status that says more than the code's own.
     #[must_use]
     pub(crate) fn with_status(mut self, status: StatusCode) -> Self {

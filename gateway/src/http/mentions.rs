@@ -92,7 +92,7 @@ async fn answered(
 }
 
 /// Leaves out what the reader may not see now, by the log itself: a view can be behind a removal.
-async fn only_readable(
+pub(super) async fn only_readable(
     gateway: &Gateway,
     user: UserId,
     items: Vec<FeedItem>,

@@ -9,7 +9,7 @@
 //! 4. [`record`]: an event as the log holds it, and the one rule that makes it void;
 //! 5. [`group`] and [`check`]: the fold of a group and what a gateway checks before it vouches;
 //! 6. [`account`]: users, handles and devices, likewise;
-//! 7. [`inbox`] and [`query`]: what projectors keep and answer;
+//! 7. [`inbox`] and [`query`]: what projectors keep and answer; [`search`], what searchers do;
 //! 8. [`receipt`]: how far each member has got;
 //! 9. [`presence`] and [`placement`]: who is there, and which gateway a user connects to;
 //! 10. [`limit`]: every bound.
@@ -34,6 +34,7 @@ pub mod presence;
 pub mod query;
 pub mod receipt;
 pub mod record;
+pub mod search;
 pub mod subject;
 pub mod time;
 

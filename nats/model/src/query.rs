@@ -444,6 +444,26 @@ pub struct MentionsReply {
     pub as_of: Seq,
 }
 
+/// `picked`: messages at these positions, as they stand now, as far as the reader may see them.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct PickedRequest {
+    /// Who reads.
+    pub reader: UserId,
+    /// Which; at most [`PAGE_ITEMS_MAX`](crate::limit::PAGE_ITEMS_MAX).
+    pub places: Vec<(ConversationId, Seq)>,
+    /// Answer only once this was applied.
+    #[serde(default)]
+    pub min_seq: Option<Seq>,
+}
+
+/// The answer to `picked`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct PickedReply {
+    /// Those of the messages that there are and that the reader may see, in the order of the
+    /// request.
+    pub items: Vec<FeedItem>,
+}
+
 /// `explain`: the events behind the counts of an inbox entry.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub struct ExplainRequest {

@@ -36,6 +36,12 @@ pub enum Subject {
     Typing(ConversationId),
     /// `query.<partition>.<verb>`: a question to the owner of a partition.
     Query(PartitionId, QueryVerb),
+    /// `search.all`: a question to all who keep indexes.
+    SearchAll,
+    /// `search.<partition>`: a question to who keeps the index of a partition.
+    Search(PartitionId),
+    /// `search.<partition>.views`: what an operator asks who keeps the index of a partition.
+    SearchViews(PartitionId),
     /// `gateway.<gateway>.confirm`: asks one gateway to confirm a group's meta sequence.
     GatewayConfirm(DeviceId),
     /// `gateway.<gateway>.sessions`: asks one gateway for the connections of a user.
@@ -68,6 +74,8 @@ pub enum QueryVerb {
     Record,
     /// Messages that mention a user, newest first.
     Mentions,
+    /// Messages at given positions, as they stand now.
+    Picked,
     /// The events behind the counts of an inbox entry.
     Explain,
     /// What a receipt comes to.
@@ -80,7 +88,7 @@ pub enum QueryVerb {
 
 impl QueryVerb {
     /// All verbs, for registering a service.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::Events,
         Self::Messages,
         Self::Lookup,
@@ -91,6 +99,7 @@ impl QueryVerb {
         Self::Group,
         Self::Record,
         Self::Mentions,
+        Self::Picked,
         Self::Explain,
         Self::Reach,
         Self::Parked,
@@ -110,6 +119,7 @@ impl QueryVerb {
             Self::Group => "group",
             Self::Record => "record",
             Self::Mentions => "mentions",
+            Self::Picked => "picked",
             Self::Explain => "explain",
             Self::Reach => "reach",
             Self::Parked => "parked",
@@ -195,6 +205,9 @@ impl fmt::Display for Subject {
             Self::LiveOrder(partition) => write!(f, "order.{partition}"),
             Self::Typing(conversation) => write!(f, "typing.{conversation}"),
             Self::Query(partition, verb) => write!(f, "query.{partition}.{}", verb.as_str()),
+            Self::SearchAll => f.write_str("search.all"),
+            Self::Search(partition) => write!(f, "search.{partition}"),
+            Self::SearchViews(partition) => write!(f, "search.{partition}.views"),
             Self::GatewayConfirm(gateway) => write!(f, "gateway.{gateway}.confirm"),
             Self::GatewaySessions(gateway) => write!(f, "gateway.{gateway}.sessions"),
             Self::Presence(key) => {
@@ -234,6 +247,11 @@ fn parse(text: &str) -> Option<Subject> {
             let verb = QueryVerb::ALL.into_iter().find(|known| known.as_str() == verb)?;
             Some(Subject::Query(parse_partition(partition)?, verb))
         }
+        "search" if rest == "all" => Some(Subject::SearchAll),
+        "search" => Some(match rest.strip_suffix(".views") {
+            Some(partition) => Subject::SearchViews(parse_partition(partition)?),
+            None => Subject::Search(parse_partition(rest)?),
+        }),
         "gateway" => {
             let (gateway, what) = rest.split_once('.')?;
             match what {
@@ -330,7 +348,10 @@ mod tests {
             any_conversation().prop_map(Subject::Live),
             partition.clone().prop_map(Subject::LiveOrder),
             any_conversation().prop_map(Subject::Typing),
-            (partition, verb).prop_map(|(p, verb)| Subject::Query(p, verb)),
+            (partition.clone(), verb).prop_map(|(p, verb)| Subject::Query(p, verb)),
+            Just(Subject::SearchAll),
+            partition.clone().prop_map(Subject::Search),
+            partition.prop_map(Subject::SearchViews),
             device.clone().prop_map(Subject::GatewayConfirm),
             device.clone().prop_map(Subject::GatewaySessions),
             (any_user(), device.clone(), device).prop_map(|(user, device, gateway)| {
@@ -346,7 +367,7 @@ mod tests {
         }
 
         #[test]
-        fn what_parses_prints_the_same(text in "(ev|acct|live|order|query|typing|gateway|presence)\\.[a-z0-9.*> ]{0,60}") {
+        fn what_parses_prints_the_same(text in "(ev|acct|live|order|query|search|typing|gateway|presence)\\.[a-z0-9.*> ]{0,60}") {
             if let Ok(subject) = text.parse::<Subject>() {
                 prop_assert_eq!(subject.to_string(), text);
             }

@@ -63,6 +63,13 @@ pub struct HistoryView {
     pub previous: Option<u64>,
 }
 
+/// Which generation of a partition's search index counts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SearchView {
+    /// The one that is searched.
+    pub generation: u64,
+}
+
 /// Where the archive of a stream ends, by the leader; `None`: nothing is archived.
 ///
 /// # Errors
@@ -113,6 +120,32 @@ pub async fn replace_history_view(
     revision: u64,
 ) -> Result<u64, ReplaceError> {
     replace(connection, &history_key(partition), &view, revision).await
+}
+
+/// Which generation of a partition's search index counts, by the leader; `None`: none was
+/// recorded.
+///
+/// # Errors
+/// [`ReadError`] when the leader does not answer, or the value cannot be read.
+pub async fn search_view(
+    connection: &Connection,
+    partition: PartitionId,
+) -> Result<Versioned<Option<SearchView>>, ReadError> {
+    read(connection, &search_key(partition)).await
+}
+
+/// Replaces the pointer to a partition's search index; `revision` is the one it was read with, 0
+/// for the first. Returns the new revision.
+///
+/// # Errors
+/// [`ReplaceError`]
+pub async fn replace_search_view(
+    connection: &Connection,
+    partition: PartitionId,
+    view: SearchView,
+    revision: u64,
+) -> Result<u64, ReplaceError> {
+    replace(connection, &search_key(partition), &view, revision).await
 }
 
 /// The epoch as recorded now, by the leader.
@@ -190,6 +223,10 @@ fn archive_key(stream: StreamName) -> String {
 
 fn history_key(partition: PartitionId) -> String {
     format!("views.history.{partition}")
+}
+
+fn search_key(partition: PartitionId) -> String {
+    format!("views.search.{partition}")
 }
 
 async fn deployment(connection: &Connection) -> Result<Versioned<Deployment>, ReadError> {

@@ -9,13 +9,13 @@ use hansard_model::inbox::InboxKey;
 use hansard_model::{PartitionId, Seq};
 use hansard_nats::Connection;
 use hansard_nats::inbox::InboxBucket;
+use hansard_nats::ownership::Tenure;
 use quick_cache::unsync::Cache;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 use super::Stale;
 use crate::metrics;
-use crate::ownership::tenure::Tenure;
 use crate::queries::{At, bucket_value};
 use crate::rows::{Rows, StoreError};
 use crate::store::Snapshot;

@@ -6,6 +6,7 @@ use hansard_nats::deployment::{
     self, HistoryView, ReplaceError, Versioned, raise_epoch, replace_history_view,
 };
 use hansard_nats::log::digest;
+use hansard_nats::ownership::Tenure;
 use hansard_nats::query::{self, Questions};
 use tokio::time::Instant;
 
@@ -16,7 +17,6 @@ use crate::fold::Fold;
 use crate::inbox::Stale;
 use crate::inbox::flush::Flush;
 use crate::live::Live;
-use crate::ownership::tenure::Tenure;
 use crate::rows::{AppliedRow, Decode, RowKey, Rows, SCHEMA, StoreError};
 use crate::store::Buffered;
 use crate::views::Jobs;

@@ -6,13 +6,13 @@ use hansard_archive::Archive;
 use hansard_model::query::{QueryError, RecordRequest, StoredRecord};
 use hansard_model::{PartitionId, Seq};
 use hansard_nats::Log;
+use hansard_nats::ownership::Tenure;
 use hansard_nats::query::Question;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
 use super::waiting::{Asked, Waiting};
 use crate::metrics;
-use crate::ownership::tenure::Tenure;
 use crate::queries::{Answer, At, Refusal, Request};
 use crate::rows::Rows;
 

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use futures_util::stream::{self, StreamExt, TryStreamExt};
 use hansard_model::limit::PAGE_ITEMS_MAX;
 use hansard_model::query::{
-    EXPLAINED_MAX, ExplainRequest, Explanation, FeedItem, MentionsReply, MentionsRequest,
+    EXPLAINED_MAX, ExplainRequest, Explanation, FeedItem, Item, MentionsReply, MentionsRequest,
     QueryError,
 };
 use hansard_model::{ConversationId, Envelope, Seq, UserId};
@@ -76,20 +76,32 @@ pub(super) async fn mentions<R: Rows>(
         if is_by(&entry, request.user) {
             continue;
         }
-        let annotation = Some(at.annotation(*id, *seq).await?);
-        let edit = match annotation.as_ref().and_then(|row| row.edits.last()) {
-            Some((edit, _)) => at.read::<EntryRow>(RowKey::Unlisted(*id, *edit)).await?,
-            None => None,
-        };
-        let edit = edit.map(|edit| edit.body);
-        let placed = Placed { seq: *seq, entry, annotation, edit };
-        let item = render::listed_item(at, *id, &placed, view).await?;
+        let item = as_it_stands(at, *id, *seq, entry, view).await?;
         reply.items.push(FeedItem { conversation: *id, item });
     }
     Ok(reply)
 }
 
-async fn view_of<R: Rows>(
+/// A message with what later events made of it.
+pub(super) async fn as_it_stands<R: Rows>(
+    at: &At<R>,
+    id: ConversationId,
+    seq: Seq,
+    entry: EntryRow,
+    view: View,
+) -> Result<Item, StoreError> {
+    let annotation = Some(at.annotation(id, seq).await?);
+    let edit = match annotation.as_ref().and_then(|row| row.edits.last()) {
+        Some((edit, _)) => at.read::<EntryRow>(RowKey::Unlisted(id, *edit)).await?,
+        None => None,
+    };
+    let edit = edit.map(|edit| edit.body);
+    let placed = Placed { seq, entry, annotation, edit };
+    render::listed_item(at, id, &placed, view).await
+}
+
+/// What a reader sees of a conversation; `None` when they never were in it.
+pub(super) async fn view_of<R: Rows>(
     at: &At<R>,
     id: ConversationId,
     reader: UserId,

@@ -67,6 +67,8 @@ pub enum View {
     History,
     /// The entries of the inbox bucket.
     Inbox,
+    /// The search index: asked of who keeps that.
+    Search,
 }
 
 /// The answer to `views`.

@@ -1,19 +1,20 @@
 //! A lease that is being held: known to be valid until a moment, or lost.
 
-use hansard_nats::lease::{LEASE_TTL, Lease, Leases, RENEW_EVERY};
 use tokio::sync::watch;
 use tokio::time::Instant;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
+use crate::lease::{LEASE_TTL, Lease, Leases, RENEW_EVERY};
+
 /// What an owner knows of its lease.
 #[derive(Clone, Debug)]
-pub(crate) struct Tenure {
+pub struct Tenure {
     until: watch::Receiver<Instant>,
     lost: CancellationToken,
 }
 
 /// Keeps the lease.
-pub(crate) struct Keeper {
+pub(super) struct Keeper {
     leases: Leases,
     key: String,
     lease: Lease,
@@ -24,7 +25,7 @@ pub(crate) struct Keeper {
 
 impl Tenure {
     /// A tenure of a lease that was asked for at `since`.
-    pub(crate) fn begin(
+    pub(super) fn begin(
         leases: Leases,
         key: String,
         lease: Lease,
@@ -38,12 +39,12 @@ impl Tenure {
 
     /// Nobody else is the owner now. Counted from before the last renewal was sent, on a clock
     /// that goes on while the process is stopped: one that wakes up late says no.
-    pub(crate) fn is_held(&self) -> bool {
+    pub fn is_held(&self) -> bool {
         Instant::now() < *self.until.borrow()
     }
 
     /// Cancelled when somebody else is the owner.
-    pub(crate) fn lost(&self) -> CancellationToken {
+    pub fn lost(&self) -> CancellationToken {
         self.lost.clone()
     }
 }
@@ -55,7 +56,7 @@ impl Keeper {
     /// under the same name. While that gets no answer either, the tenure runs out but the owner
     /// keeps its state, which depends on the log alone, and goes on when the lease is its own
     /// again.
-    pub(crate) async fn keep(mut self, holder: String, ended: CancellationToken) {
+    pub(super) async fn keep(mut self, holder: String, ended: CancellationToken) {
         loop {
             tokio::select! {
                 () = tokio::time::sleep(RENEW_EVERY) => {}
