@@ -6,11 +6,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
-use hansard_archive::Objects;
+use hansard_archive::{Archive, Objects, SetBack};
 use hansard_gateway::config::{MetricsRenderer, Rate, ReadyProbe};
 use hansard_model::DeviceId;
-use hansard_nats::deployment::{self, ProvisionOptions};
-use hansard_nats::{Connection, Endpoint, LogClock, ServiceRole};
+use hansard_nats::deployment::{self, ProvisionError, ProvisionOptions};
+use hansard_nats::streams::StreamName;
+use hansard_nats::{Connection, Endpoint, Log, LogClock, ServiceRole};
 use hansard_projector::Progress;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::JoinHandle;
@@ -149,12 +150,53 @@ pub(crate) async fn provision(
     deployment: DeploymentArgs,
 ) -> anyhow::Result<()> {
     durability.verify(endpoint).await?;
-    let never = CancellationToken::new();
-    let connection =
-        Connection::connect_within(endpoint, ServiceRole::Operator, CONNECT_WITHIN, &never).await?;
+    let connection = connect_operator(endpoint).await?;
     let DeploymentArgs { partitions, replicas } = deployment;
     deployment::provision(&connection, ProvisionOptions { partitions, replicas }).await?;
     Ok(())
+}
+
+/// Refuses a NATS that has nothing of the deployment whose archive is in the object store: a new
+/// one in its place could not read it.
+pub(crate) async fn refuse_lost(endpoint: &Endpoint, objects: &Objects) -> anyhow::Result<()> {
+    if objects.marker().await?.is_none() {
+        return Ok(());
+    }
+    let connection = connect_operator(endpoint).await?;
+    if deployment::restore::recorded(&connection).await?.is_none() {
+        bail!(
+            "NATS holds no deployment, and the object store {} has the archive of one: \
+             run `hansard restore`, or name another object store for a new deployment",
+            objects.place()
+        );
+    }
+    Ok(())
+}
+
+/// Refuses streams that end before their archives, by the segments themselves: an old copy of NATS
+/// data knows nothing of segments made since, and what is stored now would take the place of what
+/// they hold.
+pub(crate) async fn refuse_set_back(endpoint: &Endpoint, objects: &Objects) -> anyhow::Result<()> {
+    let connection = connect_operator(endpoint).await?;
+    let deployment = deployment::open(&connection).await?;
+    if objects.check(&deployment.salt).await.is_err() {
+        // Nobody's yet, or somebody else's: who binds it says so.
+        return Ok(());
+    }
+    let log = Log::open(&connection, &deployment, LogClock::new());
+    let archive = Archive::open(objects.clone(), &connection, &deployment);
+    let partitions = deployment.partitions.partitions().map(StreamName::Events);
+    for stream in partitions.chain([StreamName::Accounts]) {
+        if let Some(SetBack { stream, archived, last }) = archive.set_back(&log, stream).await? {
+            return Err(ProvisionError::Behind { stream, archived, last }.into());
+        }
+    }
+    Ok(())
+}
+
+async fn connect_operator(endpoint: &Endpoint) -> anyhow::Result<Connection> {
+    let (role, never) = (ServiceRole::Operator, CancellationToken::new());
+    Ok(Connection::connect_within(endpoint, role, CONNECT_WITHIN, &never).await?)
 }
 
 /// Opens the object store, and waits until it answers.

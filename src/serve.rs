@@ -39,8 +39,10 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
             (Some(server), endpoint)
         }
     };
-    roles::provision(&endpoint, args.log.durability, args.log.deployment).await?;
     let objects = roles::reach(&args.objects, &args.log.nats.data, &signal).await?;
+    roles::refuse_lost(&endpoint, &objects).await?;
+    roles::provision(&endpoint, args.log.durability, args.log.deployment).await?;
+    roles::refuse_set_back(&endpoint, &objects).await?;
     let directory = args.search.directory(&args.log.nats.data);
     let search = SearchRole::start(endpoint.clone(), objects.clone(), directory);
     let projector = ProjectorRole::start(endpoint.clone(), objects, args.archiving)?;

@@ -71,6 +71,10 @@ async fn a_deployment_comes_back_from_its_object_store() {
     roles.stop().await;
     std::fs::remove_dir_all(roles.data.streams()).unwrap();
 
+    // Nothing is made in its place, which would be another deployment.
+    let refused = roles.data.hansard(&["serve", "--listen", "127.0.0.1:0"]).await;
+    let said_why = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(!refused.status.success() && said_why.contains("hansard restore"), "{said_why}");
     let offline = roles.data.hansard_done(&["archive", "verify", "--offline"]).await;
     assert!(offline.contains(": 0 found"), "{offline}");
     let restored = roles.data.hansard_done(&["restore", "--no-wait"]).await;

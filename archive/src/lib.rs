@@ -44,7 +44,7 @@ pub use archiver::{Archiver, ArchiverSettings};
 pub use objects::{BindError, Marker, Objects, ObjectsUrl, OpenObjectsError, ParseObjectsUrlError};
 pub use reader::{FollowError, LogReader};
 pub use segment::SegmentError;
-pub use verify::{Finding, Verification, verify_offline};
+pub use verify::{Finding, SetBack, Verification, verify_offline};
 
 use self::segment::SegmentName;
 use self::segments::Segments;

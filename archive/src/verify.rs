@@ -87,8 +87,63 @@ impl Archive {
             None => None,
         };
         let head = self.head_of(stream).await?.map(|head| name_of(stream, &head));
-        walk(&self.segments, log, stream, head).await
+        let mut verified = walk(&self.segments, log, stream, head).await?;
+        if let Some((log, _)) = log
+            && let Some(set_back) = self.set_back(log, stream).await?
+        {
+            let problem = format!(
+                "ends at {}, and segments go on to {}: `hansard restore` continues it",
+                set_back.last, set_back.archived
+            );
+            verified.count += 1;
+            verified.findings.push(Finding { place: stream.to_string(), problem });
+        }
+        Ok(verified)
     }
+
+    /// Whether a stream lost its end, by the segments alone: the head in NATS may have been set
+    /// back with it. `None` also when the segments are of another log.
+    ///
+    /// # Errors
+    /// [`ReadError`] when the store or the log does not answer.
+    pub async fn set_back(
+        &self,
+        log: &Log,
+        stream: StreamName,
+    ) -> Result<Option<SetBack>, ReadError> {
+        // Before the end of the stream: what is archived meanwhile is not behind it.
+        let listed = self.segments.list(stream).await?;
+        let extent = log.extent(stream).await?;
+        if listed.iter().all(|listed| listed.name.last <= extent.last) {
+            return Ok(None);
+        }
+        let longest = self.segments.longest(stream).await?;
+        let Some((head, chain)) = longest.filter(|(head, _)| head.last > extent.last) else {
+            return Ok(None);
+        };
+        if let Some(name) = chain.iter().rev().find(|name| name.first <= extent.last) {
+            let seq = name.last.min(extent.last);
+            let archived = self.segments.find(name, seq).await?;
+            let stored = log.stored(stream, seq).await?;
+            if let (Some(archived), Some(stored)) = (archived, stored)
+                && !is_same(stream, &archived, &stored)
+            {
+                return Ok(None);
+            }
+        }
+        Ok(Some(SetBack { stream, archived: head.last, last: extent.last }))
+    }
+}
+
+/// A stream that ends before its archive.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SetBack {
+    /// Which.
+    pub stream: StreamName,
+    /// The last event in segments.
+    pub archived: Seq,
+    /// The last event of the stream.
+    pub last: Seq,
 }
 
 /// Walks the chain of a stream with nothing but the objects: from the segment that reaches

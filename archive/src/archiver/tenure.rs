@@ -14,7 +14,7 @@ use super::cut::EVENT_WITHIN;
 use super::{ArchiveError, ArchiverSettings, Task, cut};
 use crate::segment::{Decoder, SegmentName};
 use crate::segments::{decoding, head_of, is_same, name_of};
-use crate::{FollowError, HEADERS_AT_ONCE, ReadError, metrics};
+use crate::{FollowError, HEADERS_AT_ONCE, ReadError, SetBack, metrics};
 
 /// A tenure of an archiver.
 pub(super) struct Tenure {
@@ -32,6 +32,11 @@ impl Tenure {
     /// Supersedes whoever was at it, and removes what they left.
     pub(super) async fn begin(task: &Task<'_>) -> Result<Self, ArchiveError> {
         task.archive.objects().check(&task.archive.deployment).await?;
+        // Before anything that nothing seems to reach is removed.
+        let set_back = task.archive.set_back(task.log, task.stream).await?;
+        if let Some(SetBack { stream, archived, last }) = set_back {
+            return Err(ArchiveError::Behind { stream, archived, last });
+        }
         let connection = task.log.connection();
         let Versioned { value: head, revision } =
             deployment::archive_head(connection, task.stream).await?;

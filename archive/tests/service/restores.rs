@@ -1,6 +1,7 @@
 //! NATS lost everything, or its end; the object store did not.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use hansard_archive::restore::{Outcome, RestoreError, restore};
 use hansard_archive::{Archive, Archiver, Objects};
@@ -13,8 +14,8 @@ use hansard_nats::{Connection, Log, LogClock, ServiceRole};
 use object_store::ObjectStore;
 use tokio_util::sync::CancellationToken;
 
-use crate::memory;
 use crate::rig::{PARTITION, Rig, STREAM, eager, keeping, serve, soon, within};
+use crate::{memory, paths};
 
 fn account(number: u64) -> (Subject, AccountEvent) {
     let user = UserId::from_entropy([number as u8; 20]);
@@ -143,6 +144,38 @@ async fn a_stream_that_lost_its_end_goes_on_behind_its_archive() {
     assert!(rig.whole_log(&archive).await == expected);
     rig.append(1).await;
     assert_eq!(rig.log.last_seq(PARTITION).await.expect("an answer"), Seq(251));
+    rig.stop().await;
+}
+
+#[tokio::test]
+async fn an_old_copy_of_nats_costs_no_segment_before_it_is_restored() {
+    let mut rig = Rig::start().await;
+    let store = memory();
+    let archive = rig.archive(&store).await;
+    let mut expected = Vec::new();
+    rig.append_and_lose((180, 70), async |rig| {
+        expected = rig.stored().await;
+        rig.archive_until(&archive, keeping(), (Seq(250), Seq(1))).await;
+    })
+    .await;
+    // The copy is of before the first segment: its head is none.
+    let head = deployment::archive_head(&rig.operator, STREAM).await.expect("an answer");
+    let forgotten =
+        deployment::replace_archive_head(&rig.operator, STREAM, None, head.revision).await;
+    forgotten.expect("replaced");
+    let before = paths(&store).await;
+    let archiver = Archiver::new(&archive, &rig.archiving, PARTITION, keeping(), || true);
+    let work = archiver.run(CancellationToken::new());
+    let _ = tokio::time::timeout(Duration::from_millis(700), work).await;
+    assert_eq!(paths(&store).await, before, "no segment is removed, and none is made");
+    let verified = archive.verify(Some(&rig.log), PARTITION).await.expect("verified");
+    assert_eq!(verified.count, 1, "{:?}", verified.findings);
+    assert!(verified.findings[0].problem.contains("go on to 250"), "{:?}", verified.findings);
+    let objects = Objects::of(Arc::clone(&store));
+    let restored = restore(&rig.operator, &objects, 1).await.expect("restored");
+    let continued = Outcome::Continued { last: Seq(180), archived: Seq(250) };
+    assert_eq!(restored.streams[0], (STREAM, continued));
+    assert!(rig.whole_log(&archive).await == expected);
     rig.stop().await;
 }
 
