@@ -13,7 +13,8 @@ pub(crate) struct Analysis {
 
 /// The terms of one text.
 pub(crate) struct Stream<'a> {
-    terms: Box<dyn Iterator<Item = Term<'a>> + 'a>,
+    terms: &'a Terms,
+    next: usize,
     token: &'a mut Token,
 }
 
@@ -24,13 +25,14 @@ impl Tokenizer for Analysis {
         let Self { terms, token } = self;
         terms.analyze(text);
         token.reset();
-        Stream { terms: Box::new(terms.iter()), token }
+        Stream { terms, next: 0, token }
     }
 }
 
 impl TokenStream for Stream<'_> {
     fn advance(&mut self) -> bool {
-        let Some(Term { text, position, span }) = self.terms.next() else { return false };
+        let Some(Term { text, position, span }) = self.terms.get(self.next) else { return false };
+        self.next += 1;
         self.token.text.clear();
         self.token.text.push_str(text);
         self.token.position = position as usize;
