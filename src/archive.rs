@@ -74,7 +74,7 @@ async fn verify(args: Verify) -> anyhow::Result<()> {
             faults += target.report(stream, &verified)?;
         }
     }
-    anyhow::ensure!(faults == 0, "{faults} found");
+    anyhow::ensure!(faults == 0, "{faults} faults");
     Ok(())
 }
 
@@ -128,7 +128,7 @@ impl Target {
         };
         say(&format!(
             "{stream}: {segments} segments, {events} events, {bytes} bytes, \
-             {compared} events compared with the stream{left}: {count} found"
+             {compared} events compared with the stream{left}: {count} faults"
         ))?;
         Ok(*count)
     }

@@ -42,6 +42,7 @@ pub(crate) fn install() -> anyhow::Result<MetricsRenderer> {
         .install_recorder()
         .context("metrics")?;
     hansard_nats::metrics::describe();
+    hansard_archive::metrics::describe();
     hansard_projector::metrics::describe();
     hansard_search::metrics::describe();
     hansard_gateway::metrics::describe();

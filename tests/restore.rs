@@ -76,7 +76,7 @@ async fn a_deployment_comes_back_from_its_object_store() {
     let said_why = String::from_utf8_lossy(&refused.stderr).into_owned();
     assert!(!refused.status.success() && said_why.contains("hansard restore"), "{said_why}");
     let offline = roles.data.hansard_done(&["archive", "verify", "--offline"]).await;
-    assert!(offline.contains(": 0 found"), "{offline}");
+    assert!(offline.contains(": 0 faults"), "{offline}");
     let restored = roles.data.hansard_done(&["restore", "--no-wait"]).await;
     assert!(restored.contains("epoch "), "{restored}");
     roles.restart_nats().await;

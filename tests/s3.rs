@@ -92,7 +92,7 @@ async fn what_is_in_a_bucket_outlives_the_death_of_all_that_wrote_it() {
     assert_views_equal_the_log(&serve.data, &people, &conversations).await;
     serve.data.hansard_done(&["views", "verify"]).await;
     let verified = serve.data.hansard_done(&["archive", "verify"]).await;
-    assert!(verified.lines().all(|line| line.ends_with(": 0 found")), "{verified}");
+    assert!(verified.lines().all(|line| line.ends_with(": 0 faults")), "{verified}");
     let checked = serve.data.hansard_done(&["check"]).await;
     assert!(checked.contains(&format!("object_store = {PLACE} at http://")), "{checked}");
 }

@@ -156,7 +156,7 @@ async fn what_is_not_there_is_answered_with_a_typed_error() {
     let ana = sign_up(serve.address, "ana").await.log_in(serve.address).await;
     for (method, path, status) in [
         ("GET", "/v1/nothing", 404),
-        ("GET", "/v1/search?q=x", 404),
+        ("GET", "/v1/search?q=has:foo", 400),
         ("PUT", "/v1/conversations", 405),
         ("GET", "/v1/conversations/*", 400),
         ("GET", "/v1/conversations?limit=0", 400),

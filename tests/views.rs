@@ -15,8 +15,8 @@ use self::fold::{assert_views_equal_the_log, bucket_is_written};
 use self::freshness::Checker;
 use self::load::Company;
 use crate::harness::{
-    DataDir, Dice, Plan, Roles, Serve, Signal, couple, direct, eventually, message, mint, seq_of,
-    setting, text_of,
+    DataDir, Dice, Http, Plan, Roles, Serve, Signal, couple, direct, eventually, message, mint,
+    seq_of, setting, text_of,
 };
 
 /// `VIEW_KILLS=20` is the bar.
@@ -343,4 +343,19 @@ async fn mentions_and_what_is_behind_a_count_are_named() {
     expected.sort();
     assert_eq!(named, expected, "{page}");
     assert_eq!(ana.http.get("/v1/mentions").await["items"], json!([]));
+}
+
+#[tokio::test]
+async fn what_is_alerted_on_is_there_before_it_happens() {
+    let serve = Serve::start().await;
+    let page = include_str!("../docs/operations.md");
+    let alerts = page.lines().find(|line| line.starts_with("Alert on: ")).unwrap();
+    let quoted = alerts.split('`').skip(1).step_by(2);
+    let wanted: Vec<&str> = quoted.filter(|name| name.starts_with("hansard_")).collect();
+    assert!(wanted.len() > 3, "{wanted:?}");
+    let text = Http::anonymous(serve.admin).ask("GET", "/metrics", None).await.text;
+    for series in wanted {
+        let is_there = |line: &str| line.starts_with(series) && !line.starts_with('#');
+        assert!(text.lines().any(is_there), "{series}");
+    }
 }

@@ -57,6 +57,7 @@ pub fn describe() {
     describe_histogram!(HTTP_REQUEST_SECONDS, "Time to answer an HTTP request, in seconds");
     describe_gauge!(ACCOUNTS_APPLIED_SEQ, "Position of the accounts fold");
     describe_counter!(ACCOUNTS_UNREADABLE_TOTAL, "Account events that could not be read");
+    counter!(ACCOUNTS_UNREADABLE_TOTAL).increment(0);
     describe_counter!(ACCOUNTS_BARRIERS_TOTAL, "Waits for the accounts fold, by outcome");
     describe_counter!(PASSWORDS_HASHED_TOTAL, "Passwords hashed or verified");
     describe_counter!(INBOX_OWNERS_ASKED_TOTAL, "Partition owners asked by inbox reads");

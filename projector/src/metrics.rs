@@ -24,7 +24,8 @@ const LAG_EVENTS: &str = "hansard_projector_lag_events";
 const UNFLUSHED_EVENTS: &str = "hansard_projector_unflushed_events";
 const INBOX_STALE: &str = "hansard_projector_inbox_stale";
 
-/// Registers the descriptions.
+/// Registers the descriptions, and what is alerted on at zero: a counter that is not there until it
+/// counts hides its first increment from whoever looks at increases.
 pub fn describe() {
     describe_counter!(RECORDS_TOTAL, "Records of the log applied, by outcome (valid, void)");
     describe_counter!(PARKED_TOTAL, "Valid events that could not be read, by reason");
@@ -59,6 +60,13 @@ pub fn describe() {
         "Applied events of owned partitions that no object of a store holds yet"
     );
     describe_gauge!(INBOX_STALE, "Entries of the inbox bucket waiting to be written");
+    for reason in ParkReason::ALL {
+        counter!(PARKED_TOTAL, "reason" => reason.as_str()).increment(0);
+    }
+    for end in ["ended", "stopped"] {
+        counter!(TENURES_TOTAL, "end" => end).increment(0);
+    }
+    counter!(VIEW_DIFFERENCES_TOTAL).increment(0);
 }
 
 /// What the records of a batch were.
@@ -109,7 +117,7 @@ pub(crate) fn flushed(written: u64, failed: u64) {
     counter!(INBOX_WRITES_TOTAL, "outcome" => "failed").increment(failed);
 }
 
-/// An ownership ended: `released`, `lost` or `stopped`.
+/// An ownership ended: `ended` or `stopped`.
 pub(crate) fn tenure_ended(how: &'static str) {
     counter!(TENURES_TOTAL, "end" => how).increment(1);
 }

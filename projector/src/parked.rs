@@ -18,6 +18,10 @@ pub enum ParkReason {
 }
 
 impl ParkReason {
+    /// All of them.
+    pub(crate) const ALL: [Self; 4] =
+        [Self::NotAnObject, Self::Shape, Self::RuleSet, Self::WrongSubject];
+
     /// As in logs and metrics.
     pub fn as_str(self) -> &'static str {
         match self {

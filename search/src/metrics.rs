@@ -39,6 +39,9 @@ pub fn describe() {
     describe_counter!(SNAPSHOT_BYTES_TOTAL, "Bytes of files written for snapshots");
     describe_gauge!(PARTITIONS_OWNED, "Partitions whose index this process owns");
     describe_gauge!(LAG_EVENTS, "Events of owned partitions that are not searchable yet");
+    for end in ["ended", "stopped"] {
+        counter!(TENURES_TOTAL, "end" => end).increment(0);
+    }
 }
 
 /// What the records of a batch were.

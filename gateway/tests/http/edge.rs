@@ -16,7 +16,7 @@ async fn every_error_is_typed() {
     let client = &ana.client;
     client.get("/v1/nonsense").await.refused(404, "not_found");
     client.get("/favicon.ico").await.refused(404, "not_found");
-    client.get("/v1/search?q=x").await.refused(404, "not_found");
+    client.get("/v1/search").await.refused(400, "bad_frame");
     client.delete("/v1/users").await.refused(405, "unsupported");
     let send = |body: &str| client.send("POST", "/v1/conversations", Some(body.to_owned()));
     send("{").await.refused(400, "bad_frame");

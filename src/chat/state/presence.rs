@@ -6,7 +6,7 @@ use hansard_protocol::server::PresenceFrame;
 use tokio::time::timeout;
 
 use super::words::time_of_day;
-use super::{Chat, READ_TIMEOUT};
+use super::{Chat, Link, READ_TIMEOUT};
 
 /// People who are named; of more, how many.
 const NAMED_MAX: usize = 4;
@@ -36,8 +36,11 @@ impl Chat {
         self.client.watch_users(watched).await;
     }
 
-    /// Who is there, on one line; empty when nothing is known.
+    /// Who is there, on one line; empty when nothing is known, as it is without a connection.
     pub(in crate::chat) fn present(&self) -> String {
+        if !matches!(self.link, Link::CatchingUp | Link::Online) {
+            return String::new();
+        }
         let is_group = self.room.as_ref().is_some_and(|room| room.conversation.is_group());
         let people = self.present.values().map(|one| (self.name(one.user), one));
         words(is_group, people.collect())
