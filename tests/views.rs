@@ -291,7 +291,7 @@ async fn an_event_that_cannot_be_read_is_parked_and_shown_and_stops_nothing() {
     // And a partition whose last event is poison is ready all the same.
     let other = direct(&ben.user, &ben.user);
     roles.data.store_straight(&other, &ben.user, "poison").await;
-    let admin = crate::harness::Http::anonymous(roles.projectors[0].admin);
+    let admin = Http::anonymous(roles.projectors[0].admin);
     eventually("readiness", async || admin.ask("GET", "/readyz", None).await.status == 200).await;
 }
 

@@ -20,6 +20,7 @@ mod users;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
@@ -27,7 +28,9 @@ use axum::middleware;
 use axum::routing::{delete, get, patch, post};
 use hansard_model::{ConversationId, PartitionId, Seq};
 use hansard_protocol::ErrorCode;
-use http::StatusCode;
+use http::header::{AUTHORIZATION, CONTENT_TYPE, RETRY_AFTER};
+use http::{HeaderValue, Method, StatusCode};
+use tower_http::cors::CorsLayer;
 
 pub(crate) use error::{Failure, UNAVAILABLE_RETRY_MS};
 pub(crate) use extract::{Authorized, Params};
@@ -39,6 +42,9 @@ use crate::Gateway;
 const BODY_BYTES_MAX: usize = 1024 * 1024;
 /// Bytes of a body to the routes that need no token: what they take is below a kilobyte.
 const STRANGER_BODY_BYTES_MAX: usize = 16 * 1024;
+
+/// How long a browser may go by what it was told of another origin's rights.
+const PREFLIGHT_AGE: Duration = Duration::from_secs(600);
 
 /// All routes of the listener for clients.
 pub(crate) fn router(gateway: Arc<Gateway>) -> Router {
@@ -72,8 +78,21 @@ pub(crate) fn router(gateway: Arc<Gateway>) -> Router {
         .fallback(no_route)
         .method_not_allowed_fallback(wrong_method)
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
+        .layer(cors(&gateway.config.allowed_origins))
         .layer(middleware::from_fn(canonical::observe))
         .with_state(gateway)
+}
+
+/// What web pages of the origins that are allowed by name may ask for: everything, with a token;
+/// there are no cookies. Browsers ask again after the time given.
+fn cors(origins: &[String]) -> CorsLayer {
+    let origins = origins.iter().filter_map(|origin| HeaderValue::try_from(origin).ok());
+    CorsLayer::new()
+        .allow_origin(origins.collect::<Vec<_>>())
+        .allow_methods([Method::GET, Method::POST, Method::PATCH, Method::DELETE])
+        .allow_headers([AUTHORIZATION, CONTENT_TYPE])
+        .expose_headers([RETRY_AFTER])
+        .max_age(PREFLIGHT_AGE)
 }
 
 /// Bodies that come without a token: very many at once must not take much memory.

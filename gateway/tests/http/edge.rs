@@ -48,6 +48,40 @@ fn handshake(addr: std::net::SocketAddr, headers: &str) -> String {
     )
 }
 
+#[tokio::test]
+async fn web_pages_of_allowed_origins_may_read_what_they_ask_for() {
+    const OWN: &str = "https://chat.example.org";
+    let rig = Rig::start_with(|config| config.allowed_origins = vec![OWN.to_owned()]).await;
+    let addr = rig.client().addr;
+    let ask = async |method: &str, origin: &str, more: &str| {
+        let request = format!(
+            "{method} /v1/users/me HTTP/1.1\r\nHost: {addr}\r\nOrigin: {origin}\r\n{more}\r\n"
+        );
+        first_line(addr, &request).await.to_ascii_lowercase()
+    };
+    let wants = "Access-Control-Request-Method: PATCH\r\n\
+                 Access-Control-Request-Headers: authorization,content-type\r\n";
+    let told = ask("OPTIONS", OWN, wants).await;
+    assert!(told.starts_with("http/1.1 200 "), "{told}");
+    for header in [
+        "access-control-allow-origin: https://chat.example.org",
+        "access-control-allow-methods: get,post,patch,delete",
+        "access-control-allow-headers: authorization,content-type",
+        "access-control-max-age: 600",
+    ] {
+        assert!(told.contains(header), "{header}: {told}");
+    }
+    // A refusal as well: a page that cannot read it does not know what to do.
+    let refused = ask("GET", OWN, "").await;
+    assert!(refused.starts_with("http/1.1 401 "), "{refused}");
+    assert!(refused.contains("access-control-allow-origin: https://chat.example.org"), "{refused}");
+    for method in ["OPTIONS", "GET"] {
+        let foreign = ask(method, "https://evil.example", wants).await;
+        assert!(!foreign.contains("access-control-allow-origin"), "{foreign}");
+    }
+    rig.stop().await;
+}
+
 async fn first_line(addr: std::net::SocketAddr, request: &str) -> String {
     use tokio::io::AsyncWriteExt as _;
 
