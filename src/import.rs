@@ -48,7 +48,8 @@ pub(crate) struct Args {
     /// group in every run.
     #[arg(long)]
     group: String,
-    /// Handle of an account that owns the group. Default: whoever wrote the first line.
+    /// Handle of an account that owns the group: without one, nobody who can log in is in it.
+    /// Default: whoever wrote the first line.
     #[arg(long)]
     owner: Option<Handle>,
     /// Members of a group at most: what the gateways of the deployment are started with.
@@ -103,6 +104,9 @@ async fn import(args: &Args, log: &Log, ids: &Ids) -> anyhow::Result<()> {
     let mut people = people::People::read(log.connection(), ids).await?;
     let owner = people.owner(args.owner.as_ref(), &census)?;
     let mut group = meta::GroupLog::read(log, ids).await?;
+    if args.owner.is_some() {
+        group.check_owner(owner)?;
+    }
     group.check_room(&people.users(&census), owner, args.group_limit)?;
     people.create(&census).await?;
     group.create(&args.group, owner, &people.users(&census)).await?;

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::harness::{Roles, Signal, eventually, run, signal};
+use crate::harness::{Roles, Signal, eventually, run, sign_up, signal};
 
 const WITHIN: Duration = Duration::from_secs(90);
 const LINES: usize = 3_000;
@@ -46,7 +46,7 @@ async fn replayed(roles: &Roles, said: &str) -> Vec<Value> {
 
 #[tokio::test]
 async fn a_chat_is_imported_in_order_once_though_nats_server_is_killed_twice() {
-    let roles = Roles::start(0, 0).await;
+    let roles = Roles::start(1, 1).await;
     let file = format!("{}/chat.jsonl", roles.data.path());
     let text: String = lines().iter().map(|line| format!("{line}\n")).collect();
     std::fs::write(&file, text).unwrap();
@@ -82,6 +82,19 @@ async fn a_chat_is_imported_in_order_once_though_nats_server_is_killed_twice() {
     assert!(again.contains("imported 0 messages by 9 people"), "{again}");
     assert!(again.contains(&format!("{LINES} were there already")), "{again}");
     assert_eq!(replayed(&roles, &said).await.len(), LINES);
+
+    let zoe = sign_up(roles.gateways[0].address, "zoe").await;
+    let stolen = run(&[&arguments[..], &["--owner", "zoe"]].concat(), WITHIN).await;
+    assert!(!stolen.status.success() && text_of(&stolen).contains("another owner"), "{stolen:?}");
+    let own = ["import", "--data", &data, "--jsonl", &file, "--group", "own", "--owner", "zoe"];
+    let own = run(&own, WITHIN).await;
+    assert!(own.status.success(), "{}", text_of(&own));
+    let zoe = zoe.log_in(roles.gateways[0].address).await;
+    eventually("zoe has the group", async || {
+        let inbox = zoe.http.ask("GET", "/v1/conversations", None).await;
+        inbox.text.contains("\"title\":\"own\"")
+    })
+    .await;
 }
 
 #[tokio::test]

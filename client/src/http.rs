@@ -16,7 +16,7 @@ use serde::de::DeserializeOwned;
 use crate::gateway::Gateway;
 use crate::refusal::Refusal;
 
-pub use api::{Around, EventsQuery, MessagesQuery};
+pub use api::{Around, EventsQuery, MessagesQuery, SearchQuery};
 
 /// A request, its answer included, may take this long.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(20);

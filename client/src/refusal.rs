@@ -25,6 +25,8 @@ pub struct Refusal {
     pub retry_after_ms: Option<u64>,
     /// The server's time, where the clock is the matter.
     pub server_time: Option<LogTime>,
+    /// What part of a search it is about: where that begins and ends, in UTF-16 code units.
+    pub at: Option<[u16; 2]>,
     /// How to come back, where the connection ended with it.
     pub reconnect: Option<Box<Reconnect>>,
 }
@@ -40,6 +42,7 @@ struct Stated {
     retry: String,
     retry_after_ms: Option<u64>,
     server_time: Option<LogTime>,
+    at: Option<[u16; 2]>,
     reconnect: Option<Box<Reconnect>>,
 }
 
@@ -57,6 +60,7 @@ impl From<Stated> for Refusal {
             },
             retry_after_ms: stated.retry_after_ms,
             server_time: stated.server_time,
+            at: stated.at,
             reconnect: stated.reconnect,
         }
     }

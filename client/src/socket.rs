@@ -74,6 +74,7 @@ fn of_headers<T>(response: &http::Response<T>) -> Option<Refusal> {
         retry: code.retry(),
         retry_after_ms: Some(seconds.saturating_mul(1_000)),
         server_time: None,
+        at: None,
         reconnect: None,
     })
 }

@@ -35,6 +35,8 @@ pub(super) enum Input {
     React(String),
     /// `/read`: who has got and read the own last message.
     Read,
+    /// `/search <words>`: in all conversations.
+    Search(String),
     /// `/receipts [on or off]`: whether the others see what this person reads; `None` asks.
     Receipts(Option<Visibility>),
     /// Nothing.
@@ -50,6 +52,8 @@ pub(super) const HELP: &str = "\
 /edit <text>   /delete           change or delete your last message
 /react <emoji>                   react to the last message
 /read                            who has got and who has read your last message
+/search <words>                  find messages in all your conversations: \"a phrase\", -not, or,
+                                 from:ana, in:\"tea time\", before:2026, after:7d, has:link
 /receipts [on or off]            whether others see what you have read, from now on
 /quit
 Anything else is sent to the open conversation; begin with // to send a text that begins with /.
@@ -108,6 +112,7 @@ impl Input {
                 takes_nothing("lists who has read your last message")?;
                 Self::Read
             }
+            "search" | "find" => Self::Search(needs("what to search for")?),
             "receipts" => Self::Receipts(match rest {
                 "" => None,
                 "on" => Some(Visibility::Shared),

@@ -4,6 +4,7 @@ pub(super) mod act;
 mod incoming;
 mod presence;
 mod receipts;
+mod search;
 pub(super) mod words;
 
 use std::collections::{BTreeSet, HashMap};

@@ -11,7 +11,7 @@ use std::time::Duration;
 use anyhow::bail;
 use bytes::Bytes;
 use hansard_model::draft::Draft;
-use hansard_model::event::{Event, EventClass, GroupCreated, MemberChanged, MemberOp};
+use hansard_model::event::{Event, EventClass, GroupCreated, MemberChanged, MemberOp, Role};
 use hansard_model::record::EventKey;
 use hansard_model::{
     ConversationId, Envelope, Group, MessageId, Record, Seq, UserId, envelope, limit,
@@ -89,6 +89,16 @@ impl<'a> GroupLog<'a> {
                 _ => {}
             }
             self.group.apply(record.seq, envelope.sender, &envelope.event);
+        }
+        Ok(())
+    }
+
+    /// Fails when the group is there and somebody else's: an import makes no owners.
+    pub(super) fn check_owner(&self, owner: UserId) -> anyhow::Result<()> {
+        let is_owner =
+            self.group.member(owner).is_some_and(|membership| membership.role == Role::Owner);
+        if self.group.created().is_some() && !is_owner {
+            bail!("the group is there already and has another owner: --owner is for a new one");
         }
         Ok(())
     }

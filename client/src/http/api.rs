@@ -7,7 +7,7 @@ use hansard_model::{ConversationId, DeviceId, MessageId, Seq, UserId};
 use hansard_protocol::http::{
     Conversation, CreateConversation, CreateUser, EventList, Gateway, List, Member, MessageList,
     OpenSession, OpenedSession, OwnUser, PatchConversation, PatchUser, PresenceList, ReceiptList,
-    SendMessage, SentMessage, Session, User,
+    SearchList, SendMessage, SentMessage, Session, User,
 };
 use http::Method;
 
@@ -44,6 +44,21 @@ pub struct EventsQuery {
     pub limit: Option<usize>,
     /// The answer must know this event.
     pub at_least: Option<Seq>,
+}
+
+/// What to search for.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct SearchQuery<'a> {
+    /// As a person types it.
+    pub text: &'a str,
+    /// The newest first; else the best.
+    pub newest_first: bool,
+    /// How many; the server's default if `None`.
+    pub limit: Option<usize>,
+    /// How many minutes the reader's clock is ahead of UTC: when days begin.
+    pub utc_offset_minutes: i16,
+    /// Of the page before: goes on behind it.
+    pub cursor: Option<&'a str>,
 }
 
 /// Every method fails with [`HttpError`]; writes may be repeated with the same id.
@@ -233,6 +248,27 @@ impl Http {
         parts.extend(query.limit.map(|limit| format!("limit={limit}")));
         parts.extend(query.at_least.map(|seq| format!("min_seq={id}:{seq}")));
         self.get(&path_with(&format!("/v1/conversations/{id}/events"), &parts)).await
+    }
+
+    /// A page of the messages that a search finds. What this device has sent is among them.
+    pub async fn search(&self, query: SearchQuery<'_>) -> Result<SearchList, HttpError> {
+        let mut path = "/v1/search?q=".to_owned();
+        escape(query.text, &mut path);
+        if query.newest_first {
+            path.push_str("&sort=time");
+        }
+        if let Some(limit) = query.limit {
+            // Writing to a String cannot fail.
+            let _ = write!(path, "&limit={limit}");
+        }
+        if query.utc_offset_minutes != 0 {
+            let _ = write!(path, "&utc_offset={}", query.utc_offset_minutes);
+        }
+        if let Some(cursor) = query.cursor {
+            path.push_str("&cursor=");
+            escape(cursor, &mut path);
+        }
+        self.get(&path).await
     }
 
     /// An id for a request that makes something; `millis` since the Unix epoch.

@@ -81,6 +81,7 @@ impl Chat {
                 let (seq, _) = self.own_last()?;
                 return self.receipt_lines(seq).await.map(Done::Said);
             }
+            Input::Search(text) => return self.search_lines(&text).await.map(Done::Said),
             Input::Receipts(visibility) => {
                 let line = self.read_receipts(visibility).await?;
                 return Ok(Done::Said(vec![line.to_owned()]));
