@@ -4,15 +4,17 @@
 //! Code map: [`deployment`] starts and stops the processes, [`people`] writes accounts and sessions
 //! straight to the log, [`crowd`] is the bench's end of a process full of WebSocket clients
 //! ([`clients`]); [`send`], [`fanout`], [`idle`], [`views`],
-//! [`presence`], [`herd`] and [`faults`] are the runs.
+//! [`search`], [`presence`], [`herd`] and [`faults`] are the runs.
 
 mod clients;
+mod corpus;
 mod crowd;
 mod deployment;
 mod dice;
 mod fanout;
 mod faults;
 mod herd;
+mod http;
 mod idle;
 mod machine;
 mod payload;
@@ -21,6 +23,7 @@ mod presence;
 mod process;
 mod raw;
 mod report;
+mod search;
 mod send;
 mod views;
 
@@ -48,6 +51,8 @@ enum Run {
     Idle(idle::Args),
     /// The projector's views: how fast they are built, how fresh they are, what reading them costs.
     Views(views::Args),
+    /// The search beside SQLite's FTS5: indexing, queries, freshness, and queries of no sense.
+    Search(search::Args),
     /// People who watch each other while connections drop and come back.
     Presence(presence::Args),
     /// Everybody comes back at once: after a gateway was killed, or NATS, or faster than is accepted.
@@ -95,6 +100,7 @@ async fn measure(args: Args) -> anyhow::Result<()> {
         Run::Fanout(args) => Box::pin(fanout::run(args)).await,
         Run::Idle(args) => Box::pin(idle::run(args)).await,
         Run::Views(args) => Box::pin(views::run(args)).await,
+        Run::Search(args) => Box::pin(search::run(args)).await,
         Run::Presence(args) => Box::pin(presence::run(args)).await,
         Run::Herd(args) => Box::pin(herd::run(args)).await,
         Run::Faults(args) => Box::pin(faults::run(args)).await,

@@ -9,7 +9,7 @@
 //! importer of the same group out.
 
 mod id;
-mod line;
+pub(crate) mod line;
 mod meta;
 mod people;
 mod say;

@@ -1,12 +1,14 @@
 //! A search in one partition: the query, what its reader may see, and the best of what is left.
 //!
 //! 1. `plan`: from the tree of the search language to the library's queries;
-//! 2. `expand`: the terms of the index that a prefix or a typo may mean;
+//! 2. `expand`: the terms of the index that a prefix or a typo may mean; `excluded`: what must not
+//!    match;
 //! 3. `audience`: what the reader may see, as of the same view;
 //! 4. `best`: collecting the first hits of an order.
 
 mod audience;
 mod best;
+mod excluded;
 mod expand;
 mod plan;
 

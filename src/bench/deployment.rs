@@ -62,6 +62,44 @@ pub(super) struct Projector {
     pub(super) admin: SocketAddr,
 }
 
+/// A running searcher.
+pub(super) struct Searcher {
+    pub(super) process: Process,
+    pub(super) admin: SocketAddr,
+}
+
+/// A histogram of a process, summed over its labels.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Histogram {
+    pub(super) sum: f64,
+    pub(super) count: f64,
+    /// How many were at most so large.
+    pub(super) at_most: Vec<(f64, f64)>,
+}
+
+impl Histogram {
+    /// What was measured since then.
+    pub(super) fn since(&self, before: &Self) -> Self {
+        let count_before = |bound: f64| {
+            let found = before.at_most.iter().find(|(of, _)| *of == bound);
+            found.map_or(0.0, |(_, count)| *count)
+        };
+        let at_most = self.at_most.iter();
+        Self {
+            sum: self.sum - before.sum,
+            count: self.count - before.count,
+            at_most: at_most.map(|(bound, count)| (*bound, count - count_before(*bound))).collect(),
+        }
+    }
+
+    /// The least bound below which this share is; infinite when it is in no bounded bucket.
+    pub(super) fn at_most(&self, share: f64) -> f64 {
+        let wanted = self.count * share;
+        let found = self.at_most.iter().find(|(_, count)| *count >= wanted);
+        found.map_or(f64::INFINITY, |(bound, _)| *bound)
+    }
+}
+
 /// The processes, and a connection of the bench's own. Dropping it kills them all.
 pub(super) struct Bench {
     pub(super) place: Place,
@@ -145,6 +183,20 @@ impl Bench {
         let name = format!("projector-{index}");
         let process = Recipe::new(&name, &self.logs, Some("projecting"), &args).start().await?;
         Ok(Projector { process, admin })
+    }
+
+    /// Starts a searcher, on one core alone if that is said, with an admin listener that it keeps
+    /// when it is started again.
+    pub(super) async fn start_searcher(&self, core: Option<usize>) -> anyhow::Result<Searcher> {
+        let admin = free_port()?;
+        let data = text(&self.data)?;
+        let durability = self.place.durability.as_str();
+        let admin_listen = admin.to_string();
+        let args =
+            ["search", "--data", data, "--durability", durability, "--admin-listen", &admin_listen];
+        let recipe = Recipe::new("search", &self.logs, Some("searching"), &args);
+        let process = Recipe { core, ..recipe }.start().await?;
+        Ok(Searcher { process, admin })
     }
 
     /// Starts a gateway on ports of its own, which it keeps when it is started again. It lets
@@ -259,6 +311,30 @@ impl Bench {
             (series.split('{').next() == Some(name)).then(|| value.parse::<f64>().ok())?
         });
         Ok(values.fold(None, |sum, value| Some(sum.unwrap_or(0.0) + value)))
+    }
+
+    /// A histogram of the process with this admin listener; empty when it has none of that name.
+    pub(super) async fn histogram(admin: SocketAddr, name: &str) -> anyhow::Result<Histogram> {
+        let text = get(admin, "/metrics").await?;
+        let mut found = Histogram::default();
+        for line in text.lines() {
+            let Some((series, value)) = line.rsplit_once(' ') else { continue };
+            let Some(rest) = series.strip_prefix(name) else { continue };
+            let Ok(value) = value.parse::<f64>() else { continue };
+            let bound = rest.split_once("le=\"").and_then(|(_, bound)| bound.split('"').next());
+            match (rest.split('{').next(), bound.map(str::parse)) {
+                (Some("_sum"), _) => found.sum += value,
+                (Some("_count"), _) => found.count += value,
+                (Some("_bucket"), Some(Ok(bound))) => {
+                    match found.at_most.iter_mut().find(|(of, _)| *of == bound) {
+                        Some((_, count)) => *count += value,
+                        None => found.at_most.push((bound, value)),
+                    }
+                }
+                _ => {}
+            }
+        }
+        Ok(found)
     }
 
     /// Bytes on disk of all streams whose names begin so.

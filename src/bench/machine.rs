@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use anyhow::Context;
+use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 use serde_json::json;
 
 /// Clock ticks per second in `/proc/PID/stat`: the value of every Linux of the last decades.
@@ -44,10 +45,44 @@ impl CoreTime {
 
 /// Resident memory of a process, in bytes.
 pub(super) fn rss_bytes(pid: u32) -> anyhow::Result<u64> {
+    status_bytes(pid, "VmRSS:")
+}
+
+/// The most resident memory that a process has had, in bytes; pages of files that it maps included.
+pub(super) fn peak_rss_bytes(pid: u32) -> anyhow::Result<u64> {
+    status_bytes(pid, "VmHWM:")
+}
+
+/// Resident memory of a process that is no page of a file, in bytes.
+pub(super) fn anonymous_bytes(pid: u32) -> anyhow::Result<u64> {
+    status_bytes(pid, "RssAnon:")
+}
+
+/// A size of `/proc/PID/status`.
+fn status_bytes(pid: u32, field: &str) -> anyhow::Result<u64> {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status"))?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-    let kib = line.and_then(|line| line.split_whitespace().next()).context("no VmRSS")?;
-    Ok(kib.parse::<u64>()? * 1024)
+    let line = status.lines().find_map(|line| line.strip_prefix(field));
+    let kib = line.and_then(|line| line.split_whitespace().next());
+    Ok(kib.with_context(|| format!("no {field}"))?.parse::<u64>()? * 1024)
+}
+
+/// The last core that this process may run on.
+pub(super) fn last_core() -> anyhow::Result<usize> {
+    let mine = sched_getaffinity(None)?;
+    (0..CpuSet::MAX_CPU).rev().find(|core| mine.is_set(*core)).context("no core")
+}
+
+/// Runs something so that a process which it starts runs on one core alone.
+pub(super) fn on_core<T>(core: Option<usize>, start: impl FnOnce() -> T) -> anyhow::Result<T> {
+    let Some(core) = core else { return Ok(start()) };
+    // Of this thread; what it starts meanwhile inherits it.
+    let before = sched_getaffinity(None)?;
+    let mut one = CpuSet::new();
+    one.set(core);
+    sched_setaffinity(None, &one).with_context(|| format!("core {core}"))?;
+    let started = start();
+    sched_setaffinity(None, &before)?;
+    Ok(started)
 }
 
 /// What a process has had written to disks so far, in bytes: neither sockets nor pipes.
@@ -135,7 +170,22 @@ mod tests {
         let me = std::process::id();
         assert!(rss_bytes(me).expect("linux") > 100_000);
         assert!(cpu_s(me).expect("linux") >= 0.0);
+        assert!(peak_rss_bytes(me).expect("linux") >= anonymous_bytes(me).expect("linux"));
         assert_eq!(child_of(me, "no-such-program"), None);
+    }
+
+    #[test]
+    fn what_is_started_on_a_core_stays_there() {
+        let core = last_core().expect("a core");
+        let before = sched_getaffinity(None).expect("linux");
+        let started = on_core(Some(core), || {
+            std::process::Command::new("grep")
+                .args(["Cpus_allowed_list", "/proc/self/status"])
+                .output()
+        });
+        let said = String::from_utf8(started.expect("linux").expect("grep").stdout).expect("text");
+        assert_eq!(said.split_whitespace().last(), Some(core.to_string().as_str()));
+        assert_eq!(sched_getaffinity(None).expect("linux"), before);
     }
 
     #[test]

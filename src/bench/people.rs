@@ -27,6 +27,7 @@ pub(super) struct Person {
     pub(super) user: UserId,
     pub(super) device: DeviceId,
     pub(super) token: String,
+    pub(super) handle: String,
 }
 
 /// Creates people with one session each. The gateways know them when this returns as soon as they
@@ -63,8 +64,10 @@ impl Created {
         let secret = URL_SAFE_NO_PAD.encode(random::<32>()?);
         let digest = Sha256::digest(secret.as_bytes());
         let secret_sha256 = digest.iter().map(|byte| format!("{byte:02x}")).collect();
-        let handle = format!("bench-{index}-{}", &user.as_str()[..6]).parse()?;
-        let person = Person { user, device, token: format!("{user}.{device}.{secret}") };
+        let handle = format!("bench-{index}-{}", &user.as_str()[..6]);
+        let token = format!("{user}.{device}.{secret}");
+        let person = Person { user, device, token, handle: handle.clone() };
+        let handle = handle.parse()?;
         Ok(Self { person, handle, secret_sha256, now })
     }
 

@@ -10,6 +10,8 @@ use rustix::process::{Pid, Signal, kill_process};
 use tokio::io::{AsyncBufReadExt, BufReader, Lines};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 
+use super::machine;
+
 /// How long a process gets until it says that it is ready.
 const READY_WITHIN: Duration = Duration::from_secs(60);
 /// How long a process gets to end after SIGTERM.
@@ -26,6 +28,8 @@ pub(super) struct Recipe {
     pub(super) ready: Option<&'static str>,
     /// Where its log goes.
     pub(super) logs: PathBuf,
+    /// The one core that it runs on; `None`: all that there are.
+    pub(super) core: Option<usize>,
 }
 
 /// A running process. Dropping it kills it.
@@ -39,20 +43,21 @@ pub(super) struct Process {
 impl Recipe {
     pub(super) fn new(name: &str, logs: &Path, ready: Option<&'static str>, args: &[&str]) -> Self {
         let args = args.iter().map(|arg| (*arg).to_owned()).collect();
-        Self { name: name.to_owned(), args, ready, logs: logs.to_owned() }
+        Self { name: name.to_owned(), args, ready, logs: logs.to_owned(), core: None }
     }
 
     /// Starts the process and waits until it is ready.
     pub(super) async fn start(&self) -> anyhow::Result<Process> {
         let log = self.logs.join(format!("{}.log", self.name));
         let log = OpenOptions::new().create(true).append(true).open(log)?;
-        let mut child = Command::new(std::env::current_exe()?)
+        let mut command = Command::new(std::env::current_exe()?);
+        command
             .args(&self.args)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(log)
-            .kill_on_drop(true)
-            .spawn()
+            .kill_on_drop(true);
+        let mut child = machine::on_core(self.core, || command.spawn())?
             .with_context(|| format!("starting {}", self.name))?;
         let pid = child.id().context("it ended at once")?;
         let stdout = child.stdout.take().context("no standard output")?;
@@ -88,9 +93,14 @@ impl Process {
 
     /// Ends it in order, then starts the same again.
     pub(super) async fn begin_anew(self) -> anyhow::Result<Self> {
+        self.end().await?.start().await
+    }
+
+    /// Ends it in order; how to start it again.
+    pub(super) async fn end(self) -> anyhow::Result<Recipe> {
         let recipe = self.recipe.clone();
         self.stop().await?;
-        recipe.start().await
+        Ok(recipe)
     }
 
     /// Ends it in order, by force after 20 s.

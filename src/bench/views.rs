@@ -7,13 +7,11 @@
 //! open one conversation at the same moment; `inbox`, whole inboxes in a large deployment;
 //! `memory`, the projector's resident memory while the history grows.
 //!
-//! Events go straight to the log, valid, with texts as long as those of a real chat ([`corpus`]):
+//! Events go straight to the log, valid, with texts as long as those of a real chat ([`super::corpus`]):
 //! what the gateway's sending costs is measured by `hansard bench send`. Paced requests are timed
 //! from the moment they were due, so that a queue counts.
 
-mod corpus;
 mod crowd;
-mod http;
 mod live;
 mod reads;
 mod replay;

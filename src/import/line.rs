@@ -18,19 +18,19 @@ const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];
 
 /// What somebody said.
 #[derive(Debug, Deserialize)]
-pub(super) struct Line {
+pub(crate) struct Line {
     /// From 1.
     #[serde(skip)]
     pub(super) number: u64,
     /// When, as the file has it.
     ts: String,
     /// Who.
-    pub(super) nick: String,
+    pub(crate) nick: String,
     /// Where.
     #[serde(default)]
     channel: Option<String>,
     /// What.
-    pub(super) text: String,
+    pub(crate) text: String,
 }
 
 impl Line {
@@ -65,7 +65,7 @@ impl Line {
 }
 
 /// Reads a file, plain or gzip; an error names the line.
-pub(super) fn read(
+pub(crate) fn read(
     path: &Path,
 ) -> anyhow::Result<impl Iterator<Item = anyhow::Result<Line>> + Send + use<>> {
     let mut file = BufReader::with_capacity(1 << 16, File::open(path)?);

@@ -15,6 +15,7 @@ use tantivy::query::{
 use tantivy::schema::IndexRecordOption;
 use time::UtcOffset;
 
+use super::excluded::Excluded;
 use super::expand::{Expansion, beginning_with, misspelled};
 use crate::index::{IndexError, View};
 use crate::schema::Tag;
@@ -68,7 +69,7 @@ impl<'a> Plan<'a> {
                 let mut parts = Vec::with_capacity(clauses.len());
                 for clause in clauses {
                     parts.push(if let Asks::Not(inner) = &clause.asks {
-                        (Occur::MustNot, self.clause(inner)?)
+                        (Occur::MustNot, self.excluded(inner)?)
                     } else {
                         (Occur::Must, self.clause(clause)?)
                     });
@@ -83,7 +84,7 @@ impl<'a> Plan<'a> {
             Asks::Not(inner) => {
                 let parts: Vec<(Occur, Part)> = vec![
                     (Occur::Must, filter(Box::new(AllQuery))),
-                    (Occur::MustNot, self.clause(inner)?),
+                    (Occur::MustNot, self.excluded(inner)?),
                 ];
                 Box::new(BooleanQuery::new(parts))
             }
@@ -98,6 +99,10 @@ impl<'a> Plan<'a> {
             Asks::IsThread => self.tagged(Tag::Thread),
             Asks::MentionsMe => self.mentions_me(),
         })
+    }
+
+    fn excluded(&mut self, clause: &Clause<UserId, ConversationId>) -> Result<Part, IndexError> {
+        Ok(Box::new(Excluded::new(self.clause(clause)?)))
     }
 
     fn tagged(&self, tag: Tag) -> Part {

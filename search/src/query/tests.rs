@@ -120,6 +120,27 @@ fn words_phrases_prefixes_and_filters_find_what_they_say() {
 }
 
 #[test]
+fn phrases_that_are_left_out_may_begin_anywhere() {
+    let path = tempfile::tempdir().expect("a directory");
+    let at = direct(1, 2);
+    let view = log(
+        path.path(),
+        &[
+            (at, 1, message("open the window")),
+            (at, 1, message("open that comes now")),
+            (at, 1, message("open what comes, and that")),
+            (at, 1, message("open that comes")),
+            (at, 1, message("open")),
+        ],
+    )
+    .view();
+    assert_eq!(seqs(&view, 1, "open -\"that comes\" "), [1, 3, 5]);
+    assert_eq!(seqs(&view, 1, "open -\"comes that\" "), [1, 2, 3, 4, 5]);
+    assert_eq!(seqs(&view, 1, "window or (open -\"that comes\") "), [1, 3, 5]);
+    assert_eq!(seqs(&view, 1, "open -(\"the window\" or \"that comes now\") "), [3, 4, 5]);
+}
+
+#[test]
 fn words_with_typos_are_found_when_that_is_asked_for() {
     let path = tempfile::tempdir().expect("a directory");
     let at = direct(1, 2);

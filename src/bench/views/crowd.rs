@@ -5,13 +5,13 @@ use std::time::Duration;
 use anyhow::Context;
 use serde_json::{Map, Value, json};
 
+use super::super::corpus::{self, Talk, Writer};
 use super::super::deployment::{Bench, CAUGHT_UP_WITHIN};
 use super::super::dice::Dice;
+use super::super::http::{self, Ask};
 use super::super::people::{self, Person};
 use super::super::report::{Latency, slope};
 use super::super::{machine, say};
-use super::corpus::{self, Talk, Writer};
-use super::http::{self, Ask};
 use super::{Args, Part, replay};
 
 /// People whose inboxes are read.

@@ -16,12 +16,12 @@ use serde_json::{Map, Value, json};
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
+use super::super::corpus::{Talk, Writer, Written, number_of};
 use super::super::deployment::{Bench, CAUGHT_UP_WITHIN};
 use super::super::dice::Dice;
 use super::super::report::Latency;
 use super::super::{machine, say};
 use super::Args;
-use super::corpus::{Talk, Writer, Written, number_of};
 
 /// Conversations that the messages are spread over.
 const CONVERSATIONS: usize = 2_000;

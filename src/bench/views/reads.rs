@@ -10,13 +10,13 @@ use tokio::sync::Barrier;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
+use super::super::corpus::{self, Talk, Writer};
 use super::super::deployment::{Bench, CAUGHT_UP_WITHIN, Projector};
 use super::super::dice::Dice;
+use super::super::http::{self, Ask, Client, Paced};
 use super::super::people::{self, Person};
 use super::super::report::Latency;
 use super::super::{fanout, machine, say};
-use super::corpus::{self, Talk, Writer};
-use super::http::{self, Ask, Client, Paced};
 use super::{Args, Part, replay};
 
 /// Direct conversations that are read warm.

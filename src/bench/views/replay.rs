@@ -6,12 +6,12 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, bail};
 use serde_json::{Map, Value, json};
 
+use super::super::corpus::{self, Talk, Writer};
 use super::super::deployment::{Bench, CAUGHT_UP_WITHIN, Projector};
 use super::super::dice::Dice;
 use super::super::process::Recipe;
 use super::super::{fanout, machine, people, say};
 use super::Args;
-use super::corpus::{self, Talk, Writer};
 
 /// People in the group of a made-up replay.
 const GROUP: usize = 1_000;

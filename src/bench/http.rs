@@ -21,6 +21,12 @@ pub(super) struct Client {
     address: SocketAddr,
 }
 
+/// What is answered.
+pub(super) struct Answer {
+    pub(super) status: u16,
+    pub(super) body: Vec<u8>,
+}
+
 /// What to ask, as whom.
 #[derive(Clone)]
 pub(super) struct Ask {
@@ -45,6 +51,15 @@ impl Client {
 
     /// The body of a 200; anything else is an error.
     pub(super) async fn get(&mut self, ask: &Ask) -> anyhow::Result<Vec<u8>> {
+        let Answer { status, body } = self.ask(ask).await?;
+        if status != 200 {
+            bail!("{}: {status} {}", ask.path, String::from_utf8_lossy(&body));
+        }
+        Ok(body)
+    }
+
+    /// Whatever is answered.
+    pub(super) async fn ask(&mut self, ask: &Ask) -> anyhow::Result<Answer> {
         let request = format!(
             "GET {} HTTP/1.1\r\nHost: {}\r\nAuthorization: Bearer {}\r\n\r\n",
             ask.path, self.address, ask.token
@@ -68,10 +83,8 @@ impl Client {
         }
         let mut body = vec![0; length.context("an answer without a length")?];
         self.stream.read_exact(&mut body).await?;
-        if status.as_deref() != Some("200") {
-            bail!("{}: {status:?} {}", ask.path, String::from_utf8_lossy(&body));
-        }
-        Ok(body)
+        let status = status.as_deref().and_then(|status| status.parse().ok());
+        Ok(Answer { status: status.context("an answer without a status")?, body })
     }
 }
 

@@ -5,17 +5,18 @@ use std::time::Duration;
 use anyhow::Context;
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
-use hansard_model::event::EventClass;
+use hansard_model::draft::Draft;
+use hansard_model::event::{Event, EventClass, GroupCreated};
 use hansard_model::record::EventKey;
-use hansard_model::{ConversationId, DeviceId, MessageId, Seq, UserId};
+use hansard_model::{ConversationId, DeviceId, GroupId, MessageId, Seq, UserId, envelope};
 use hansard_nats::Log;
 use hansard_nats::log::{Append, PendingAppend};
 
-use super::super::dice::Dice;
-use super::super::payload;
+use super::dice::Dice;
+use super::payload;
 
 /// Events on their way to the log at once.
-const IN_FLIGHT: usize = 1_024;
+pub(super) const IN_FLIGHT: usize = 1_024;
 /// How long the log would have to be away for an event to be void.
 const VOUCHED_FOR: Duration = Duration::from_secs(60);
 
@@ -101,15 +102,26 @@ impl Writer {
         let share = self.dice.share();
         let speaker = (share * share * talk.speakers.len() as f64) as usize;
         let sender = *talk.speakers.get(speaker).context("nobody talks")?;
+        let text = self.text();
+        self.write_text(talk.conversation, sender, text).await
+    }
+
+    /// Sends this text as the next message; its acknowledgement is pending.
+    pub(super) async fn write_text(
+        &mut self,
+        conversation: ConversationId,
+        sender: UserId,
+        text: String,
+    ) -> anyhow::Result<Written> {
         let now = self.log.clock().now()?;
         let number = self.number;
         self.number += 1;
         let mut random = self.dice.id_bytes();
         random[4..].copy_from_slice(&number.to_be_bytes()[2..]);
         let id = MessageId::new(now.as_millis(), random);
-        let payload = payload::stored(id, sender, self.device, self.text()).into();
+        let payload = payload::stored(id, sender, self.device, text).into();
         let append = Append {
-            key: EventKey { conversation: talk.conversation, sender, id },
+            key: EventKey { conversation, sender, id },
             void: Vec::new(),
             class: EventClass::Msg,
             kind: "message",
@@ -118,6 +130,30 @@ impl Writer {
             payload,
         };
         Ok(Written { number, pending: self.log.append(append).await? })
+    }
+
+    /// Sends the creation of a group; the first of the members is its owner.
+    pub(super) async fn create_group(
+        &mut self,
+        group: GroupId,
+        members: &[UserId],
+        title: String,
+    ) -> anyhow::Result<PendingAppend> {
+        let (owner, others) = members.split_first().context("a group of nobody")?;
+        let created = GroupCreated { title: Some(title), members: others.to_vec() };
+        let draft = Draft::of(Event::Create(created));
+        let now = self.log.clock().now()?;
+        let id = MessageId::new(now.as_millis(), self.dice.id_bytes());
+        let append = Append {
+            key: EventKey { conversation: ConversationId::Group(group), sender: *owner, id },
+            void: Vec::new(),
+            class: EventClass::Meta,
+            kind: "create",
+            vouch_until: now.plus(VOUCHED_FOR),
+            expected: Some(Seq::ZERO),
+            payload: envelope::encode(id, *owner, self.device, &draft).into(),
+        };
+        Ok(self.log.append(append).await?)
     }
 
     fn text(&mut self) -> String {
