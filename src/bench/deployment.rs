@@ -304,11 +304,21 @@ impl Bench {
     /// A counter or gauge of the process with this admin listener, summed over its labels; `None`
     /// when it has none of that name.
     pub(super) async fn metric(admin: SocketAddr, name: &str) -> anyhow::Result<Option<f64>> {
+        Self::metric_of(admin, name, "").await
+    }
+
+    /// The same, only with a label such as `outcome="failed"`.
+    pub(super) async fn metric_of(
+        admin: SocketAddr,
+        name: &str,
+        label: &str,
+    ) -> anyhow::Result<Option<f64>> {
         let text = get(admin, "/metrics").await?;
         let lines = text.lines().filter(|line| !line.starts_with('#'));
         let values = lines.filter_map(|line| {
             let (series, value) = line.rsplit_once(' ')?;
-            (series.split('{').next() == Some(name)).then(|| value.parse::<f64>().ok())?
+            let is_meant = series.split('{').next() == Some(name) && series.contains(label);
+            is_meant.then(|| value.parse::<f64>().ok())?
         });
         Ok(values.fold(None, |sum, value| Some(sum.unwrap_or(0.0) + value)))
     }

@@ -73,10 +73,11 @@ pub(super) fn misspelled(view: &View, word: &str) -> Result<Vec<Expansion>, Inde
     for edits in 1..=tolerance.edits {
         let mut counted = Counted::new();
         let term = Term::from_field_text(view.fields.text, word);
+        // Made once for all segments: it is work for each letter.
+        let automaton = FuzzyTermQuery::new(term, edits, true).automaton()?;
         for segment in view.searcher.segment_readers() {
-            let automaton = FuzzyTermQuery::new(term.clone(), edits, true).automaton()?;
             let terms = segment.inverted_index(view.fields.text)?;
-            let mut stream = terms.terms().search(automaton).ge(kept.as_bytes()).into_stream()?;
+            let mut stream = terms.terms().search(&automaton).ge(kept.as_bytes()).into_stream()?;
             while let Some((key, info)) = stream.next() {
                 let Ok(term) = std::str::from_utf8(key) else { continue };
                 if !term.starts_with(kept.as_str()) {

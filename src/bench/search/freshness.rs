@@ -103,7 +103,9 @@ impl Probe {
             let written = self.writer.write_text(chat, sender, text).await?;
             let seq = written.pending.await?.seq;
             let acked = Instant::now();
-            let ask = Ask { path: path(&format!("{word} ")), token: self.token.clone() };
+            // In quotes: for what is not there yet, other words would be looked for, which is work
+            // that has nothing to do with when it is there.
+            let ask = Ask { path: path(&format!("\"{word}\"")), token: self.token.clone() };
             let found = find(&mut client, &ask, (chat, seq), &mut probed.refused).await?;
             match found {
                 true => probed.nanos.push(acked.elapsed().as_nanos() as u64),

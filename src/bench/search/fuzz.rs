@@ -17,7 +17,7 @@ use super::super::say;
 use super::filled::Filled;
 use super::questions::path;
 use super::shapes::{Shape, Typist};
-use super::{Args, stolen_since};
+use super::{Args, searcher, stolen_since};
 
 /// Queries at a time: more would wait for each other on a small machine.
 const AT_A_TIME: usize = 2;
@@ -91,6 +91,8 @@ pub(super) async fn run(
     filled: &mut Filled,
 ) -> anyhow::Result<(Value, Option<String>)> {
     let cores = CoreTime::read()?;
+    let broken_off = searcher::broken_off(filled.searcher()?).await?;
+    let before = searcher::query_seconds(filled.searcher()?).await?;
     let until = Instant::now() + Duration::from_secs_f64(args.fuzz_seconds);
     let dices: Vec<Dice> = (0..AT_A_TIME).map(|_| Dice::new(filled.dice.next())).collect();
     let filled = &*filled;
@@ -109,7 +111,13 @@ pub(super) async fn run(
     if let Some((nanos, _, typed)) = worst {
         say(&format!("fuzz: worst {:.1} ms: {typed:?}", *nanos as f64 / 1e6));
     }
-    let failed = (faults > 0).then(|| format!("{faults} of {queries} queries were not answered"));
+    let broken_off = searcher::broken_off(filled.searcher()?).await? - broken_off;
+    let searched = searcher::query_seconds(filled.searcher()?).await?.since(&before);
+    let failed = (faults > 0 || broken_off > 0.0).then(|| {
+        format!(
+            "of {queries} queries {faults} were not answered, {broken_off} partitions broke off"
+        )
+    });
     let worst_ms = worst.map(|(nanos, ..)| *nanos as f64 / 1e6);
     let shapes: Map<String, Value> = tallies
         .into_iter()
@@ -119,9 +127,11 @@ pub(super) async fn run(
         "seconds": args.fuzz_seconds,
         "queries": queries,
         "faults": faults,
+        "broken_off": broken_off,
         "over_100_ms": over_bar,
         "partial": partial,
         "worst_ms": worst_ms,
+        "in_the_searcher": searcher::in_the_searcher(&searched, queries),
         "shapes": shapes,
         "stolen": stolen_since(cores)?,
     });

@@ -32,6 +32,7 @@ pub(super) async fn run(args: &Args, texts: &Texts, seed: u64) -> anyhow::Result
     let (ours, per_cpu_s, per_s) = with_hansard(&bench, messages, core).await?;
     let mut figures = json!({
         "messages": messages,
+        "events": messages + world.groups(),
         "conversations": conversations,
         "core": core,
         "hansard": ours,

@@ -72,6 +72,11 @@ pub(super) async fn run(args: &Args, filled: &mut Filled) -> anyhow::Result<Valu
             "after_a_restart": after_a_restart,
             "warm": alone,
             "warm_while_writing": writing,
+            "searcher": searcher::resources(
+                filled.searcher()?,
+                &filled.bench.data.join("search"),
+                filled.world.messages,
+            )?,
         },
     });
     if !args.no_fts5 {
@@ -257,6 +262,7 @@ async fn with_fts5(args: &Args, filled: &Filled, rounds: &Rounds) -> anyhow::Res
     let some = |questions: &'_ [Question]| questions.len().min(args.fts5_queries);
     let Rounds { warming, alone, writing, .. } = rounds;
     let mut fts5 = Fts5::open(&file, None).await?;
+    say("queries: asking FTS5");
     find(&mut fts5, &warming[..some(warming)]).await?;
     let alone = find(&mut fts5, &alone[..some(alone)]).await?;
     let writing = &writing[..some(writing)];

@@ -12,6 +12,7 @@ use tokio::time::Instant;
 
 use super::super::deployment::{Bench, Histogram, Searcher};
 use super::super::{machine, say};
+use super::mib;
 
 /// How long all of a log may take to be searchable.
 const SEARCHABLE_WITHIN: Duration = Duration::from_secs(1_800);
@@ -25,6 +26,7 @@ const MERGED_WITHIN: Duration = Duration::from_secs(600);
 /// What a partition's directory has besides its index: links to files that are being stored.
 const STAGING: &str = "snapshot";
 
+const ANSWERS_TOTAL: &str = "hansard_search_answers_total";
 const QUERY_SECONDS: &str = "hansard_search_query_seconds";
 
 /// Waits until what is in the log now can be searched. Asks without a position, as one that is
@@ -96,6 +98,26 @@ pub(super) fn index_bytes(directory: &Path) -> u64 {
 /// Time in the searcher so far.
 pub(super) async fn query_seconds(searcher: &Searcher) -> anyhow::Result<Histogram> {
     Bench::histogram(searcher.admin, QUERY_SECONDS).await
+}
+
+/// Searches of a partition that broke off so far: each is a fault of the searcher.
+pub(super) async fn broken_off(searcher: &Searcher) -> anyhow::Result<f64> {
+    let failed = Bench::metric_of(searcher.admin, ANSWERS_TOTAL, "outcome=\"failed\"").await?;
+    Ok(failed.unwrap_or(0.0))
+}
+
+/// What the searcher takes of memory and of the disk, with so many messages.
+pub(super) fn resources(
+    searcher: &Searcher,
+    directory: &Path,
+    messages: usize,
+) -> anyhow::Result<Value> {
+    let pid = searcher.process.pid();
+    Ok(json!({
+        "index_bytes_per_message": index_bytes(directory) as f64 / messages.max(1) as f64,
+        "peak_rss_mib": mib(machine::peak_rss_bytes(pid)?),
+        "anonymous_mib": mib(machine::anonymous_bytes(pid)?),
+    }))
 }
 
 /// Time in the searcher for so many questions.

@@ -101,6 +101,11 @@ impl World {
         Said { conversation, sender, text: &line.text }
     }
 
+    /// Conversations that are groups, each of which has an event of its own.
+    pub(super) fn groups(&self) -> usize {
+        self.chats.iter().filter(|chat| chat.id.is_group()).count()
+    }
+
     /// Messages of a conversation.
     pub(super) fn turns(&self) -> usize {
         self.messages.div_ceil(self.chats.len())
@@ -177,8 +182,7 @@ mod tests {
             assert_eq!(own, world.of_readers[reader]);
             assert_eq!(own.len(), 4);
         }
-        let groups = world.chats.iter().filter(|chat| chat.id.is_group()).count();
-        assert_eq!(groups, 5);
+        assert_eq!(world.groups(), 5);
         let texts = texts(&["ant", "bee", "cat", "dog", "elk"]);
         let of_third = (0..30).map(|number| world.said(&texts, number));
         let of_third: Vec<&str> =
