@@ -48,7 +48,7 @@ async fn a_suggestion_that_is_taken_finds_what_it_was_about() {
         ("kasekuchen \u{1f370} from:a", "from:me", by_ana),
         ("kasekuchen in:BE", "in:ben", in_talk),
         ("kasekuchen (x or in:\"coff", "in:Coffee", by_ana),
-        ("kasekuchen TEA \u{1f370} ti", &format!("in:{group}"), in_group),
+        ("kasekuchen TEA \u{1f370} ti", format!("in:{group}").as_str(), in_group),
         ("kasekuchen -\u{1f370} ben", "in:ben", in_talk),
     ] {
         let query = typed_and_taken(&ana, &group, typed, text).await;
