@@ -28,4 +28,5 @@ mod resume;
 mod s3;
 mod search;
 mod sessions;
+mod suggestions;
 mod views;

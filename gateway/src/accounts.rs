@@ -267,6 +267,12 @@ impl Directory {
         Ok(ids.iter().filter_map(|user| accounts.user(*user)).map(shown).collect())
     }
 
+    /// Those of `users` who are known here, in their order.
+    pub(crate) fn known(&self, users: impl IntoIterator<Item = UserId>) -> Vec<User> {
+        let accounts = self.shared.read();
+        users.into_iter().filter_map(|user| accounts.user(user)).map(shown).collect()
+    }
+
     /// The user of a handle.
     ///
     /// # Errors

@@ -74,6 +74,7 @@ pub(crate) fn router(gateway: Arc<Gateway>) -> Router {
         .route("/v1/conversations/{conversation}/presence", get(presence::list))
         .route("/v1/mentions", get(mentions::list))
         .route("/v1/search", get(search::search))
+        .route("/v1/search/suggestions", get(search::suggest))
         .route("/v1/gateways", get(gateways::list))
         .fallback(no_route)
         .method_not_allowed_fallback(wrong_method)

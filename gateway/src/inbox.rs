@@ -1,6 +1,8 @@
 //! The inbox: conversations as one user sees them, from the bucket that projectors keep, made
 //! exact by asking the owners of partitions that the bucket is behind of.
 
+mod known;
+
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -22,9 +24,8 @@ use hansard_nats::receipts::Receipts;
 use hansard_protocol::http::{Conversation, ConversationKind};
 use hansard_protocol::server::EventFrame;
 use hansard_protocol::{ErrorBody, ErrorCode};
-use quick_cache::Weighter;
-use quick_cache::sync::Cache;
 
+use self::known::Known;
 use crate::accounts::Directory;
 use crate::http::UNAVAILABLE_RETRY_MS;
 use crate::metrics;
@@ -35,10 +36,6 @@ use crate::router::Router;
 const READ_WITHIN: Duration = Duration::from_secs(3);
 /// Conversations of one inbox whose mentions owners count at once.
 const COUNTS_AT_ONCE: usize = 16;
-/// Conversations in the inboxes that are remembered: about a kilobyte each.
-const REMEMBERED_MAX: u64 = 65_536;
-/// How long an inbox is remembered: then it is read anew, whatever an operator has repaired.
-const REMEMBERED_FOR: Duration = Duration::from_secs(300);
 /// Answers of `changed` that one owner may give for one read: what is cut is asked for again.
 const CHANGED_PAGES_MAX: usize = 64;
 
@@ -129,7 +126,7 @@ impl Inbox {
 
     /// From what is remembered, where something is.
     async fn as_of(&self, user: UserId, required: &[Seq]) -> Result<Vec<InboxEntry>, InboxError> {
-        let epoch = self.router.epoch();
+        let (epoch, asked) = (self.router.epoch(), Instant::now());
         let read = async {
             let view = match self.known.of(user, epoch) {
                 Some(view) => {
@@ -139,7 +136,7 @@ impl Inbox {
                 None => self.read(user, required).await?,
             };
             if view.is_whole() {
-                self.known.note(user, epoch, &view);
+                self.known.note(user, epoch, &view, asked);
             }
             Ok(view.into_entries())
         };
@@ -178,7 +175,7 @@ impl Inbox {
 
     /// The log is another than it was: what was read of it is forgotten.
     pub(crate) fn forget(&self) {
-        self.known.inboxes.clear();
+        self.known.forget();
     }
 
     /// As [`Inbox::entries`], for who reads page after page: identical reads at the same time are
@@ -193,6 +190,18 @@ impl Inbox {
         let read =
             || async move { inbox.as_of(user, &required).await.map(Arc::new).map_err(Arc::new) };
         self.reads.ask(question, read).await
+    }
+
+    /// As [`Inbox::shared`], for who asks with every key that is pressed: an inbox as it was up to
+    /// [`known::LATELY`] ago, if `min` is in it.
+    ///
+    /// # Errors
+    /// [`InboxError`]
+    pub(crate) async fn lately(&self, user: UserId, min: &[(ConversationId, Seq)]) -> Shared {
+        match self.known.lately(user, self.router.epoch(), min) {
+            Some(view) => Ok(Arc::new(view.into_entries())),
+            None => self.shared(user, min).await,
+        }
     }
 
     /// What each partition must have applied: what the feed has delivered, and `min`.
@@ -424,52 +433,6 @@ struct Changed {
     as_of: Seq,
 }
 
-/// Inboxes as they were read last: each is exact up to a position of every partition, so that the
-/// next read asks only for what came after it.
-struct Known {
-    inboxes: Cache<UserId, Arc<Remembered>, Conversations>,
-}
-
-struct Remembered {
-    view: BucketView,
-    epoch: u64,
-    at: Instant,
-}
-
-/// Weighs an inbox by its conversations.
-#[derive(Clone)]
-struct Conversations;
-
-impl Weighter<UserId, Arc<Remembered>> for Conversations {
-    fn weight(&self, _: &UserId, remembered: &Arc<Remembered>) -> u64 {
-        remembered.view.members.len() as u64 + 1
-    }
-}
-
-impl Known {
-    fn new() -> Self {
-        let users = usize::try_from(REMEMBERED_MAX / 64).unwrap_or(usize::MAX);
-        Self { inboxes: Cache::with_weighter(users, REMEMBERED_MAX, Conversations) }
-    }
-
-    fn of(&self, user: UserId, epoch: u64) -> Option<BucketView> {
-        let known = self.inboxes.get(&user)?;
-        let fresh = known.epoch == epoch && known.at.elapsed() < REMEMBERED_FOR;
-        fresh.then(|| known.view.clone())
-    }
-
-    /// Remembers an inbox. One that only caught up keeps its age: it is of an older reading.
-    fn note(&self, user: UserId, epoch: u64, view: &BucketView) {
-        let before = self
-            .inboxes
-            .get(&user)
-            .filter(|known| known.epoch == epoch && known.at.elapsed() < REMEMBERED_FOR);
-        let at = before.map_or_else(Instant::now, |known| known.at);
-        let view = view.clone();
-        self.inboxes.insert(user, Arc::new(Remembered { view, epoch, at }));
-    }
-}
-
 /// What the bucket says of one user; heads may be missing or newer than the positions.
 #[derive(Clone)]
 struct BucketView {
@@ -522,6 +485,13 @@ impl BucketView {
             .filter(|partition| needed[partition.index()])
             .map(|partition| (partition, self.positions[partition.index()]))
             .collect()
+    }
+
+    /// Whether all of these positions are in it.
+    fn has(&self, min: &[(ConversationId, Seq)]) -> bool {
+        min.iter().all(|(conversation, seq)| {
+            self.covered[conversation.partition(self.partitions).index()] >= *seq
+        })
     }
 
     /// Whether nothing of it is missing.

@@ -14,7 +14,7 @@ use hansard_protocol::http::{
     Explanation, Gateway, List, Member, MemberReceipt, MessageList, OpenSession, OpenedSession,
     OwnUser, PatchConversation, PatchUser, PostReceipt, PresenceList, ReceiptList, SearchHit,
     SearchList, SendMessage, SentMessage, Session, SessionConnection, SessionList, Snippet,
-    SyncResponse, User,
+    Suggested, Suggestion, SuggestionList, SyncResponse, User,
 };
 use hansard_protocol::server::{
     Ack, EventFrame, Limits, PresenceFrame, ReceiptFrame, Reconnect, Synced, Welcome,
@@ -433,6 +433,7 @@ fn conversation_bodies() -> Vec<Sample> {
         ("MessageList", value(messages)),
         ("MentionList", value(list(vec![frame()]))),
         ("SearchList", value(search_list())),
+        ("SuggestionList", value(SuggestionList { items: suggestions() })),
         ("GatewayList", value(list(vec![gateway()]))),
         ("Explanation", value(explanation())),
         ("PostReceipt", value(post_receipt)),
@@ -453,6 +454,17 @@ fn search_list() -> SearchList {
     let hit =
         SearchHit { conversation: conversation(), seq: Seq(9), ts: TIME, sender: user(), snippet };
     SearchList { items: vec![hit], next: Some("n".to_owned()), partial: true }
+}
+
+fn suggestions() -> Vec<Suggestion> {
+    let title = "t".to_owned();
+    let about = [
+        Suggested::Person { user: person() },
+        Suggested::Group { conversation: conversation(), title },
+        Suggested::Direct { conversation: conversation(), user: person() },
+    ];
+    let suggestion = |about| Suggestion { about, replaces: [0, 1], text: "from:ana".to_owned() };
+    about.map(suggestion).into()
 }
 
 fn explanation() -> Explanation {
@@ -515,6 +527,8 @@ pub(crate) fn read_and_write(schema: &str, value: Value) -> Result<Value, serde_
         "MessageList" => again::<MessageList>(value),
         "MentionList" => again::<List<EventFrame>>(value),
         "SearchList" => again::<SearchList>(value),
+        "SuggestionList" => again::<SuggestionList>(value),
+        "Suggestion" => again::<Suggestion>(value),
         "GatewayList" => again::<List<Gateway>>(value),
         "Explanation" => again::<Explanation>(value),
         "PostReceipt" => again::<PostReceipt>(value),

@@ -473,3 +473,47 @@ pub struct SearchList {
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub partial: bool,
 }
+
+/// How a search that is being typed may go on.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Suggestion {
+    /// What it is about.
+    #[serde(flatten)]
+    pub about: Suggested,
+    /// The part of what was typed that it takes the place of, from and to, in UTF-16 code units.
+    pub replaces: [u16; 2],
+    /// What is to be there instead: a whole filter, without a space behind it.
+    pub text: String,
+}
+
+/// A person or a conversation that may be meant.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum Suggested {
+    /// Messages by, or for, a person.
+    Person {
+        /// Who.
+        user: User,
+    },
+    /// Messages in a group.
+    Group {
+        /// Which.
+        conversation: ConversationId,
+        /// Its title.
+        title: String,
+    },
+    /// Messages in a direct conversation.
+    Direct {
+        /// Which.
+        conversation: ConversationId,
+        /// The other; who asks, for notes to oneself.
+        user: User,
+    },
+}
+
+/// Suggestions, the best first.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SuggestionList {
+    /// The suggestions.
+    pub items: Vec<Suggestion>,
+}

@@ -95,9 +95,9 @@ pub(crate) async fn list(
 }
 
 /// Where a conversation stands in the inbox: last active first.
-type Place = (Reverse<LogTime>, ConversationId);
+pub(super) type Place = (Reverse<LogTime>, ConversationId);
 
-fn place(entry: &InboxEntry) -> Place {
+pub(super) fn place(entry: &InboxEntry) -> Place {
     (Reverse(entry.head.ts), entry.conversation)
 }
 

@@ -9,6 +9,7 @@
 mod merge;
 mod names;
 mod page;
+mod suggestions;
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -33,6 +34,7 @@ use http::StatusCode;
 
 use self::merge::{Answers, Merged};
 use self::page::{Page, Progress};
+pub(crate) use self::suggestions::suggest;
 use super::error::{Failure, json};
 use super::extract::{Authorized, Params};
 use super::mentions::only_readable;

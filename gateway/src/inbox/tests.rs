@@ -126,11 +126,29 @@ fn an_inbox_is_remembered_up_to_what_it_covers_and_not_for_another_log() {
     read.take(vec![Changed { partition, entries: Vec::new(), as_of: Seq(30) }]);
     assert!(read.is_whole());
     let known = Known::new();
-    known.note(user, 1, &read);
+    known.note(user, 1, &read, Instant::now());
     assert!(known.of(user, 2).is_none());
     let remembered = known.of(user, 1).expect("remembered");
     assert_eq!(remembered.covered[partition.index()], Seq(30));
     assert_eq!(remembered.into_entries().len(), 1);
     // A value whose companion may be older is not carried on.
     assert!(!view(20, Some(21), 10).is_whole());
+}
+
+#[test]
+fn an_inbox_of_a_moment_ago_is_for_who_needs_nothing_later() {
+    let user = UserId::from_entropy([1; 20]);
+    let mut read = view(20, Some(20), 10);
+    let partition = group(1).partition(PARTITIONS);
+    read.take(vec![Changed { partition, entries: Vec::new(), as_of: Seq(30) }]);
+    let known = Known::new();
+    assert!(known.lately(user, 1, &[]).is_none());
+    known.note(user, 1, &read, Instant::now());
+    assert!(known.lately(user, 1, &[(group(1), Seq(30))]).is_some());
+    assert!(known.lately(user, 1, &[(group(1), Seq(31))]).is_none());
+    assert!(known.lately(user, 2, &[]).is_none());
+    let long_ago = Instant::now().checked_sub(known::LATELY).expect("a machine that is up");
+    known.note(user, 1, &read, long_ago);
+    assert!(known.lately(user, 1, &[]).is_none());
+    assert!(known.of(user, 1).is_some());
 }

@@ -7,6 +7,7 @@ mod edge;
 mod mentions;
 mod rig;
 mod sockets;
+mod suggestions;
 mod trimmed;
 #[expect(dead_code, reason = "shared with the tests of delivery, which use more of it")]
 #[path = "../delivery/wire.rs"]

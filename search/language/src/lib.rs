@@ -3,7 +3,8 @@
 //! 1. [`analysis`]: from the text of a message to terms, with their positions and places;
 //! 2. [`query`]: from what somebody typed to a tree of clauses, or to an error with its place;
 //! 3. [`typo`]: which terms may be matched with how many edits;
-//! 4. [`snippet`]: the part of a message that shows why it was found, and what to highlight in it.
+//! 4. [`snippet`]: the part of a message that shows why it was found, and what to highlight in it;
+//! 5. [`name`]: whether a name is the one that is being typed.
 //!
 //! Invariant: a query is analysed by the same code as the messages, so what was copied out of a
 //! message finds it.
@@ -13,6 +14,7 @@
 #![warn(clippy::wildcard_enum_match_arm)]
 
 pub mod analysis;
+pub mod name;
 pub mod query;
 pub mod snippet;
 pub mod typo;

@@ -33,12 +33,16 @@ use std::ops::Range;
 mod date;
 mod error;
 mod parse;
+mod unfinished;
 mod words;
+mod written;
 
 pub use date::{Bounds, Moment, Relation, Sent};
 pub use error::{QueryError, QueryProblem};
 pub use parse::parse;
+pub use unfinished::{Awaited, Unfinished, WORDS_MAX, unfinished};
 pub use words::{Phrase, PlacedTerm, Way, Word};
+pub use written::written;
 
 /// Longest query, in bytes of UTF-8.
 pub const QUERY_BYTES_MAX: usize = 1_024;

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::ops::Range;
 
 use hansard_model::account::Handle;
+use hansard_model::query::InboxEntry;
 use hansard_model::{ConversationId, UserId};
 use hansard_protocol::ErrorCode;
 use hansard_search_language::Query;
@@ -107,14 +108,8 @@ async fn place(
     }
     let entries = gateway.inbox.shared(identity.user, &[]).await.map_err(|error| error.body())?;
     let wanted = name.text.to_lowercase();
-    let titled: Vec<ConversationId> = entries
-        .iter()
-        .filter(|entry| entry.member.role.is_some() && entry.conversation.is_group())
-        .filter(|entry| {
-            entry.head.title.as_ref().is_some_and(|title| title.to_lowercase() == wanted)
-        })
-        .map(|entry| entry.conversation)
-        .collect();
+    let titled = titles(&entries).filter(|(title, _)| *title == wanted);
+    let titled: Vec<ConversationId> = titled.map(|(_, conversation)| conversation).collect();
     match titled[..] {
         [one] => Ok(one),
         [] => match person(gateway, identity, name).await? {
@@ -127,4 +122,11 @@ async fn place(
             Err(Failure::about(ErrorCode::Conflict, message, utf16(text, &name.span)))
         }
     }
+}
+
+/// The groups that somebody is in now, each with the title by which `in:` finds it.
+pub(super) fn titles(entries: &[InboxEntry]) -> impl Iterator<Item = (String, ConversationId)> {
+    let groups =
+        entries.iter().filter(|entry| entry.member.role.is_some() && entry.conversation.is_group());
+    groups.filter_map(|entry| Some((entry.head.title.as_ref()?.to_lowercase(), entry.conversation)))
 }

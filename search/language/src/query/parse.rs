@@ -13,11 +13,7 @@ use crate::analysis::{Class, Terms, class};
 /// # Errors
 /// [`QueryError`] with its place in `input`.
 pub fn parse(input: &str) -> Result<Query, QueryError> {
-    if input.len() > QUERY_BYTES_MAX {
-        let span = input.floor_char_boundary(QUERY_BYTES_MAX)..input.len();
-        return Err(QueryError { problem: QueryProblem::TooLong, span });
-    }
-    let mut reader = Reader { input, at: 0, terms: Terms::new(), leaves: 0, terms_sought: 0 };
+    let mut reader = Reader::new(input)?;
     let clauses = reader.list(0, None)?;
     let whole = Clause { span: 0..input.len(), asks: Asks::All(clauses) };
     if matches!(&whole.asks, Asks::All(clauses) if clauses.is_empty()) {
@@ -26,9 +22,11 @@ pub fn parse(input: &str) -> Result<Query, QueryError> {
     Ok(Query { root: settle(whole)? })
 }
 
-struct Reader<'a> {
-    input: &'a str,
-    at: usize,
+/// Reads a query from left to right.
+pub(super) struct Reader<'a> {
+    pub(super) input: &'a str,
+    /// Where it is.
+    pub(super) at: usize,
     terms: Terms,
     leaves: usize,
     terms_sought: usize,
@@ -43,12 +41,24 @@ struct Place {
     negated: bool,
 }
 
-impl Reader<'_> {
-    fn rest(&self) -> &str {
+impl<'a> Reader<'a> {
+    /// At the beginning.
+    ///
+    /// # Errors
+    /// [`QueryProblem::TooLong`]
+    pub(super) fn new(input: &'a str) -> Result<Self, QueryError> {
+        if input.len() > QUERY_BYTES_MAX {
+            let span = input.floor_char_boundary(QUERY_BYTES_MAX)..input.len();
+            return Err(QueryError { problem: QueryProblem::TooLong, span });
+        }
+        Ok(Self { input, at: 0, terms: Terms::new(), leaves: 0, terms_sought: 0 })
+    }
+
+    pub(super) fn rest(&self) -> &'a str {
         &self.input[self.at..]
     }
 
-    fn peek(&self) -> Option<char> {
+    pub(super) fn peek(&self) -> Option<char> {
         self.rest().chars().next()
     }
 
@@ -57,7 +67,7 @@ impl Reader<'_> {
     }
 
     /// Passes over spaces and what nobody sees.
-    fn skip_spaces(&mut self) {
+    pub(super) fn skip_spaces(&mut self) {
         let blank = |c: char| {
             c.is_whitespace() || c == '\0' || (!c.is_ascii() && class(c) == Class::Attached)
         };
@@ -135,7 +145,7 @@ impl Reader<'_> {
 
     /// A single `-` with something right behind it that is no option of a command: nobody excludes
     /// a letter, and many paste `dpkg --configure -a`.
-    fn negates(&self, depth: usize) -> bool {
+    pub(super) fn negates(&self, depth: usize) -> bool {
         let behind = &self.input[self.at + 1..self.word_end(depth)];
         let option = behind.len() == 1 && behind.as_bytes()[0].is_ascii_alphanumeric();
         !option && behind.chars().next().is_some_and(|c| !matches!(c, '-' | '>' | ')'))
@@ -175,7 +185,7 @@ impl Reader<'_> {
     }
 
     /// Passes over what is in quotes; says where it is, and whether the quotes are closed.
-    fn quoted(&mut self, quote: char, closing: &[char]) -> (usize, usize, bool) {
+    pub(super) fn quoted(&mut self, quote: char, closing: &[char]) -> (usize, usize, bool) {
         let from = self.at + quote.len_utf8();
         match self.input[from..].char_indices().find(|(_, c)| closing.contains(c)) {
             Some((length, close)) => {
@@ -202,7 +212,7 @@ impl Reader<'_> {
     }
 
     /// Where the word that begins here ends: before a space, or the end of its group.
-    fn word_end(&self, depth: usize) -> usize {
+    pub(super) fn word_end(&self, depth: usize) -> usize {
         let mut inner = 0_usize;
         for (length, c) in self.rest().char_indices() {
             match c {
@@ -216,16 +226,21 @@ impl Reader<'_> {
         self.input.len()
     }
 
-    /// A filter, if one begins here.
-    fn filter(&mut self, place: Place) -> Result<Option<Asks>, QueryError> {
+    /// Passes over the name of a filter and its colon, if one begins here.
+    pub(super) fn takes_filter(&mut self) -> Option<(&'static str, Filter)> {
         let rest = self.rest();
         let letters = rest.len() - rest.trim_start_matches(|c: char| c.is_ascii_alphabetic()).len();
         let (name, behind) = rest.split_at(letters);
-        let known = FILTERS.iter().find(|(known, _)| known.eq_ignore_ascii_case(name));
-        let colon = behind.chars().next().filter(|c| matches!(c, ':' | '\u{ff1a}'));
-        let (Some((name, filter)), Some(colon)) = (known, colon) else { return Ok(None) };
-        let start = self.at;
+        let known = FILTERS.iter().find(|(known, _)| known.eq_ignore_ascii_case(name))?;
+        let colon = behind.chars().next().filter(|c| matches!(c, ':' | '\u{ff1a}'))?;
         self.at += letters + colon.len_utf8();
+        Some(*known)
+    }
+
+    /// A filter, if one begins here.
+    fn filter(&mut self, place: Place) -> Result<Option<Asks>, QueryError> {
+        let start = self.at;
+        let Some((name, filter)) = self.takes_filter() else { return Ok(None) };
         let value = self.value(place);
         if value.text.is_empty() {
             let span = start..self.at;
@@ -238,7 +253,7 @@ impl Reader<'_> {
             Filter::From => Asks::From(value),
             Filter::In => Asks::In(value),
             Filter::Sent(relation) => match Moment::parse(text) {
-                Some(moment) => Asks::Sent(Sent { relation: *relation, moment }),
+                Some(moment) => Asks::Sent(Sent { relation, moment }),
                 None => return Err(unknown(QueryProblem::BadDate)),
             },
             Filter::Has if is("link") => Asks::Has(Has::Link),
@@ -269,8 +284,9 @@ impl Reader<'_> {
     }
 }
 
+/// What a filter is about.
 #[derive(Clone, Copy)]
-enum Filter {
+pub(super) enum Filter {
     From,
     In,
     Sent(Relation),
@@ -291,7 +307,7 @@ const FILTERS: [(&str, Filter); 8] = [
 ];
 
 /// What ends a quotation that begins with `c`; `None` when none begins with it.
-fn closing_quotes(c: char) -> Option<&'static [char]> {
+pub(super) fn closing_quotes(c: char) -> Option<&'static [char]> {
     match c {
         '"' | '\u{201c}' | '\u{201d}' | '\u{201e}' | '\u{201f}' | '\u{ff02}' => {
             Some(&['"', '\u{201c}', '\u{201d}', '\u{ff02}'])
