@@ -49,9 +49,9 @@ mod tests {
             for (before, behind) in [("", ""), ("x -", ""), ("(x ", ")"), ("", " x")] {
                 let query = parse(&format!("y {before}from:{text}{behind}")).expect("a query");
                 let leaves = query.leaves();
-                let read = leaves.iter().find_map(|(leaf, _)| match &leaf.asks {
-                    Asks::From(name) => Some(name.text.as_str()),
-                    _ => None,
+                let read = leaves.iter().find_map(|(leaf, _)| {
+                    let Asks::From(name) = &leaf.asks else { return None };
+                    Some(name.text.as_str())
                 });
                 prop_assert_eq!(read, Some(name.as_str()));
             }
