@@ -21,10 +21,11 @@ use tantivy::{
 
 use self::one::OneMessage;
 use crate::analysis::Analysis;
+use crate::columns::{AllColumns, Columns, Conversations};
 use crate::document::{Document, Key, Membership};
 use crate::files::Files;
 use crate::position::{Position, boot};
-use crate::schema::{ANALYSIS, CONVERSATION, Fields, SEQ, Tag, schema};
+use crate::schema::{ANALYSIS, Fields, Tag, schema};
 use crate::snapshot::Staged;
 
 /// Memory of the writer for documents that are not in a file yet: the least that tantivy takes. A
@@ -107,6 +108,7 @@ pub(crate) struct Index {
     path: PathBuf,
     writer: IndexWriter,
     reader: IndexReader,
+    view: View,
     fields: Fields,
     position: Option<Position>,
 }
@@ -115,6 +117,7 @@ pub(crate) struct Index {
 #[derive(Clone)]
 pub(crate) struct View {
     pub(crate) searcher: Searcher,
+    pub(crate) columns: AllColumns,
     pub(crate) fields: Fields,
 }
 
@@ -182,7 +185,10 @@ impl Index {
             .doc_store_cache_num_blocks(DOCUMENT_BLOCKS)
             .try_into()?;
         let path = path.to_owned();
-        Ok(Self { index, path, writer, reader, fields, position })
+        let searcher = reader.searcher();
+        let columns = Columns::open_all(&searcher, &[])?;
+        let view = View { searcher, columns, fields };
+        Ok(Self { index, path, writer, reader, view, fields, position })
     }
 
     /// How far the last commit was; `None` when there was none.
@@ -192,7 +198,7 @@ impl Index {
 
     /// What is searchable now.
     pub(crate) fn view(&self) -> View {
-        View { searcher: self.reader.searcher(), fields: self.fields }
+        self.view.clone()
     }
 
     /// Makes changes searchable, together with the position that they lead to. What merges left
@@ -217,6 +223,9 @@ impl Index {
         prepared.set_payload(&serde_json::to_string(&position)?);
         prepared.commit()?;
         self.reader.reload()?;
+        let searcher = self.reader.searcher();
+        self.view.columns = Columns::open_all(&searcher, &self.view.columns)?;
+        self.view.searcher = searcher;
         self.position = Some(position);
         Ok(())
     }
@@ -341,8 +350,9 @@ impl View {
     pub(crate) fn memberships(&self, user: UserId) -> Result<Vec<Membership>, IndexError> {
         let mut found = Vec::new();
         self.each(Tag::MemberOf(user), |address, view_from| found.push((address, view_from)))?;
-        let of = |(address, view_from): (DocAddress, Seq)| {
-            let group = self.conversation(address)?.and_then(|id| match id {
+        let mut conversations = Conversations::new(&self.columns);
+        let mut of = |(address, view_from): (DocAddress, Seq)| {
+            let group = conversations.of(address)?.and_then(|id| match id {
                 ConversationId::Group(group) => Some(group),
                 ConversationId::Direct(..) => None,
             });
@@ -351,36 +361,19 @@ impl View {
         found.into_iter().filter_map(|found| of(found).transpose()).collect()
     }
 
-    /// The conversation of a message or a membership.
-    ///
-    /// # Errors
-    /// [`IndexError`]
-    pub(crate) fn conversation(
-        &self,
-        address: DocAddress,
-    ) -> Result<Option<ConversationId>, IndexError> {
-        let segment = self.searcher.segment_reader(address.segment_ord);
-        let Some(column) = segment.fast_fields().bytes(CONVERSATION)? else { return Ok(None) };
-        let Some(ord) = column.term_ords(address.doc_id).next() else { return Ok(None) };
-        let mut text = Vec::new();
-        column.ord_to_bytes(ord, &mut text)?;
-        Ok(std::str::from_utf8(&text).ok().and_then(|text| text.parse().ok()))
-    }
-
     /// Every document with a tag that is still there, with what its column says of a position.
     fn each(&self, tag: Tag, mut take: impl FnMut(DocAddress, Seq)) -> Result<(), IndexError> {
         let term = tag.term(&self.fields);
-        for (segment_ord, segment) in (0..).zip(self.searcher.segment_readers()) {
+        let segments = self.searcher.segment_readers().iter().zip(self.columns.iter());
+        for (segment_ord, (segment, columns)) in (0..).zip(segments) {
             let terms = segment.inverted_index(self.fields.tag)?;
             let Some(mut postings) = terms.read_postings(&term, IndexRecordOption::Basic)? else {
                 continue;
             };
-            let seqs = segment.fast_fields().u64(SEQ)?;
             let mut doc_id = postings.doc();
             while doc_id != TERMINATED {
                 if !segment.is_deleted(doc_id) {
-                    let seq = Seq(seqs.first(doc_id).unwrap_or(0));
-                    take(DocAddress { segment_ord, doc_id }, seq);
+                    take(DocAddress { segment_ord, doc_id }, columns.seq(doc_id));
                 }
                 doc_id = postings.advance();
             }

@@ -23,6 +23,7 @@
 #![warn(clippy::wildcard_enum_match_arm)]
 
 mod analysis;
+mod columns;
 mod document;
 mod files;
 mod fold;

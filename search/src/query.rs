@@ -13,6 +13,7 @@ mod expand;
 mod plan;
 
 use std::collections::HashSet;
+use std::sync::Arc;
 
 use hansard_model::PartitionId;
 use hansard_model::search::{SearchHit, SearchOutcome, SearchRequest};
@@ -21,6 +22,7 @@ use tantivy::query::{BooleanQuery, Occur};
 
 use self::best::{Best, Found};
 use self::plan::Plan;
+use crate::columns::Conversations;
 use crate::index::{IndexError, View};
 
 /// Hits of a partition that one question may ask for.
@@ -45,12 +47,14 @@ pub(crate) fn search(
         limit: request.limit.min(HITS_MAX),
         now_ms: request.now_ms,
         partition,
+        columns: Arc::clone(&view.columns),
         behind: request.behind,
         seen: request.seen_of(partition).iter().copied().collect::<HashSet<_>>().into(),
     };
     let Found { hits, more } = view.searcher.search(&query, &best)?;
+    let mut conversations = Conversations::new(&view.columns);
     let hits = hits.into_iter().map(|hit| {
-        let conversation = view.conversation(hit.address)?;
+        let conversation = conversations.of(hit.address)?;
         Ok(conversation.map(|conversation| SearchHit {
             conversation,
             seq: hit.seq,

@@ -14,10 +14,9 @@ use std::sync::Arc;
 use hansard_model::search::{SearchOrder, TimePlace};
 use hansard_model::{PartitionId, Seq};
 use tantivy::collector::{Collector, SegmentCollector};
-use tantivy::columnar::ColumnValues;
-use tantivy::{DocAddress, DocId, Score, SegmentOrdinal, SegmentReader};
+use tantivy::{DocAddress, DocId, Score, SegmentOrdinal, SegmentReader, TantivyError};
 
-use crate::schema::{SEQ, TS};
+use crate::columns::{AllColumns, Columns};
 
 /// After so long half of what age takes is gone.
 const FRESH_MS: f32 = 30.0 * 24.0 * 3_600.0 * 1_000.0;
@@ -28,6 +27,7 @@ pub(super) struct Best {
     pub(super) limit: usize,
     pub(super) now_ms: u64,
     pub(super) partition: PartitionId,
+    pub(super) columns: AllColumns,
     pub(super) behind: Option<TimePlace>,
     pub(super) seen: Arc<HashSet<Seq>>,
 }
@@ -74,15 +74,13 @@ impl Collector for Best {
     fn for_segment(
         &self,
         segment_ord: SegmentOrdinal,
-        segment: &SegmentReader,
+        _: &SegmentReader,
     ) -> tantivy::Result<BestOfSegment> {
-        let column = |name| {
-            Ok::<_, tantivy::TantivyError>(segment.fast_fields().u64(name)?.first_or_default_col(0))
-        };
+        let columns = self.columns.get(segment_ord as usize);
+        let absent = || TantivyError::InternalError(format!("segment {segment_ord} is unknown"));
         Ok(BestOfSegment {
             segment_ord,
-            seqs: column(SEQ)?,
-            times: column(TS)?,
+            columns: columns.cloned().ok_or_else(absent)?,
             order: self.order,
             limit: self.limit,
             now_ms: self.now_ms,
@@ -120,8 +118,7 @@ impl Found {
 /// Collects the first hits of a segment.
 pub(super) struct BestOfSegment {
     segment_ord: SegmentOrdinal,
-    seqs: Arc<dyn ColumnValues<u64>>,
-    times: Arc<dyn ColumnValues<u64>>,
+    columns: Arc<Columns>,
     order: SearchOrder,
     limit: usize,
     now_ms: u64,
@@ -136,7 +133,7 @@ impl SegmentCollector for BestOfSegment {
     type Fruit = Found;
 
     fn collect(&mut self, doc_id: DocId, score: Score) {
-        let (seq, ts_ms) = (Seq(self.seqs.get_val(doc_id)), self.times.get_val(doc_id));
+        let (seq, ts_ms) = (self.columns.seq(doc_id), self.columns.ts_ms(doc_id));
         let place = TimePlace { ts_ms, partition: self.partition, seq };
         if self.behind.is_some_and(|behind| place >= behind) || self.seen.contains(&seq) {
             return;

@@ -8,11 +8,13 @@ use tantivy::query::FuzzyTermQuery;
 
 use crate::index::{IndexError, View};
 
-/// Terms that a prefix stands for at most: those that are used most. Who types another one will
-/// type the next letter.
-const PREFIX_TERMS_MAX: usize = 64;
+/// Terms that a prefix of one, two and more characters stands for at most: those that are used
+/// most. Who types another one will type the next letter.
+const PREFIX_TERMS_MAX: [usize; 3] = [16, 32, 64];
 /// Terms of a segment that are looked at for a prefix.
-const PREFIX_SCAN_MAX: usize = 4_096;
+const PREFIX_SCAN_MAX: usize = 1_024;
+/// With so many messages of a partition that have a word as it was typed, it is no typo.
+const COMMON_MIN: u64 = 200;
 /// Terms that a word with a typo stands for at most: the nearest, then those that are used most.
 const TYPO_TERMS_MAX: usize = 16;
 
@@ -26,6 +28,15 @@ pub(super) struct Expansion {
 
 /// Terms with how many documents have them, in all segments.
 type Counted = HashMap<String, u64>;
+
+fn count(counted: &mut Counted, term: &str, documents: u32) {
+    match counted.get_mut(term) {
+        Some(count) => *count += u64::from(documents),
+        None => {
+            counted.insert(term.to_owned(), u64::from(documents));
+        }
+    }
+}
 
 fn most_used(counted: Counted, edits: u8, limit: usize) -> Vec<Expansion> {
     let mut terms: Vec<(String, u64)> = counted.into_iter().collect();
@@ -55,11 +66,13 @@ pub(super) fn beginning_with(view: &View, prefix: &str) -> Result<Vec<Expansion>
                 break;
             }
             if let Ok(term) = std::str::from_utf8(key) {
-                *counted.entry(term.to_owned()).or_default() += u64::from(info.doc_freq);
+                count(&mut counted, term, info.doc_freq);
             }
         }
     }
-    Ok(most_used(counted, 0, PREFIX_TERMS_MAX))
+    let chars = prefix.chars().take(PREFIX_TERMS_MAX.len()).count();
+    let limit = PREFIX_TERMS_MAX.get(chars.saturating_sub(1)).copied();
+    Ok(most_used(counted, 0, limit.unwrap_or(PREFIX_TERMS_MAX[0])))
 }
 
 /// The terms that `word` may be a misspelling of, itself not among them.
@@ -67,14 +80,17 @@ pub(super) fn beginning_with(view: &View, prefix: &str) -> Result<Vec<Expansion>
 /// # Errors
 /// [`IndexError`]
 pub(super) fn misspelled(view: &View, word: &str) -> Result<Vec<Expansion>, IndexError> {
+    let typed = Term::from_field_text(view.fields.text, word);
+    if view.searcher.doc_freq(&typed)? >= COMMON_MIN {
+        return Ok(Vec::new());
+    }
     let tolerance = tolerance(word);
     let kept: String = word.chars().take(usize::from(tolerance.prefix_chars)).collect();
     let mut found: Vec<Expansion> = Vec::new();
     for edits in 1..=tolerance.edits {
         let mut counted = Counted::new();
-        let term = Term::from_field_text(view.fields.text, word);
         // Made once for all segments: it is work for each letter.
-        let automaton = FuzzyTermQuery::new(term, edits, true).automaton()?;
+        let automaton = FuzzyTermQuery::new(typed.clone(), edits, true).automaton()?;
         for segment in view.searcher.segment_readers() {
             let terms = segment.inverted_index(view.fields.text)?;
             let mut stream = terms.terms().search(&automaton).ge(kept.as_bytes()).into_stream()?;
@@ -85,7 +101,7 @@ pub(super) fn misspelled(view: &View, word: &str) -> Result<Vec<Expansion>, Inde
                 }
                 let is_known = term == word || found.iter().any(|one| one.term == term);
                 if !is_known {
-                    *counted.entry(term.to_owned()).or_default() += u64::from(info.doc_freq);
+                    count(&mut counted, term, info.doc_freq);
                 }
             }
         }
