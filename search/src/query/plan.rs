@@ -15,6 +15,7 @@ use tantivy::query::{
 use tantivy::schema::IndexRecordOption;
 use time::UtcOffset;
 
+use super::excluded::Excluded;
 use super::expand::{Expansion, beginning_with, misspelled};
 use crate::index::{IndexError, View};
 use crate::schema::Tag;
@@ -36,6 +37,8 @@ pub(super) struct Plan<'a> {
     view: &'a View,
     request: &'a SearchRequest,
     offset: UtcOffset,
+    /// Words may be written otherwise than they are here.
+    typos: bool,
     /// Terms that were taken in place of what was typed.
     terms: Vec<String>,
 }
@@ -45,7 +48,7 @@ impl<'a> Plan<'a> {
         let seconds = i32::from(request.utc_offset_minutes) * 60;
         // Beyond a day there is no offset.
         let offset = UtcOffset::from_whole_seconds(seconds).unwrap_or(UtcOffset::UTC);
-        Self { view, request, offset, terms: Vec::new() }
+        Self { view, request, offset, typos: request.typos, terms: Vec::new() }
     }
 
     /// The terms that were taken in place of what was typed.
@@ -68,7 +71,7 @@ impl<'a> Plan<'a> {
                 let mut parts = Vec::with_capacity(clauses.len());
                 for clause in clauses {
                     parts.push(if let Asks::Not(inner) = &clause.asks {
-                        (Occur::MustNot, self.clause(inner)?)
+                        (Occur::MustNot, self.excluded(inner)?)
                     } else {
                         (Occur::Must, self.clause(clause)?)
                     });
@@ -83,7 +86,7 @@ impl<'a> Plan<'a> {
             Asks::Not(inner) => {
                 let parts: Vec<(Occur, Part)> = vec![
                     (Occur::Must, filter(Box::new(AllQuery))),
-                    (Occur::MustNot, self.clause(inner)?),
+                    (Occur::MustNot, self.excluded(inner)?),
                 ];
                 Box::new(BooleanQuery::new(parts))
             }
@@ -98,6 +101,14 @@ impl<'a> Plan<'a> {
             Asks::IsThread => self.tagged(Tag::Thread),
             Asks::MentionsMe => self.mentions_me(),
         })
+    }
+
+    /// What is excluded is what was typed: nobody means a word that is nearly the same.
+    fn excluded(&mut self, clause: &Clause<UserId, ConversationId>) -> Result<Part, IndexError> {
+        let typos = std::mem::replace(&mut self.typos, false);
+        let excluded = self.clause(clause);
+        self.typos = typos;
+        Ok(Box::new(Excluded(excluded?)))
     }
 
     fn tagged(&self, tag: Tag) -> Part {
@@ -148,7 +159,7 @@ impl<'a> Plan<'a> {
                     if word.prefix {
                         others.extend(beginning_with(self.view, term)?);
                     }
-                    if self.request.typos {
+                    if self.typos {
                         let near = misspelled(self.view, term)?;
                         self.terms.extend(near.iter().map(|near| near.term.clone()));
                         others.extend(near);
