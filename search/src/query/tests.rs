@@ -1,4 +1,5 @@
 mod leaks;
+mod relevance;
 
 use std::path::Path;
 
