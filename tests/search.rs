@@ -1,6 +1,7 @@
 //! Search over HTTP: what people find, what they do not, and what happens when a searcher dies.
 
 mod bench;
+mod several;
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;

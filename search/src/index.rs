@@ -6,6 +6,7 @@
 mod one;
 
 use std::collections::BTreeMap;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -62,7 +63,7 @@ pub(crate) enum IndexError {
     Tantivy(#[from] TantivyError),
     /// The directory cannot be used.
     #[error("the directory of the index cannot be used")]
-    Directory(#[from] std::io::Error),
+    Directory(#[from] io::Error),
     /// A document is not one.
     #[error("a document of the index cannot be read")]
     Document(#[from] postcard::Error),
@@ -88,8 +89,16 @@ impl IndexError {
 
     /// The files are not what was written, so opening them again does not help.
     pub(crate) fn is_of_the_files(&self) -> bool {
+        // A file that was cut short.
+        let is_cut = |error: &io::Error| {
+            matches!(error.kind(), io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof)
+        };
         match self {
             Self::Damaged(_) | Self::Document(_) | Self::Position(_) => true,
+            Self::Tantivy(TantivyError::OpenReadError(OpenReadError::IoError {
+                io_error, ..
+            })) => is_cut(io_error),
+            Self::Tantivy(TantivyError::IoError(error)) => is_cut(error),
             Self::Tantivy(error) => matches!(
                 error,
                 TantivyError::DataCorruption(_)
@@ -271,7 +280,7 @@ impl Index {
         let Some(position) = &self.position else { return Ok(None) };
         for _ in 0..STAGE_ATTEMPTS {
             match std::fs::remove_dir_all(into) {
-                Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => {
                     return Err(error.into());
                 }
                 _ => std::fs::create_dir_all(into)?,
@@ -286,7 +295,7 @@ impl Index {
             for name in self.files()? {
                 match std::fs::hard_link(self.path.join(&name), into.join(&name)) {
                     Ok(()) => staged.files.push(name),
-                    Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+                    Err(error) if error.kind() == io::ErrorKind::NotFound => {}
                     Err(error) => return Err(error.into()),
                 }
             }

@@ -4,7 +4,8 @@
 //! 2. `expand`: the terms of the index that a prefix or a typo may mean; `excluded`: what must not
 //!    match;
 //! 3. `audience`: what the reader may see, as of the same view;
-//! 4. `best`: collecting the first hits of an order.
+//! 4. `excluded`: what must not hold;
+//! 5. `best`: collecting the first hits of an order.
 
 mod audience;
 mod best;

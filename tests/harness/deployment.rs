@@ -51,6 +51,8 @@ pub(crate) struct Roles {
     pub(crate) gateways: Vec<Gateway>,
     /// The projectors.
     pub(crate) projectors: Vec<Projector>,
+    /// The searchers.
+    pub(crate) searchers: Vec<Searcher>,
     /// `hansard nats`, which watches nats-server.
     pub(crate) nats: Process,
     /// Their data.
@@ -66,6 +68,8 @@ pub(crate) struct Plan<'a> {
     pub(crate) gateways: usize,
     /// How many projectors.
     pub(crate) projectors: usize,
+    /// How many searchers.
+    pub(crate) searchers: usize,
     /// More arguments for the gateways.
     pub(crate) to_gateways: &'a [&'a str],
     /// More arguments for the projectors.
@@ -86,6 +90,21 @@ impl Projector {
     /// A counter or gauge, summed over its labels; 0 while it has none of that name.
     pub(crate) async fn metric(&self, name: &str) -> f64 {
         metric(self.admin, name).await
+    }
+}
+
+/// `hansard search`
+pub(crate) struct Searcher {
+    /// The process.
+    pub(crate) process: Process,
+    /// Where health and metrics are.
+    pub(crate) admin: SocketAddr,
+}
+
+impl Searcher {
+    /// How many partitions it owns.
+    pub(crate) async fn owned(&self) -> f64 {
+        metric(self.admin, "hansard_search_partitions_owned").await
     }
 }
 
@@ -194,8 +213,10 @@ impl Roles {
         };
         let of_gateways = role("gateway", plan.to_gateways);
         let of_projectors = role("projector", plan.to_projectors);
-        let (gateways, projectors) = (Vec::new(), Vec::new());
-        let mut roles = Self { gateways, projectors, nats, data, of_gateways, of_projectors };
+        let (gateways, projectors, searchers) = (Vec::new(), Vec::new(), Vec::new());
+        let mut roles =
+            Self { gateways, projectors, searchers, nats, data, of_gateways, of_projectors };
+        roles.start_searchers(plan.searchers).await;
         for _ in 0..plan.projectors {
             roles.start_projector().await;
         }
@@ -217,6 +238,23 @@ impl Roles {
         arguments.extend(["--admin-listen".to_owned(), admin.to_string()]);
         let (process, _) = self.data.start("projector", &arguments, "projecting").await;
         self.projectors.push(Projector { process, admin });
+    }
+
+    /// Starts searchers at the same time, each on a directory of its own, so that they share.
+    async fn start_searchers(&mut self, count: usize) {
+        let data = self.data.path();
+        let start = |number: usize| {
+            let admin = free_port();
+            let words = ["search", "--data", &data, "--search-directory"].map(str::to_owned);
+            let more = [format!("{data}/search-{number}"), "--admin-listen".to_owned()];
+            let arguments = [&words[..], &more[..], &[admin.to_string()]].concat();
+            let data = &self.data;
+            async move {
+                let (process, _) = data.start("search", &arguments, "searching").await;
+                Searcher { process, admin }
+            }
+        };
+        self.searchers = futures_util::future::join_all((0..count).map(start)).await;
     }
 
     /// Takes one of the projectors that own something out of the list, to do it harm.
@@ -241,6 +279,9 @@ impl Roles {
             gateway.process.terminate().await;
         }
         self.stop_projectors().await;
+        for mut searcher in self.searchers.drain(..) {
+            searcher.process.terminate().await;
+        }
         self.nats.terminate().await;
     }
 

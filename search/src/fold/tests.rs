@@ -23,6 +23,11 @@ pub(crate) fn incoming(seq: u64, at: ConversationId, sender: u8, event: &Value) 
     record(seq, at, sender, event, LogTime::from_nanos(u64::MAX))
 }
 
+/// One that was stored too late.
+pub(crate) fn void(seq: u64, at: ConversationId, sender: u8, event: &Value) -> Incoming {
+    record(seq, at, sender, event, LogTime::from_millis(1))
+}
+
 fn record(seq: u64, at: ConversationId, sender: u8, event: &Value, until: LogTime) -> Incoming {
     let draft = Draft::parse(&event.to_string()).expect("an event");
     let id = MessageId::new(seq, [1; 10]);
@@ -102,7 +107,7 @@ fn edits_reactions_and_deletions_change_messages_committed_or_not() {
 #[test]
 fn void_and_unreadable_events_change_nothing_but_the_position() {
     let path = tempfile::tempdir().expect("a directory");
-    let void = record(1, group(1), 1, &message("void"), LogTime::from_millis(1));
+    let void = void(1, group(1), 1, &message("void"));
     let mut misplaced = incoming(2, group(1), 1, &message("meta"));
     misplaced.what = What::Unreadable;
     let index = indexed(path.path(), &[void, misplaced], |_| false);

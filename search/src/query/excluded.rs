@@ -1,21 +1,15 @@
-//! What must not match.
+//! What must not hold.
+//!
+//! The library asks an exclusion whether it has this document, by a call that may be made only with
+//! documents at or behind where the exclusion stands; a phrase that stands further on panics in
+//! builds with debug assertions. Here it is moved on only when it stands before.
 
 use tantivy::query::{EnableScoring, Explanation, Query, Scorer, Weight};
-use tantivy::{DocId, DocSet, Score, SeekDangerResult, SegmentReader, Term};
+use tantivy::{DocId, DocSet, Score, SegmentReader};
 
-/// A query whose matches are left out.
-///
-/// The library looks up each document that is to stay in what is to be left out, also one that is
-/// before the first that is in there. Some of its scorers do not take that: a phrase asserts that
-/// nobody looks behind it.
+/// A query whose documents are excluded.
 #[derive(Debug)]
-pub(super) struct Excluded(Box<dyn Query>);
-
-impl Excluded {
-    pub(super) fn new(query: Box<dyn Query>) -> Self {
-        Self(query)
-    }
-}
+pub(super) struct Excluded(pub(super) Box<dyn Query>);
 
 impl Clone for Excluded {
     fn clone(&self) -> Self {
@@ -25,21 +19,15 @@ impl Clone for Excluded {
 
 impl Query for Excluded {
     fn weight(&self, scoring: EnableScoring<'_>) -> tantivy::Result<Box<dyn Weight>> {
-        Ok(Box::new(ExcludedWeight(self.0.weight(scoring)?)))
-    }
-
-    fn query_terms<'a>(&'a self, visitor: &mut dyn FnMut(&'a Term, bool)) {
-        self.0.query_terms(visitor);
+        Ok(Box::new(Unscored(self.0.weight(scoring)?)))
     }
 }
 
-struct ExcludedWeight(Box<dyn Weight>);
+struct Unscored(Box<dyn Weight>);
 
-impl Weight for ExcludedWeight {
+impl Weight for Unscored {
     fn scorer(&self, segment: &SegmentReader, boost: Score) -> tantivy::Result<Box<dyn Scorer>> {
-        let scorer = self.0.scorer(segment, boost)?;
-        let none_before = scorer.doc();
-        Ok(Box::new(ExcludedScorer { scorer, none_before }))
+        Ok(Box::new(Steady(self.0.scorer(segment, boost)?)))
     }
 
     fn explain(&self, segment: &SegmentReader, doc: DocId) -> tantivy::Result<Explanation> {
@@ -47,50 +35,33 @@ impl Weight for ExcludedWeight {
     }
 }
 
-struct ExcludedScorer {
-    scorer: Box<dyn Scorer>,
-    /// No match that is still to come is before this.
-    none_before: DocId,
-}
+/// Documents in order, without the library's shortcuts.
+struct Steady(Box<dyn Scorer>);
 
-impl DocSet for ExcludedScorer {
+impl DocSet for Steady {
     fn advance(&mut self) -> DocId {
-        self.none_before = self.scorer.advance();
-        self.none_before
+        self.0.advance()
     }
 
     fn seek(&mut self, target: DocId) -> DocId {
-        self.none_before = self.scorer.seek(target);
-        self.none_before
-    }
-
-    fn seek_danger(&mut self, target: DocId) -> SeekDangerResult {
-        if target < self.none_before {
-            return SeekDangerResult::SeekLowerBound(self.none_before);
-        }
-        let sought = self.scorer.seek_danger(target);
-        self.none_before = match sought {
-            SeekDangerResult::Found => target,
-            SeekDangerResult::SeekLowerBound(bound) => bound,
-        };
-        sought
+        self.0.seek(target)
     }
 
     fn doc(&self) -> DocId {
-        self.scorer.doc()
+        self.0.doc()
     }
 
     fn size_hint(&self) -> u32 {
-        self.scorer.size_hint()
+        self.0.size_hint()
     }
 
     fn cost(&self) -> u64 {
-        self.scorer.cost()
+        self.0.cost()
     }
 }
 
-impl Scorer for ExcludedScorer {
+impl Scorer for Steady {
     fn score(&mut self) -> Score {
-        self.scorer.score()
+        0.0
     }
 }

@@ -37,6 +37,8 @@ pub(super) struct Plan<'a> {
     view: &'a View,
     request: &'a SearchRequest,
     offset: UtcOffset,
+    /// Words may be written otherwise than they are here.
+    typos: bool,
     /// Terms that were taken in place of what was typed.
     terms: Vec<String>,
 }
@@ -46,7 +48,7 @@ impl<'a> Plan<'a> {
         let seconds = i32::from(request.utc_offset_minutes) * 60;
         // Beyond a day there is no offset.
         let offset = UtcOffset::from_whole_seconds(seconds).unwrap_or(UtcOffset::UTC);
-        Self { view, request, offset, terms: Vec::new() }
+        Self { view, request, offset, typos: request.typos, terms: Vec::new() }
     }
 
     /// The terms that were taken in place of what was typed.
@@ -101,8 +103,12 @@ impl<'a> Plan<'a> {
         })
     }
 
+    /// What is excluded is what was typed: nobody means a word that is nearly the same.
     fn excluded(&mut self, clause: &Clause<UserId, ConversationId>) -> Result<Part, IndexError> {
-        Ok(Box::new(Excluded::new(self.clause(clause)?)))
+        let typos = std::mem::replace(&mut self.typos, false);
+        let excluded = self.clause(clause);
+        self.typos = typos;
+        Ok(Box::new(Excluded(excluded?)))
     }
 
     fn tagged(&self, tag: Tag) -> Part {
@@ -153,7 +159,7 @@ impl<'a> Plan<'a> {
                     if word.prefix {
                         others.extend(beginning_with(self.view, term)?);
                     }
-                    if self.request.typos {
+                    if self.typos {
                         let near = misspelled(self.view, term)?;
                         self.terms.extend(near.iter().map(|near| near.term.clone()));
                         others.extend(near);

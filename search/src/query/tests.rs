@@ -1,9 +1,10 @@
-use std::collections::HashMap;
+mod leaks;
+mod relevance;
+
 use std::path::Path;
 
 use hansard_model::search::{SearchOrder, TimePlace};
-use hansard_model::{ConversationId, Event, Group, Seq, UserId};
-use proptest::prelude::*;
+use hansard_model::{ConversationId, Seq, UserId};
 use serde_json::{Value, json};
 
 use super::*;
@@ -208,61 +209,4 @@ fn of_equal_messages_the_newer_comes_first_and_of_unequal_the_better() {
     let (seqs, _) = found(&view, &request(1, "kernel "));
     assert_eq!(seqs[1..], [4, 3, 2]);
     assert_eq!(seqs[0], 1);
-}
-
-/// Something that happens in one of two groups or two direct conversations.
-fn any_event() -> impl Strategy<Value = (ConversationId, u8, Value)> {
-    let at = prop_oneof![
-        4 => (1_u8..3).prop_map(group),
-        1 => (2_u8..4).prop_map(|other| direct(1, other)),
-    ];
-    (at, 1_u8..5, 0_u8..8, 1_u8..5).prop_map(|(at, sender, what, of)| {
-        let member = |op: &str| json!({"kind": "member", "user": user(of), "op": op});
-        let event = match what {
-            0 | 1 if at.is_group() => member("add"),
-            2 if at.is_group() => member("remove"),
-            3 if at.is_group() => json!({"kind": "settings", "history": "all"}),
-            4 if at.is_group() => json!({"kind": "settings", "history": "joined"}),
-            _ => message("word"),
-        };
-        (at, sender, event)
-    })
-}
-
-proptest! {
-    #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
-
-    #[test]
-    fn whatever_became_of_memberships_everybody_finds_what_the_log_says(
-        events in prop::collection::vec(any_event(), 1..60),
-    ) {
-        let create = |number| (group(number), 1, json!({"kind": "create", "members": [user(2)]}));
-        let events: Vec<_> = [create(1), create(2)].into_iter().chain(events).collect();
-        let path = tempfile::tempdir().expect("a directory");
-        let view = log(path.path(), &events).view();
-        let mut groups: HashMap<ConversationId, Group> = HashMap::new();
-        let mut said = Vec::new();
-        for (seq, (at, sender, event)) in (1..).map(Seq).zip(&events) {
-            let event: Event = serde_json::from_value(event.clone()).expect("an event");
-            if matches!(event, Event::Message(_)) {
-                said.push((*at, seq));
-            } else {
-                groups.entry(*at).or_default().apply(seq, user(*sender), &event);
-            }
-        }
-        for reader in 1..5 {
-            let may_read = |(at, seq): &&(ConversationId, Seq)| match groups.get(at) {
-                Some(group) => {
-                    let member = group.member(user(reader));
-                    member.is_some_and(|member| *seq >= member.view_from)
-                }
-                None => at.other(user(reader)).is_some(),
-            };
-            let expected: Vec<u64> =
-                said.iter().filter(may_read).map(|(_, seq)| seq.0).collect();
-            let mut found = found(&view, &SearchRequest { limit: 500, ..request(reader, "word ") }).0;
-            found.sort_unstable();
-            prop_assert_eq!(found, expected, "reader {}", reader);
-        }
-    }
 }

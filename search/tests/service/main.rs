@@ -1,5 +1,9 @@
 //! Searchers on a real nats-server.
 
+mod contents;
+mod files;
+mod kills;
+mod process;
 mod rig;
 
 use std::fs;
@@ -32,7 +36,7 @@ fn seqs(found: &[(PartitionId, Seq)]) -> Vec<Seq> {
 
 #[tokio::test]
 async fn what_was_just_said_is_found_when_it_is_waited_for() {
-    let mut rig = Rig::start(2).await;
+    let rig = Rig::start(2).await;
     let searcher = rig.searcher("one", "one").serving_all().await;
     for number in 0..5 {
         let said = rig.append(direct(), ANA, message(&format!("tea {number}"))).await;
@@ -45,7 +49,7 @@ async fn what_was_just_said_is_found_when_it_is_waited_for() {
 
 #[tokio::test]
 async fn a_position_that_does_not_come_is_not_answered_without() {
-    let mut rig = Rig::start(1).await;
+    let rig = Rig::start(1).await;
     let searcher = rig.searcher("one", "one").serving_all().await;
     let said = rig.append(direct(), ANA, message("tea")).await;
     let question = rig.question(ANA, "tea ", &[(direct(), Seq(said.0 + 10))]);
@@ -57,7 +61,7 @@ async fn a_position_that_does_not_come_is_not_answered_without() {
 
 #[tokio::test]
 async fn edits_deletions_and_void_events_are_reflected() {
-    let mut rig = Rig::start(1).await;
+    let rig = Rig::start(1).await;
     let searcher = rig.searcher("one", "one").serving_all().await;
     let first = rig.append(direct(), ANA, message("green tea")).await;
     let second = rig.append(direct(), ANA, message("black tea")).await;
@@ -77,7 +81,7 @@ async fn edits_deletions_and_void_events_are_reflected() {
 
 #[tokio::test]
 async fn a_removed_member_finds_nothing_and_a_new_one_what_is_theirs() {
-    let mut rig = Rig::start(2).await;
+    let rig = Rig::start(2).await;
     let searcher = rig.searcher("one", "one").serving_all().await;
     let member = |of: u8, op: &str| json!({"kind": "member", "user": user(of), "op": op});
     rig.append(group(9), ANA, json!({"kind": "create", "members": [user(BEN)]})).await;
@@ -94,7 +98,7 @@ async fn a_removed_member_finds_nothing_and_a_new_one_what_is_theirs() {
 }
 
 /// Everything that was appended, as a search for all of it gives it.
-async fn appended(rig: &mut Rig, count: usize, before: &mut Vec<Seq>) -> Seq {
+async fn appended(rig: &Rig, count: usize, before: &mut Vec<Seq>) -> Seq {
     let mut last = Seq::ZERO;
     for _ in 0..count {
         let number = before.len();
@@ -106,12 +110,12 @@ async fn appended(rig: &mut Rig, count: usize, before: &mut Vec<Seq>) -> Seq {
 
 #[tokio::test]
 async fn kills_and_restarts_neither_skip_nor_double_anything() {
-    let mut rig = Rig::start(1).await;
+    let rig = Rig::start(1).await;
     let mut all = Vec::new();
     for round in 0..6 {
         // The same name takes its leases again at once.
         let searcher = rig.searcher("one", "one").serving_all().await;
-        let last = appended(&mut rig, 7 + round, &mut all).await;
+        let last = appended(&rig, 7 + round, &mut all).await;
         if round % 2 == 0 {
             // Some of it committed, the rest not.
             rig.found(ANA, "tea ", &[(direct(), all[all.len() / 2])]).await;
@@ -121,7 +125,7 @@ async fn kills_and_restarts_neither_skip_nor_double_anything() {
             searcher.stop().await;
         }
     }
-    let last = appended(&mut rig, 3, &mut all).await;
+    let last = appended(&rig, 3, &mut all).await;
     let searcher = rig.searcher("one", "one").serving_all().await;
     let mut found = seqs(&rig.found(BEN, "tea ", &[(direct(), last)]).await);
     found.reverse();
@@ -132,7 +136,7 @@ async fn kills_and_restarts_neither_skip_nor_double_anything() {
 
 #[tokio::test]
 async fn searchers_share_the_partitions_and_take_over_from_one_that_died() {
-    let mut rig = Rig::start(4).await;
+    let rig = Rig::start(4).await;
     let first = rig.searcher("first", "first").serving_all().await;
     let second = rig.searcher("second", "second");
     let mut min = Vec::new();
@@ -169,9 +173,9 @@ fn generations(rig: &Rig, name: &str) -> Vec<String> {
 
 #[tokio::test]
 async fn an_index_that_is_lost_or_damaged_is_made_again() {
-    let mut rig = Rig::start(1).await;
+    let rig = Rig::start(1).await;
     let mut all = Vec::new();
-    let last = appended(&mut rig, 5, &mut all).await;
+    let last = appended(&rig, 5, &mut all).await;
     let min = [(direct(), last)];
     let searcher = rig.searcher("one", "one").serving_all().await;
     assert_eq!(rig.found(ANA, "tea ", &min).await.len(), 5);
@@ -190,9 +194,9 @@ async fn an_index_that_is_lost_or_damaged_is_made_again() {
 
 #[tokio::test]
 async fn an_index_of_another_log_is_built_anew_while_people_search() {
-    let mut rig = Rig::start(1).await;
+    let rig = Rig::start(1).await;
     let mut all = Vec::new();
-    let last = appended(&mut rig, 5, &mut all).await;
+    let last = appended(&rig, 5, &mut all).await;
     let searcher = rig.searcher("one", "one").serving_all().await;
     let min = [(direct(), last)];
     assert_eq!(rig.found(ANA, "tea ", &min).await.len(), 5);
@@ -204,23 +208,23 @@ async fn an_index_of_another_log_is_built_anew_while_people_search() {
 }
 
 /// The manifest of the partition's snapshot, if there is one.
-async fn manifest(rig: &Rig) -> Option<Value> {
-    let path = rig.data.path().join("objects/search/0/manifest.json");
+fn manifest(rig: &Rig, partition: u16) -> Option<Value> {
+    let path = rig.data.path().join(format!("objects/search/{partition}/manifest.json"));
     serde_json::from_slice(&fs::read(path).ok()?).ok()
 }
 
 #[tokio::test]
 async fn a_machine_without_an_index_begins_with_the_snapshot_and_goes_on_from_there() {
-    let mut rig = Rig::start(1).await;
+    let rig = Rig::start(1).await;
     let mut all = Vec::new();
     let searcher = rig.searcher("one", "one").serving_all().await;
-    let covered = appended(&mut rig, 5, &mut all).await;
+    let covered = appended(&rig, 5, &mut all).await;
     within("a snapshot", async || {
-        (manifest(&rig).await?["position"]["seq"] == covered.0).then_some(())
+        (manifest(&rig, 0)?["position"]["seq"] == covered.0).then_some(())
     })
     .await;
     searcher.kill().await;
-    let last = appended(&mut rig, 3, &mut all).await;
+    let last = appended(&rig, 3, &mut all).await;
     // What is before the snapshot's position is in no stream and no archive: only it has that.
     rig.forget_before(covered).await;
     let other = rig.searcher("one", "other").serving_all().await;
@@ -236,14 +240,12 @@ async fn a_machine_without_an_index_begins_with_the_snapshot_and_goes_on_from_th
 
 #[tokio::test]
 async fn a_damaged_snapshot_is_none() {
-    let mut rig = Rig::start(1).await;
+    let rig = Rig::start(1).await;
     let mut all = Vec::new();
     let searcher = rig.searcher("one", "one").serving_all().await;
-    let last = appended(&mut rig, 5, &mut all).await;
-    within("a snapshot", async || {
-        (manifest(&rig).await?["position"]["seq"] == last.0).then_some(())
-    })
-    .await;
+    let last = appended(&rig, 5, &mut all).await;
+    within("a snapshot", async || (manifest(&rig, 0)?["position"]["seq"] == last.0).then_some(()))
+        .await;
     searcher.stop().await;
     for file in fs::read_dir(rig.data.path().join("objects/search/0/files")).expect("files") {
         fs::write(file.expect("a file").path(), "nonsense").expect("written");
@@ -261,14 +263,14 @@ async fn views(rig: &Rig, op: ViewsOp, view: View) -> Result<ViewsStatus, AskErr
 
 #[tokio::test]
 async fn an_index_is_built_anew_beside_the_one_that_is_searched() {
-    let mut rig = Rig::start(1).await;
+    let rig = Rig::start(1).await;
     let mut all = Vec::new();
     let searcher = rig.searcher("one", "one").serving_all().await;
-    let last = appended(&mut rig, 5, &mut all).await;
+    let last = appended(&rig, 5, &mut all).await;
     assert_eq!(rig.found(ANA, "tea ", &[(direct(), last)]).await.len(), 5);
     let begun = views(&rig, ViewsOp::Rebuild, View::Search).await.expect("begun");
     assert_eq!(begun.job.map(|job| job.view), Some(View::Search));
-    let last = appended(&mut rig, 5, &mut all).await;
+    let last = appended(&rig, 5, &mut all).await;
     let done = within("the end of the rebuild", async || {
         let status = views(&rig, ViewsOp::Status, View::Search).await.ok()?;
         let job = status.job.clone()?;
@@ -278,7 +280,7 @@ async fn an_index_is_built_anew_beside_the_one_that_is_searched() {
     .await;
     assert_eq!(done.generation, 2);
     assert_eq!(rig.found(ANA, "tea ", &[(direct(), last)]).await.len(), 10);
-    let last = appended(&mut rig, 2, &mut all).await;
+    let last = appended(&rig, 2, &mut all).await;
     assert_eq!(rig.found(ANA, "tea ", &[(direct(), last)]).await.len(), 12);
     searcher.stop().await;
     within("the removal of the one before", async || {

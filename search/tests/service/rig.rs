@@ -1,6 +1,8 @@
 //! A deployment for one test: a real nats-server, a hand that appends, and searchers.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use hansard_archive::{Objects, ObjectsUrl};
@@ -18,6 +20,7 @@ use hansard_nats::server::{Server, ServerOptions, ServerUser};
 use hansard_nats::streams::StreamName;
 use hansard_nats::{Connection, Durability, Endpoint, Log, LogClock, ServiceRole};
 use hansard_search::{Config, Progress, RunError};
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tempfile::TempDir;
 use tokio::task::JoinHandle;
@@ -34,11 +37,10 @@ pub(crate) struct Rig {
     pub(crate) gateway: Connection,
     pub(crate) operator: Connection,
     pub(crate) log: Log,
-    endpoint: Endpoint,
-    pub(crate) objects: Objects,
     pub(crate) data: TempDir,
+    options: ServerOptions,
     server: Server,
-    minted: u64,
+    minted: AtomicU64,
 }
 
 impl Rig {
@@ -57,21 +59,17 @@ impl Rig {
             monitor: None,
             cluster: None,
         };
-        let server = Server::start(options).await.expect("nats-server");
-        let users = ServiceRole::ALL
-            .map(|role| (role, role.as_str().to_owned(), "test".to_owned()))
-            .to_vec();
-        let endpoint = Endpoint::with_users(vec![server.address().to_string()], users);
+        let server = Server::start(options.clone()).await.expect("nats-server");
+        let options = ServerOptions { port: server.address().port(), ..options };
+        let endpoint = endpoint(server.address().to_string());
         let operator =
             Connection::connect(&endpoint, ServiceRole::Operator).await.expect("connected");
-        let options = ProvisionOptions { partitions: PartitionCount::new(partitions), replicas: 1 };
-        let (deployment, _) = deployment::provision(&operator, options).await.expect("provisioned");
+        let wanted = ProvisionOptions { partitions: PartitionCount::new(partitions), replicas: 1 };
+        let (deployment, _) = deployment::provision(&operator, wanted).await.expect("provisioned");
         let gateway =
             Connection::connect(&endpoint, ServiceRole::Gateway).await.expect("connected");
         let log = Log::open(&gateway, &deployment, LogClock::new());
-        let objects = ObjectsUrl::Directory(data.path().join("objects"));
-        let objects = Objects::open(&objects).expect("a store");
-        Self { gateway, operator, log, endpoint, objects, data, server, minted: 0 }
+        Self { gateway, operator, log, data, options, server, minted: AtomicU64::new(0) }
     }
 
     /// Where the indexes of a searcher are.
@@ -79,23 +77,37 @@ impl Rig {
         self.data.path().join("search").join(name)
     }
 
+    /// What a searcher in a process of its own is told.
+    pub(crate) fn order(&self, holder: &str, directory: &str) -> Order {
+        Order {
+            server: self.server.address().to_string(),
+            holder: holder.to_owned(),
+            objects: self.data.path().join("objects"),
+            directory: self.directory(directory),
+        }
+    }
+
     /// Starts a searcher on the indexes of this name.
     pub(crate) fn searcher(&self, holder: &str, directory: &str) -> Searcher {
         let (progress, shutdown) = (Progress::new(), CancellationToken::new());
-        let config = Config {
-            endpoint: self.endpoint.clone(),
-            holder: holder.to_owned(),
-            progress: progress.clone(),
-            objects: self.objects.clone(),
-            directory: self.directory(directory),
-            snapshot_every: SNAPSHOT_EVERY,
-        };
+        let config = self.order(holder, directory).config(progress.clone());
         let task = tokio::spawn(hansard_search::run(config, shutdown.clone()));
         Searcher { progress, shutdown, task }
     }
 
     pub(crate) async fn stop(self) {
         self.server.stop().await;
+    }
+
+    /// Restarts nats-server, at its address, after something was done to its files.
+    pub(crate) async fn restart(self, meanwhile: impl FnOnce(&Path)) -> Self {
+        let Self { gateway, operator, log, data, options, server, minted } = self;
+        server.stop().await;
+        meanwhile(&options.data_dir);
+        let server = Server::start(options.clone()).await.expect("nats-server");
+        let rig = Self { gateway, operator, log, data, options, server, minted };
+        within("the log", async || rig.log.last_seq(PartitionId(0)).await.ok()).await;
+        rig
     }
 
     /// Makes the stream of the first partition forget what is before an event.
@@ -107,22 +119,17 @@ impl Rig {
     }
 
     /// Stores an event whose checks hold for long.
-    pub(crate) async fn append(&mut self, at: ConversationId, sender: u8, event: Value) -> Seq {
+    pub(crate) async fn append(&self, at: ConversationId, sender: u8, event: Value) -> Seq {
         self.append_until(at, sender, &event, LogTime::from_nanos(u64::MAX)).await
     }
 
     /// Stores an event that is void.
-    pub(crate) async fn append_void(
-        &mut self,
-        at: ConversationId,
-        sender: u8,
-        event: Value,
-    ) -> Seq {
+    pub(crate) async fn append_void(&self, at: ConversationId, sender: u8, event: Value) -> Seq {
         self.append_until(at, sender, &event, LogTime::from_millis(1)).await
     }
 
     async fn append_until(
-        &mut self,
+        &self,
         at: ConversationId,
         sender: u8,
         event: &Value,
@@ -130,8 +137,7 @@ impl Rig {
     ) -> Seq {
         let draft = Draft::parse(&event.to_string()).expect("an event");
         let device = DeviceId::from_entropy([sender; 20]);
-        let id = MessageId::new(self.minted, [7; 10]);
-        self.minted += 1;
+        let id = MessageId::new(self.minted.fetch_add(1, Relaxed), [7; 10]);
         let payload = envelope::encode(id, user(sender), device, &draft);
         let append = Append {
             key: EventKey { conversation: at, sender: user(sender), id },
@@ -203,6 +209,35 @@ impl Rig {
         })
         .await
     }
+}
+
+/// What a searcher is told.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct Order {
+    server: String,
+    holder: String,
+    objects: PathBuf,
+    directory: PathBuf,
+}
+
+impl Order {
+    pub(crate) fn config(self, progress: Progress) -> Config {
+        let objects = Objects::open(&ObjectsUrl::Directory(self.objects)).expect("a store");
+        Config {
+            endpoint: endpoint(self.server),
+            holder: self.holder,
+            progress,
+            objects,
+            directory: self.directory,
+            snapshot_every: SNAPSHOT_EVERY,
+        }
+    }
+}
+
+fn endpoint(server: String) -> Endpoint {
+    let users =
+        ServiceRole::ALL.map(|role| (role, role.as_str().to_owned(), "test".to_owned())).to_vec();
+    Endpoint::with_users(vec![server], users)
 }
 
 /// A searcher in this process.
