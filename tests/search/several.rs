@@ -219,7 +219,7 @@ async fn random_memberships_are_those_of_every_answer() {
         } else {
             let event = json!({"kind": "member", "op": "add", "user": people[whom].user});
             let seq = people[0].store(group, &event).await;
-            let from = if place % 2 == 0 { 0 } else { seq };
+            let from = if place.is_multiple_of(2) { 0 } else { seq };
             world.members.insert((group.clone(), whom), from);
         }
         // At once, whatever the index has heard of: nothing that may not be read.

@@ -112,9 +112,9 @@ fn index(corpus: &Path, index: &mut Index, nicks: &mut Nicks) -> LogTime {
 /// The first results of a query, asked as the gateway asks.
 fn results(view: &View, query: &str, now: LogTime, nicks: &mut Nicks) -> Vec<u64> {
     let parsed = parse(query).expect("a query");
-    let people = parsed.leaves().into_iter().filter_map(|(leaf, _)| match &leaf.asks {
-        Asks::From(name) => Some(nicks.user(&name.text)),
-        _ => None,
+    let people = parsed.leaves().into_iter().filter_map(|(leaf, _)| {
+        let Asks::From(name) = &leaf.asks else { return None };
+        Some(nicks.user(&name.text))
     });
     let asked = SearchRequest {
         people: people.collect(),
