@@ -9,7 +9,7 @@ use async_nats::jetstream::context::traits::Publisher as _;
 use async_nats::jetstream::message::OutboundMessage;
 
 use crate::connection::Connection;
-use crate::direct::{self, LeaderRequest, ReadError, unavailable};
+use crate::direct::{self, BATCH_MAX, BatchRequest, LeaderRequest, ReadError, unavailable};
 use crate::streams::{LEASES_BUCKET, bucket_stream, bucket_subject};
 
 /// A lease that is not renewed ends after this.
@@ -19,6 +19,8 @@ pub const RENEW_EVERY: Duration = Duration::from_millis(1_500);
 /// What a released lease holds until it disappears: nobody.
 const RELEASED: &str = "";
 const RELEASED_TTL: Duration = Duration::from_secs(1);
+/// How often a list is asked for anew when a lease was renewed while it was read.
+const LIST_ATTEMPTS_MAX: usize = 3;
 
 /// The leases of a deployment; clones share them.
 #[derive(Clone)]
@@ -66,7 +68,7 @@ impl Leases {
             Some(found) if found.payload == RELEASED || found.payload == holder => found.seq.0,
             Some(_) => return Ok(None),
         };
-        match self.write(&subject, holder, revision, LEASE_TTL).await? {
+        match self.write(&subject, holder, Some(revision), LEASE_TTL).await? {
             Written::At(revision) => {
                 Ok(Some(Lease { subject, holder: holder.to_owned(), revision }))
             }
@@ -81,7 +83,7 @@ impl Leases {
     /// not renew for [`LEASE_TTL`] must also stop.
     pub async fn renew(&self, lease: &mut Lease) -> Result<(), Lost> {
         let written = self
-            .write(&lease.subject, &lease.holder, lease.revision, LEASE_TTL)
+            .write(&lease.subject, &lease.holder, Some(lease.revision), LEASE_TTL)
             .await
             .map_err(|_| Lost)?;
         match written {
@@ -96,18 +98,69 @@ impl Leases {
     /// Gives the lease back, so that the next holder need not wait for its end.
     pub async fn release(&self, lease: Lease) {
         // When this fails the lease ends by itself.
-        let _ = self.write(&lease.subject, RELEASED, lease.revision, RELEASED_TTL).await;
+        let _ = self.write(&lease.subject, RELEASED, Some(lease.revision), RELEASED_TTL).await;
     }
 
+    /// The holders of all leases whose keys begin with this and have one token more, by that token,
+    /// as a replica has them: good for choosing which to ask for, not for knowing whose they are.
+    ///
+    /// # Errors
+    /// [`ReadError`] when the bucket does not answer, or has more than 1,024 of them.
+    pub async fn holders(&self, prefix: &str) -> Result<Vec<(String, String)>, ReadError> {
+        let prefix = bucket_subject(LEASES_BUCKET, &format!("{prefix}."));
+        let request = BatchRequest {
+            multi_last: vec![format!("{prefix}*")],
+            batch: BATCH_MAX,
+            ..BatchRequest::default()
+        };
+        let stream = bucket_stream(LEASES_BUCKET);
+        let mut attempts = 0;
+        let stored = loop {
+            attempts += 1;
+            match direct::batch(&self.connection, &stream, &request).await {
+                Ok((_, true)) => return Err(ReadError::TooMany),
+                Ok((stored, false)) => break stored,
+                Err(ReadError::Replaced) if attempts < LIST_ATTEMPTS_MAX => {}
+                Err(error) => return Err(error),
+            }
+        };
+        let held = stored.iter().filter(|stored| stored.payload != RELEASED).filter_map(|stored| {
+            let key = stored.subject.strip_prefix(&prefix)?;
+            Some((key.to_owned(), String::from_utf8(stored.payload.to_vec()).ok()?))
+        });
+        Ok(held.collect())
+    }
+
+    /// Says something under a key of one's own for [`LEASE_TTL`].
+    ///
+    /// # Errors
+    /// [`ReadError`] when the bucket does not answer.
+    pub async fn announce(&self, key: &str, holder: &str) -> Result<(), ReadError> {
+        let subject = bucket_subject(LEASES_BUCKET, key);
+        self.write(&subject, holder, None, LEASE_TTL).await.map(|_| ())
+    }
+
+    /// Says it no longer.
+    ///
+    /// # Errors
+    /// [`ReadError`] when the bucket does not answer: it ends by itself.
+    pub async fn withdraw(&self, key: &str) -> Result<(), ReadError> {
+        let subject = bucket_subject(LEASES_BUCKET, key);
+        self.write(&subject, RELEASED, None, RELEASED_TTL).await.map(|_| ())
+    }
+
+    /// Only over this `revision`, if one is given.
     async fn write(
         &self,
         subject: &str,
         holder: &str,
-        revision: u64,
+        revision: Option<u64>,
         ttl: Duration,
     ) -> Result<Written, ReadError> {
         let mut headers = HeaderMap::new();
-        headers.insert(NATS_EXPECTED_LAST_SUBJECT_SEQUENCE, revision.to_string());
+        if let Some(revision) = revision {
+            headers.insert(NATS_EXPECTED_LAST_SUBJECT_SEQUENCE, revision.to_string());
+        }
         headers.insert(NATS_MESSAGE_TTL, format!("{}s", ttl.as_secs()));
         let payload = holder.as_bytes().to_vec().into();
         let message = OutboundMessage::new(subject.to_owned().into(), payload, Some(headers));

@@ -88,6 +88,10 @@ impl Owners for Shared {
         self.progress.ended(partition, stopped);
     }
 
+    fn is_settled(&self) -> bool {
+        self.progress.partitions().iter().all(|one| one.serving || !one.owned)
+    }
+
     fn looked(&self) {
         metrics::standing(&self.progress.partitions());
     }

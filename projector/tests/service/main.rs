@@ -3,6 +3,7 @@
 mod rig;
 mod views;
 
+use std::collections::HashSet;
 use std::time::{Duration, Instant};
 
 use hansard_model::event::EventClass;
@@ -132,7 +133,7 @@ async fn a_burst_arrives_complete_and_in_order() {
 
 #[tokio::test]
 async fn a_killed_owner_is_replaced_within_ten_seconds_and_nothing_is_missing() {
-    let mut rig = Rig::start(2).await;
+    let mut rig = Rig::start(1).await;
     let first = rig.projector("first").serving_all().await;
     let second = rig.projector("second");
     let mut feed = rig.gateway.subscribe_live().await.expect("subscribed");
@@ -217,6 +218,31 @@ async fn projectors_that_start_together_share_the_partitions() {
     one.stop().await;
     let two = two.serving_all().await;
     two.stop().await;
+    rig.stop().await;
+}
+
+#[tokio::test]
+async fn a_projector_that_joins_gets_its_share_and_nothing_is_missing_meanwhile() {
+    let mut rig = Rig::start(4).await;
+    let first = rig.projector("first").serving_all().await;
+    let mut feed = rig.gateway.subscribe_live().await.expect("subscribed");
+    let second = rig.projector("second");
+    let mut appended = Vec::new();
+    within("equal shares", async || {
+        let at = group((appended.len() % 16) as u8);
+        let event = if appended.len() < 16 { create(&[]) } else { message("on the way") };
+        appended.push((at, rig.append(at, ANA, event).await));
+        ((first.owned(), second.owned()) == (2, 2)).then_some(())
+    })
+    .await;
+    let mut missing: HashSet<_> = appended.iter().copied().collect();
+    while !missing.is_empty() {
+        let event = next_event(&mut feed).await;
+        missing.remove(&(event.conversation, event.seq));
+    }
+    first.stop().await;
+    let second = second.serving_all().await;
+    second.stop().await;
     rig.stop().await;
 }
 
