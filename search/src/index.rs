@@ -8,6 +8,7 @@ mod one;
 use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use hansard_model::{ConversationId, Seq, UserId};
@@ -26,6 +27,7 @@ use crate::columns::{AllColumns, Columns, Conversations};
 use crate::document::{Document, Key, Membership};
 use crate::files::Files;
 use crate::position::{Position, boot};
+use crate::query::Lexicon;
 use crate::schema::{ANALYSIS, Fields, Tag, schema};
 use crate::snapshot::Staged;
 
@@ -127,6 +129,7 @@ pub(crate) struct Index {
 pub(crate) struct View {
     pub(crate) searcher: Searcher,
     pub(crate) columns: AllColumns,
+    pub(crate) lexicon: Arc<Lexicon>,
     pub(crate) fields: Fields,
 }
 
@@ -143,11 +146,11 @@ pub(crate) type Changes = BTreeMap<Key, Change>;
 
 impl Index {
     /// Opens the index of a directory, or begins one. What another process left half-written is
-    /// not looked at.
+    /// not looked at. Indexes that are asked the same share a lexicon.
     ///
     /// # Errors
     /// [`IndexError`]
-    pub(crate) fn open(path: &Path) -> Result<Self, IndexError> {
+    pub(crate) fn open(path: &Path, lexicon: Arc<Lexicon>) -> Result<Self, IndexError> {
         std::fs::create_dir_all(path)?;
         let (schema, fields) = schema();
         let builder = tantivy::Index::builder().schema(schema).settings(settings());
@@ -196,7 +199,7 @@ impl Index {
         let path = path.to_owned();
         let searcher = reader.searcher();
         let columns = Columns::open_all(&searcher, &[])?;
-        let view = View { searcher, columns, fields };
+        let view = View { searcher, columns, lexicon, fields };
         Ok(Self { index, path, writer, reader, view, fields, position })
     }
 

@@ -2,6 +2,7 @@
 //! steps run where blocking is allowed: [`Indexer`] goes into each and comes out of it.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use hansard_model::Seq;
 
@@ -10,6 +11,7 @@ use crate::incoming::Incoming;
 use crate::index::{Index, IndexError, View};
 use crate::metrics;
 use crate::position::Position;
+use crate::query::Lexicon;
 use crate::snapshot::Staged;
 
 /// An index, and the events since its last commit.
@@ -23,8 +25,12 @@ impl Indexer {
     ///
     /// # Errors
     /// [`IndexError`]
-    pub(crate) fn open(directory: &Path, epoch: u64) -> Result<Self, IndexError> {
-        let index = Index::open(directory)?;
+    pub(crate) fn open(
+        directory: &Path,
+        epoch: u64,
+        lexicon: Arc<Lexicon>,
+    ) -> Result<Self, IndexError> {
+        let index = Index::open(directory, lexicon)?;
         let position = index.position().cloned().unwrap_or_else(|| Position::beginning(epoch));
         let fold = Fold::new(position, index.view());
         Ok(Self { index, fold })

@@ -139,6 +139,7 @@ pub async fn run(config: Config, shutdown: CancellationToken) -> Result<(), RunE
         catching_up: Arc::new(Semaphore::new(CATCHING_UP_MAX)),
         committing: Arc::new(Semaphore::new(COMMITTING_MAX)),
         searching: Arc::new(Semaphore::new(searching)),
+        lexicon: Arc::default(),
         progress,
         connection: connection.clone(),
     };

@@ -35,6 +35,7 @@ use crate::index::{IndexError, SUSPECT};
 use crate::indexer::Indexer;
 use crate::metrics;
 use crate::progress::{PartitionProgress, Progress};
+use crate::query::Lexicon;
 use crate::snapshot::{Snapshots, Staged};
 
 /// Between two commits of a partition: what was said is searchable about so long after.
@@ -75,6 +76,7 @@ pub(crate) struct Shared {
     pub(crate) catching_up: Arc<Semaphore>,
     pub(crate) committing: Arc<Semaphore>,
     pub(crate) searching: Arc<Semaphore>,
+    pub(crate) lexicon: Arc<Lexicon>,
     pub(crate) progress: Progress,
 }
 

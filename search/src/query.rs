@@ -22,6 +22,7 @@ use hansard_search_language::query::parse;
 use tantivy::query::{BooleanQuery, Occur};
 
 use self::best::{Best, Found};
+pub(crate) use self::expand::Lexicon;
 use self::plan::Plan;
 use crate::columns::Conversations;
 use crate::index::{IndexError, View};
@@ -39,7 +40,7 @@ pub(crate) fn search(
     request: &SearchRequest,
 ) -> Result<SearchOutcome, IndexError> {
     let Some(query) = resolve(request) else { return Ok(SearchOutcome::BadRequest) };
-    let mut plan = Plan::new(view, request);
+    let mut plan = Plan::new(view, request, &query);
     let wanted = plan.clause(&query.root)?;
     let visible = audience::visible(view, request.reader)?;
     let query = BooleanQuery::new(vec![(Occur::Must, visible), (Occur::Must, wanted)]);

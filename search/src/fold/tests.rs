@@ -45,7 +45,7 @@ fn record(seq: u64, at: ConversationId, sender: u8, event: &Value, until: LogTim
 
 /// An index with the events of a log, committed where `commits` says.
 pub(crate) fn indexed(path: &Path, log: &[Incoming], commits: impl Fn(usize) -> bool) -> Index {
-    let mut index = Index::open(path).expect("an index");
+    let mut index = Index::open(path, std::sync::Arc::default()).expect("an index");
     let mut fold = Fold::new(Position::beginning(1), index.view());
     for (place, event) in log.iter().enumerate() {
         fold.apply(std::slice::from_ref(event)).expect("applied");
@@ -189,7 +189,7 @@ fn what_was_applied_before_is_passed_over() {
     let log =
         [incoming(1, group(1), 1, &message("one")), incoming(2, group(1), 1, &message("two"))];
     drop(indexed(path.path(), &log[..1], |_| false));
-    let mut index = Index::open(path.path()).expect("an index");
+    let mut index = Index::open(path.path(), std::sync::Arc::default()).expect("an index");
     let position = index.position().cloned().expect("a position");
     assert_eq!((position.seq, position.digest.clone()), (Seq(1), log[0].digest()));
     let mut fold = Fold::new(position, index.view());

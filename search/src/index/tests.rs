@@ -16,9 +16,9 @@ fn an_index_that_was_damaged_says_so_when_it_is_suspected() {
     let mut bytes = std::fs::read(&store).expect("read");
     bytes[0] ^= 1;
     std::fs::write(&store, bytes).expect("written");
-    assert!(Index::open(path.path()).is_ok(), "not looked at");
+    assert!(Index::open(path.path(), Arc::default()).is_ok(), "not looked at");
     std::fs::write(path.path().join(SUSPECT), "").expect("written");
-    let refused = Index::open(path.path()).err().expect("refused");
+    let refused = Index::open(path.path(), Arc::default()).err().expect("refused");
     assert!(refused.is_of_the_files(), "{refused}");
 }
 
@@ -28,7 +28,7 @@ fn a_suspicion_that_was_wrong_is_forgotten() {
     let text = json!({"kind": "message", "text": "hello"});
     drop(indexed(path.path(), &[incoming(1, group(1), 1, &text)], |_| false));
     std::fs::write(path.path().join(SUSPECT), "").expect("written");
-    let index = Index::open(path.path()).expect("opened");
+    let index = Index::open(path.path(), Arc::default()).expect("opened");
     assert!(index.view().find(Key::Message(Seq(1))).expect("read").is_some());
     assert!(!path.path().join(SUSPECT).exists());
 }
@@ -36,10 +36,10 @@ fn a_suspicion_that_was_wrong_is_forgotten() {
 #[test]
 fn there_is_one_writer() {
     let path = tempfile::tempdir().expect("a directory");
-    let first = Index::open(path.path()).expect("opened");
+    let first = Index::open(path.path(), Arc::default()).expect("opened");
     let second = std::thread::spawn({
         let path = path.path().to_owned();
-        move || Index::open(&path).is_ok()
+        move || Index::open(&path, Arc::default()).is_ok()
     });
     drop(first);
     assert!(second.join().expect("no panic"), "the second waits for the first");

@@ -2,6 +2,7 @@
 //! and the rest of the log.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use hansard_model::{PartitionId, Seq};
 use hansard_nats::deployment::{self, ReplaceError, SearchView, Versioned, replace_search_view};
@@ -19,6 +20,7 @@ use crate::index::{IndexError, position_of};
 use crate::indexer::Indexer;
 use crate::metrics;
 use crate::position::{Position, hex};
+use crate::query::Lexicon;
 use crate::schema::SCHEMA;
 
 /// What an index is worth.
@@ -141,7 +143,7 @@ async fn open(shared: &Shared, partition: PartitionId) -> Result<Opened, StopRea
         let directory = shared.directory_of(partition, generation);
         forget_others(&directory).await;
         restore(shared, partition, generation, epoch, &directory).await;
-        let indexer = open_or_begin(&directory, partition, epoch).await?;
+        let indexer = open_or_begin(&directory, partition, epoch, &shared.lexicon).await?;
         let verdict = examine(shared, partition, indexer.position(), epoch).await;
         let reason = match verdict {
             Verdict::Good => {
@@ -199,10 +201,11 @@ async fn open_or_begin(
     directory: &Path,
     partition: PartitionId,
     epoch: u64,
+    lexicon: &Arc<Lexicon>,
 ) -> Result<Indexer, StopReason> {
     let attempt = || {
-        let path = directory.to_owned();
-        tokio::task::spawn_blocking(move || Indexer::open(&path, epoch))
+        let (path, lexicon) = (directory.to_owned(), Arc::clone(lexicon));
+        tokio::task::spawn_blocking(move || Indexer::open(&path, epoch, lexicon))
     };
     let reason = match attempt().await {
         Ok(Err(error)) if error.is_of_the_form() => "other_form",

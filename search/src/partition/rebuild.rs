@@ -19,6 +19,7 @@ use super::{
 };
 use crate::indexer::Indexer;
 use crate::metrics;
+use crate::query::Lexicon;
 
 /// Events that a new index may be behind when the switch to it begins.
 const NEAR_EVENTS: u64 = 256;
@@ -91,7 +92,7 @@ impl Built {
         job: &Mutex<ViewsJob>,
     ) -> Result<Self, StopReason> {
         let directory = shared.directory_of(partition, generation);
-        let indexer = begin(&directory, epoch).await?;
+        let indexer = begin(&directory, epoch, Arc::clone(&shared.lexicon)).await?;
         let source = Source::start(shared.archive.follow(&shared.log, partition, Seq::ZERO));
         let mut built = Self { indexer: Box::new(indexer), source, directory, generation };
         // The semaphore is never closed.
@@ -127,13 +128,13 @@ impl Built {
     }
 }
 
-async fn begin(directory: &Path, epoch: u64) -> Result<Indexer, StopReason> {
+async fn begin(directory: &Path, epoch: u64, lexicon: Arc<Lexicon>) -> Result<Indexer, StopReason> {
     let directory = directory.to_owned();
     let begin = tokio::task::spawn_blocking(move || {
         // Of a rebuild that was cut off.
         match std::fs::remove_dir_all(&directory) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error.into()),
-            _ => Indexer::open(&directory, epoch),
+            _ => Indexer::open(&directory, epoch, lexicon),
         }
     });
     Ok(begin.await.map_err(|panic| StopReason::Panicked(panic.to_string()))??)

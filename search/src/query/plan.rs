@@ -30,6 +30,12 @@ const SCORE_OF_TWO_TYPOS: f32 = 0.5;
 /// Phrases that one phrase with a prefix at its end stands for at most: each reads positions.
 const PHRASES_MAX: usize = 16;
 
+/// Terms that the words of one query stand for at most, besides themselves: with more words each
+/// stands for fewer, so that a query of many prefixes costs no more than one of a few.
+const EXPANSIONS_MAX: usize = 128;
+/// Whatever the others: so many.
+const EXPANSIONS_OF_WORD_MIN: usize = 2;
+
 type Part = Box<dyn Query>;
 
 /// Makes a query.
@@ -39,16 +45,30 @@ pub(super) struct Plan<'a> {
     offset: UtcOffset,
     /// Words may be written otherwise than they are here.
     typos: bool,
+    /// Terms that each word stands for at most, besides itself.
+    expansions: usize,
     /// Terms that were taken in place of what was typed.
     terms: Vec<String>,
 }
 
 impl<'a> Plan<'a> {
-    pub(super) fn new(view: &'a View, request: &'a SearchRequest) -> Self {
+    pub(super) fn new(
+        view: &'a View,
+        request: &'a SearchRequest,
+        query: &hansard_search_language::Query<UserId, ConversationId>,
+    ) -> Self {
         let seconds = i32::from(request.utc_offset_minutes) * 60;
         // Beyond a day there is no offset.
         let offset = UtcOffset::from_whole_seconds(seconds).unwrap_or(UtcOffset::UTC);
-        Self { view, request, offset, typos: request.typos, terms: Vec::new() }
+        let typos = request.typos;
+        let stands_for_others = |clause: &Clause<UserId, ConversationId>| match &clause.asks {
+            Asks::Word(word) => word.prefix || typos,
+            Asks::Phrase(phrase) => phrase.prefix,
+            _ => false,
+        };
+        let words = query.leaves().iter().filter(|(leaf, _)| stands_for_others(leaf)).count();
+        let expansions = (EXPANSIONS_MAX / words.max(1)).max(EXPANSIONS_OF_WORD_MIN);
+        Self { view, request, offset, typos, expansions, terms: Vec::new() }
     }
 
     /// The terms that were taken in place of what was typed.
@@ -157,10 +177,10 @@ impl<'a> Plan<'a> {
                     ways.push(self.exact(term));
                     let mut others = Vec::new();
                     if word.prefix {
-                        others.extend(beginning_with(self.view, term)?);
+                        others.extend(beginning_with(self.view, term, self.expansions)?);
                     }
                     if self.typos {
-                        let near = misspelled(self.view, term)?;
+                        let near = misspelled(self.view, term, self.expansions)?;
                         self.terms.extend(near.iter().map(|near| near.term.clone()));
                         others.extend(near);
                     }
@@ -192,8 +212,9 @@ impl<'a> Plan<'a> {
         let Some((last, before)) = terms.split_last() else { return Ok(Box::new(EmptyQuery)) };
         let mut lasts = vec![last.term.clone()];
         if prefix {
-            let longer = beginning_with(self.view, &last.term)?;
-            lasts.extend(longer.into_iter().take(PHRASES_MAX).map(|longer| longer.term));
+            let limit = self.expansions.min(PHRASES_MAX);
+            let longer = beginning_with(self.view, &last.term, limit)?;
+            lasts.extend(longer.into_iter().map(|longer| longer.term));
         }
         if before.is_empty() {
             let (exact, longer) = (self.exact(&last.term), lasts.split_off(1));

@@ -140,7 +140,8 @@ fn what_people_mean_is_among_the_first_ten() {
         return;
     };
     let path = tempfile::tempdir().expect("a directory");
-    let (mut open, mut nicks) = (Index::open(path.path()).expect("an index"), Nicks::default());
+    let (mut open, mut nicks) =
+        (Index::open(path.path(), std::sync::Arc::default()).expect("an index"), Nicks::default());
     let now = index(&corpus, &mut open, &mut nicks);
     let view = open.view();
     let (mut recalls, mut worse) = (Vec::new(), String::new());
