@@ -1,8 +1,7 @@
 //! A search in one partition: the query, what its reader may see, and the best of what is left.
 //!
 //! 1. `plan`: from the tree of the search language to the library's queries;
-//! 2. `expand`: the terms of the index that a prefix or a typo may mean; `excluded`: what must not
-//!    match;
+//! 2. `expand`: the terms of the index that a prefix or a typo may mean; `one_of`: any of them;
 //! 3. `audience`: what the reader may see, as of the same view;
 //! 4. `excluded`: what must not hold;
 //! 5. `best`: collecting the first hits of an order.
@@ -11,6 +10,7 @@ mod audience;
 mod best;
 mod excluded;
 mod expand;
+mod one_of;
 mod plan;
 
 use std::collections::HashSet;

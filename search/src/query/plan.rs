@@ -1,6 +1,7 @@
 //! From the tree of the search language to the library's queries.
 
 use std::ops::Bound;
+use std::sync::Arc;
 
 use hansard_model::search::SearchRequest;
 use hansard_model::{ConversationId, UserId};
@@ -17,6 +18,7 @@ use time::UtcOffset;
 
 use super::excluded::Excluded;
 use super::expand::{Expansion, beginning_with, misspelled};
+use super::one_of::OneOf;
 use crate::index::{IndexError, View};
 use crate::schema::Tag;
 
@@ -175,16 +177,15 @@ impl<'a> Plan<'a> {
             match way {
                 Way::Term(term) => {
                     ways.push(self.exact(term));
-                    let mut others = Vec::new();
                     if word.prefix {
-                        others.extend(beginning_with(self.view, term, self.expansions)?);
+                        let longer = beginning_with(self.view, term, self.expansions)?;
+                        ways.extend(self.others(longer));
                     }
                     if self.typos {
                         let near = misspelled(self.view, term, self.expansions)?;
-                        self.terms.extend(near.iter().map(|near| near.term.clone()));
-                        others.extend(near);
+                        self.terms.extend_from_slice(&near.terms);
+                        ways.extend(self.others(near));
                     }
-                    ways.extend(others.iter().map(|other| self.other(other)));
                 }
                 Way::Phrase(terms) => ways.push(self.terms(terms, word.prefix)?),
             }
@@ -192,15 +193,15 @@ impl<'a> Plan<'a> {
         Ok(best_of(ways))
     }
 
-    /// A term in place of another.
-    fn other(&self, Expansion { term, edits }: &Expansion) -> Part {
+    /// Terms in place of another, if there are any.
+    fn others(&self, Expansion { edits, postings, .. }: Expansion) -> Option<Part> {
         let score = match edits {
             0 => SCORE_OF_PREFIX,
             1 => SCORE_OF_TYPO,
             _ => SCORE_OF_TWO_TYPOS,
         };
-        let term = TermQuery::new(self.term(term), IndexRecordOption::Basic);
-        Box::new(ConstScoreQuery::new(Box::new(term), score))
+        let (field, postings) = (self.view.fields.text, Arc::new(postings));
+        (!postings.is_empty()).then(|| Box::new(OneOf { field, postings, score }) as Part)
     }
 
     fn phrase(&mut self, phrase: &Phrase) -> Result<Part, IndexError> {
@@ -210,16 +211,15 @@ impl<'a> Plan<'a> {
     /// Terms one after the other, the last of which may be longer.
     fn terms(&self, terms: &[PlacedTerm], prefix: bool) -> Result<Part, IndexError> {
         let Some((last, before)) = terms.split_last() else { return Ok(Box::new(EmptyQuery)) };
-        let mut lasts = vec![last.term.clone()];
-        if prefix {
-            let limit = self.expansions.min(PHRASES_MAX);
-            let longer = beginning_with(self.view, &last.term, limit)?;
-            lasts.extend(longer.into_iter().map(|longer| longer.term));
-        }
+        let limit = self.expansions.min(PHRASES_MAX);
+        let longer = if prefix {
+            beginning_with(self.view, &last.term, limit)?
+        } else {
+            Expansion::default()
+        };
         if before.is_empty() {
-            let (exact, longer) = (self.exact(&last.term), lasts.split_off(1));
-            let longer = longer.into_iter().map(|term| self.other(&Expansion { term, edits: 0 }));
-            return Ok(best_of([exact].into_iter().chain(longer).collect()));
+            let exact = self.exact(&last.term);
+            return Ok(best_of([exact].into_iter().chain(self.others(longer)).collect()));
         }
         let whole = |end: &String| -> Part {
             let placed = |offset: u32, text: &str| (offset as usize, self.term(text));
@@ -228,7 +228,7 @@ impl<'a> Plan<'a> {
             placed.push((last.offset as usize, self.term(end)));
             Box::new(PhraseQuery::new_with_offset(placed))
         };
-        Ok(best_of(lasts.iter().map(whole).collect()))
+        Ok(best_of([&last.term].into_iter().chain(&longer.terms).map(whole).collect()))
     }
 }
 

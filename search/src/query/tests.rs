@@ -150,15 +150,17 @@ fn words_with_typos_are_found_when_that_is_asked_for() {
         &[(at, 1, message("the partition is full")), (at, 1, message("partitions are fun"))],
     );
     let view = index.view();
-    assert_eq!(seqs(&view, 1, "partitoin "), Vec::<u64>::new());
-    let typos = SearchRequest { typos: true, ..request(1, "partitoin ") };
-    let SearchOutcome::Found { hits, terms, .. } =
-        search(&view, PARTITION, &typos).expect("searched")
-    else {
-        panic!("not found")
+    let asked = |query: &str| {
+        let typos = SearchRequest { typos: true, ..request(1, query) };
+        let outcome = search(&view, PARTITION, &typos).expect("searched");
+        let SearchOutcome::Found { hits, terms, .. } = outcome else { panic!("not found") };
+        (hits.iter().map(|hit| hit.seq.0).collect::<Vec<_>>(), terms)
     };
-    assert_eq!(hits.iter().map(|hit| hit.seq.0).collect::<Vec<_>>(), [1, 2]);
-    assert_eq!(terms, ["partition", "partitions"]);
+    assert_eq!(seqs(&view, 1, "partitoin "), Vec::<u64>::new());
+    // One edit away, and the other two: the nearer is meant.
+    assert_eq!(asked("partitoin "), (vec![1], vec!["partition".to_owned()]));
+    assert_eq!(asked("partitoins "), (vec![2], vec!["partitions".to_owned()]));
+    assert_eq!(asked("pratitoin "), (vec![1], vec!["partition".to_owned()]), "two edits");
 }
 
 #[test]
