@@ -22,7 +22,7 @@ pub enum FileType {
     QuickTime,
     WebmAudio,
     WebmVideo,
-    /// Matroska with anything that is not WebM.
+    /// Matroska with anything that is not `WebM`.
     Matroska,
     Pdf,
     Html,

@@ -63,7 +63,8 @@ fn thumbnails(
     orientation: Orientation,
     profile: Option<&[u8]>,
 ) -> Result<(), NoPreview> {
-    let is_rgb = |profile: &&[u8]| profile.get(16..20) == Some(b"RGB ") && image.color().has_color();
+    let is_rgb =
+        |profile: &&[u8]| profile.get(16..20) == Some(b"RGB ") && image.color().has_color();
     let profile = profile.filter(is_rgb);
     let profile = profile.filter(|profile| profile.len() <= THUMBNAIL_PROFILE_BYTES_MAX);
 

@@ -114,7 +114,10 @@ fn text(head: &[u8]) -> FileType {
     let utf16 = head.starts_with(b"\xFE\xFF") || head.starts_with(b"\xFF\xFE");
     // Whatever the encoding, what is active in it is in ASCII.
     let plain: String = if utf16 {
-        head.iter().filter(|byte| byte.is_ascii() && **byte != 0).map(|&byte| byte as char).collect()
+        head.iter()
+            .filter(|byte| byte.is_ascii() && **byte != 0)
+            .map(|&byte| byte as char)
+            .collect()
     } else {
         String::from_utf8_lossy(head).into_owned()
     };
@@ -135,7 +138,7 @@ fn text(head: &[u8]) -> FileType {
     let is_control = |byte: &u8| *byte < 0x20 && !matches!(byte, b'\t' | b'\n' | b'\r' | 0x0C);
     let cut = |error: std::str::Utf8Error| error.error_len().is_none();
     let is_utf8 = std::str::from_utf8(head).map_or_else(cut, |_| true);
-    if !head.is_empty() && is_utf8 && !head.iter().any(|byte| is_control(byte)) {
+    if !head.is_empty() && is_utf8 && !head.iter().any(is_control) {
         FileType::Text
     } else {
         FileType::Unknown

@@ -1,7 +1,7 @@
 //! Sounds: how long they last and what their waveform is.
 
 mod mpeg;
-mod ogg_opus;
+mod ogg;
 mod pcm;
 mod waveform;
 
@@ -59,14 +59,8 @@ pub(crate) fn show(
     let decoded = match processed.file_type {
         FileType::Wav => pcm::wav(stream, &mut processed.duration_ms, &mut listening),
         FileType::Flac => pcm::flac(stream, &mut processed.duration_ms, &mut listening),
-        FileType::OggOpus => {
-            let bytes = source.bytes_total()?;
-            processed.duration_ms = ogg_opus::duration_ms(&mut *source.open()?, bytes);
-            too_long(processed, limits).and_then(|()| ogg_opus::listen(stream, &mut listening))
-        }
-        FileType::OggVorbis => {
-            let bytes = source.bytes_total()?;
-            processed.duration_ms = ogg_opus::duration_ms(&mut *source.open()?, bytes);
+        FileType::OggOpus | FileType::OggVorbis => {
+            processed.duration_ms = ogg::duration_ms(&mut *source.open()?, source.bytes_total()?);
             Err(NoPreview::Unsupported)
         }
         FileType::Mp3 | FileType::Aac => {
@@ -75,7 +69,7 @@ pub(crate) fn show(
         }
         _ => Err(NoPreview::Unsupported),
     };
-    // What no library here decodes.
+    // What no library decodes that is kept, safe, and free to use as we do.
     let decoded = match decoded {
         Err(NoPreview::Unsupported) => match too_long(processed, limits) {
             Ok(()) => by_program(processed, source, limits, programs, &mut listening)?,

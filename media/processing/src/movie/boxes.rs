@@ -1,4 +1,4 @@
-//! The boxes of an ISO media file (MP4, M4A, QuickTime) that tell what is in it.
+//! The boxes of an ISO media file (MP4, M4A, `QuickTime`) that tell what is in it.
 
 use crate::Size;
 use crate::source::{Stream, read_at};

@@ -12,8 +12,8 @@ pub(super) fn to_fit(image: &DynamicImage, side: u32) -> Result<DynamicImage, No
     }
     // At least one pixel: there are pictures of one by 65535.
     let scaled = |length: u32| {
-        let rounded = (u64::from(length) * u64::from(side) + u64::from(longer) / 2)
-            / u64::from(longer);
+        let rounded =
+            (u64::from(length) * u64::from(side) + u64::from(longer) / 2) / u64::from(longer);
         u32::try_from(rounded).unwrap_or(side).clamp(1, side)
     };
     let mut fitting = DynamicImage::new(scaled(width), scaled(height), image.color());

@@ -18,7 +18,9 @@ pub(super) fn encode(
     let profile = profile.filter(|profile| profile.get(16..20) == Some(space));
     let mut bytes = Vec::new();
     match file_type {
-        FileType::WebP => return webp::encode(&scale::eight_bits(&image), webp::QUALITY_HIGH, profile),
+        FileType::WebP => {
+            return webp::encode(&scale::eight_bits(&image), webp::QUALITY_HIGH, profile);
+        }
         FileType::Png => {
             let (fast, filter) = (CompressionType::Fast, FilterType::Adaptive);
             let encoder = PngEncoder::new_with_quality(&mut bytes, fast, filter);

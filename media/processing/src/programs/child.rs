@@ -175,7 +175,10 @@ mod tests {
     #[test]
     fn how_a_child_ends_is_told_apart() {
         assert_eq!(run_script("exit 3", &Limits::default()).0, Err(NoPreview::Unreadable));
-        assert_eq!(run_script("kill -SEGV $$", &Limits::default()).0, Err(NoPreview::DecoderFailed));
+        assert_eq!(
+            run_script("kill -SEGV $$", &Limits::default()).0,
+            Err(NoPreview::DecoderFailed)
+        );
         let (_folder, programs) = scripted("");
         let here = Path::new("/tmp");
         let printed = tempfile::NamedTempFile::new().unwrap();

@@ -73,7 +73,7 @@ mod tests {
 
     #[test]
     fn a_waveform_has_the_shape_of_the_sound_however_long_it_is() {
-        for length in [64, 100, 8_191, 8_192, 8_193, 1_000_000] {
+        for length in [64_u64, 100, 8_191, 8_192, 8_193, 1_000_000] {
             let rising = waveform((0..length).map(|i| (i * 20_000 / length) as u16)).unwrap();
             assert!(rising.is_sorted(), "{length}: {rising:?}");
             assert_eq!(rising[63], 255, "{length}");

@@ -64,7 +64,8 @@ pub(crate) fn webp(width: u32, height: u32) -> Vec<u8> {
 /// Of three frames, which runs for ever.
 pub(crate) fn gif(width: u32, height: u32) -> Vec<u8> {
     let mut file = Vec::new();
-    let mut encoder = GifEncoder::new(&mut file);
+    // Fast, and good enough for two colours.
+    let mut encoder = GifEncoder::new_with_speed(&mut file, 30);
     encoder.set_repeat(Repeat::Infinite).unwrap();
     for _ in 0..3 {
         let frame = DynamicImage::from(picture(width, height)).into_rgba8();
@@ -192,7 +193,7 @@ pub(crate) fn flac(rate: u32, values: &[i16], claimed: u64) -> Vec<u8> {
     file
 }
 
-/// Packets of 20 milliseconds: the decoder makes noise of any bytes.
+/// Packets of 20 milliseconds, of noise.
 pub(crate) fn opus(packets: usize) -> Vec<u8> {
     use ogg::{PacketWriteEndInfo, PacketWriter};
     let mut random = Random(7);

@@ -7,13 +7,13 @@ use hansard_media_processing::{NoPreview, sniff};
 use crate::files::{Random, one_of_each};
 use crate::processed;
 
-const MUTATIONS: usize = 3_000;
+const MUTATIONS: usize = 6_000;
 /// For all of them.
 const PATIENCE: Duration = Duration::from_secs(240);
 
-/// One to eight changes: of a bit, of a byte to a telling one, of a length, or of the order.
+/// One to four changes: of a bit, of a byte to a telling one, of a length, or of the order.
 fn mutate(file: &mut Vec<u8>, random: &mut Random) {
-    for _ in 0..=random.below(8) {
+    for _ in 0..=random.below(4) {
         if file.is_empty() {
             return;
         }

@@ -1,4 +1,6 @@
-use hansard_media_processing::{FileType, Kind, Limits, NoPreview, Programs, Size, Source, process};
+use hansard_media_processing::{
+    FileType, Kind, Limits, NoPreview, Programs, Size, Source, process,
+};
 use image::metadata::Orientation;
 use image::{DynamicImage, GenericImageView, ImageFormat, RgbaImage};
 
@@ -18,11 +20,11 @@ fn holds(bytes: &[u8], needle: &[u8]) -> bool {
 
 #[test]
 fn a_photograph_has_a_size_two_thumbnails_and_a_placeholder() {
-    for file in [jpeg(2000, 1500), png(2000, 1500), webp(2000, 1500), gif(2000, 1500)] {
+    for file in [jpeg(1300, 975), png(1300, 975), webp(1300, 975), gif(1300, 975)] {
         let made = processed(&file);
         assert_eq!(made.no_preview, None, "{:?}", made.file_type);
         assert_eq!(made.kind(), Kind::Image);
-        assert_eq!(made.size, Some(Size { width: 2000, height: 1500 }));
+        assert_eq!(made.size, Some(Size { width: 1300, height: 975 }));
         let names: Vec<&str> = made.thumbnails.iter().map(|thumbnail| thumbnail.name).collect();
         assert_eq!(names, ["thumb", "preview"]);
         for (thumbnail, (width, height)) in made.thumbnails.iter().zip([(320, 240), (1280, 960)]) {
@@ -35,7 +37,6 @@ fn a_photograph_has_a_size_two_thumbnails_and_a_placeholder() {
             assert!(above[0] > 200 && above[2] < 60, "{above:?}");
             assert!(below[2] > 200 && below[0] < 60, "{below:?}");
         }
-        assert_eq!(made.thumbnails, processed(&file).thumbnails, "the same every time");
         let placeholder = made.placeholder.unwrap();
         assert!((20..=36).contains(&placeholder.len()), "{placeholder}");
     }
