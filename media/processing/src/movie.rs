@@ -7,7 +7,7 @@ use std::fs;
 use std::io::{self, Read};
 
 use crate::programs::{Program, Programs, run};
-use crate::source::Source;
+use crate::source::Reading;
 use crate::{FileType, Limits, NoPreview, Processed, Size, picture};
 
 pub(crate) use boxes::read;
@@ -38,7 +38,7 @@ pub(crate) const fn demuxer(file_type: FileType) -> Option<&'static str> {
 /// Fills in the size and the duration of a video, and thumbnails of a frame.
 pub(crate) fn show_video(
     processed: &mut Processed,
-    source: &Source<'_>,
+    source: &Reading<'_>,
     limits: &Limits,
     programs: &Programs,
 ) -> io::Result<Result<(), NoPreview>> {
@@ -72,7 +72,7 @@ pub(crate) fn show_video(
 /// Fills in thumbnails of the first page of a PDF.
 pub(crate) fn show_pdf(
     processed: &mut Processed,
-    source: &Source<'_>,
+    source: &Reading<'_>,
     limits: &Limits,
     programs: &Programs,
 ) -> io::Result<Result<(), NoPreview>> {
@@ -114,7 +114,7 @@ fn poster(
 /// Fills in what `ffprobe` knows of a video, if it is there. That it is not is no reason to stop.
 fn probe(
     processed: &mut Processed,
-    source: &Source<'_>,
+    source: &Reading<'_>,
     limits: &Limits,
     programs: &Programs,
 ) -> io::Result<()> {

@@ -3,7 +3,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use crate::programs::Programs;
 use crate::sniff::{HEAD_BYTES, sniff};
-use crate::source::Source;
+use crate::source::{Reading, Source};
 use crate::{FileType, Kind, Limits, NoPreview, Processed, movie, picture, sound};
 
 /// Everything that can be known and shown of a file. Blocks for as long as the limits allow: some
@@ -13,21 +13,34 @@ use crate::{FileType, Kind, Limits, NoPreview, Processed, movie, picture, sound}
 /// Only of this machine: the file cannot be read, there is no place for a temporary file, or no
 /// process can be started. Nothing that the bytes could be is an error.
 pub fn process(source: Source<'_>, limits: &Limits, programs: &Programs) -> io::Result<Processed> {
+    let source = Reading::of(source);
     let head = source.head(HEAD_BYTES)?;
     let mut processed = Processed::of(sniff(&head));
     if head.is_empty() {
         processed.no_preview = Some(NoPreview::Empty);
         return Ok(processed);
     }
-    let shown = catch_unwind(AssertUnwindSafe(|| show(&mut processed, &source, limits, programs)));
-    let shown = shown.unwrap_or(Ok(Err(NoPreview::DecoderFailed)))?;
-    processed.no_preview = shown.err();
+    let shown = contained(|| show(&mut processed, &source, limits, programs))?;
+    if let Some(failure) = source.failure() {
+        return Err(failure);
+    }
+    // A picture of which only the copy could not be made has its preview all the same.
+    let has_preview = !processed.thumbnails.is_empty() || processed.waveform.is_some();
+    processed.no_preview = shown.err().filter(|_| !has_preview);
     Ok(processed)
+}
+
+/// What a decoder promises it never does, and what the fuzzers of all the world have not found yet,
+/// is one file without a preview. What it had filled in so far was true.
+fn contained(
+    work: impl FnOnce() -> io::Result<Result<(), NoPreview>>,
+) -> io::Result<Result<(), NoPreview>> {
+    catch_unwind(AssertUnwindSafe(work)).unwrap_or(Ok(Err(NoPreview::DecoderFailed)))
 }
 
 fn show(
     processed: &mut Processed,
-    source: &Source<'_>,
+    source: &Reading<'_>,
     limits: &Limits,
     programs: &Programs,
 ) -> io::Result<Result<(), NoPreview>> {
@@ -59,14 +72,28 @@ fn show(
 
 fn show_picture(
     processed: &mut Processed,
-    source: &Source<'_>,
+    source: &Reading<'_>,
     limits: &Limits,
 ) -> io::Result<Result<(), NoPreview>> {
     if source.bytes_total()? > limits.picture_bytes_max {
         return Ok(Err(NoPreview::TooLarge));
     }
-    Ok(match source {
-        Source::Bytes(bytes) => picture::show(processed, bytes, limits),
-        Source::Path(path) => picture::show(processed, &std::fs::read(path)?, limits),
-    })
+    Ok(picture::show(processed, &source.whole()?, limits))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_decoder_that_panics_takes_one_preview_with_it() {
+        let indexed = |bytes: &[u8]| bytes[9];
+        let result = contained(|| {
+            indexed(&[1, 2, 3]);
+            Ok(Ok(()))
+        });
+        assert_eq!(result.unwrap(), Err(NoPreview::DecoderFailed));
+        assert_eq!(contained(|| Ok(Ok(()))).unwrap(), Ok(()));
+        assert!(contained(|| Err(io::Error::other("gone"))).is_err());
+    }
 }

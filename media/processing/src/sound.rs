@@ -11,7 +11,7 @@ use std::io::{self, BufReader, Read};
 use std::time::{Duration, Instant};
 
 use crate::programs::{Program, Programs, run};
-use crate::source::Source;
+use crate::source::Reading;
 use crate::{FileType, Limits, NoPreview, Processed, movie};
 use waveform::Peaks;
 
@@ -50,7 +50,7 @@ fn ms(frames: u64, rate: u32) -> Option<u64> {
 /// until the sound was decoded to its end.
 pub(crate) fn show(
     processed: &mut Processed,
-    source: &Source<'_>,
+    source: &Reading<'_>,
     limits: &Limits,
     programs: &Programs,
 ) -> io::Result<Result<(), NoPreview>> {
@@ -92,7 +92,7 @@ fn too_long(processed: &Processed, limits: &Limits) -> Result<(), NoPreview> {
 /// Has `ffmpeg` decode it to a file of samples.
 fn by_program(
     processed: &mut Processed,
-    source: &Source<'_>,
+    source: &Reading<'_>,
     limits: &Limits,
     programs: &Programs,
     listening: &mut Listening,
