@@ -44,6 +44,10 @@ fn a_document_shows_its_first_page() {
         if !programs.has(Program::Pdftoppm) {
             let expected = NoPreview::NotInstalled(Program::Pdftoppm);
             assert_eq!(made.no_preview, Some(expected));
+        } else if !programs.has(Program::Prlimit) {
+            // Nothing runs that nothing bounds.
+            let expected = NoPreview::NotInstalled(Program::Prlimit);
+            assert_eq!(made.no_preview, Some(expected));
         } else if is_whole {
             assert_eq!(made.no_preview, None);
             let (width, height) = (1280, 853);
