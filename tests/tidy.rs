@@ -12,7 +12,7 @@ use hansard_protocol::{ClientFrame, ErrorCode};
 use toml::{Table, Value};
 
 /// Which crates of the workspace each crate may use. Services never depend on each other.
-const MAY_USE: [(&str, &[&str]); 11] = [
+const MAY_USE: [(&str, &[&str]); 12] = [
     ("nats/model", &[]),
     ("gateway/protocol", &["hansard-model"]),
     ("client", &["hansard-model", "hansard-protocol"]),
@@ -31,6 +31,7 @@ const MAY_USE: [(&str, &[&str]); 11] = [
     ("archive", &["hansard-model", "hansard-nats"]),
     ("projector", &["hansard-archive", "hansard-model", "hansard-nats"]),
     ("search/language", &["hansard-model"]),
+    ("media/processing", &[]),
     ("search", &["hansard-archive", "hansard-model", "hansard-nats", "hansard-search-language"]),
     (
         ".",

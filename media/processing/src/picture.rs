@@ -1,0 +1,92 @@
+//! Pictures: what they are, smaller versions of them, and a copy without metadata.
+
+mod decode;
+mod scale;
+mod strip;
+mod upright;
+mod webp;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use image::DynamicImage;
+use image::metadata::Orientation;
+
+use crate::{FileType, Limits, NoPreview, Processed, Size, Stripped, Thumbnail};
+
+/// The names of the thumbnails and the squares they fit into, from small to large.
+const THUMBNAILS: [(&str, u32); 2] = [("thumb", 320), ("preview", 1280)];
+/// The largest that a `ThumbHash` is made of.
+const PLACEHOLDER_SIDE: u32 = 100;
+/// A colour profile that is larger is not worth having in a thumbnail. Those of telephones have
+/// some hundred bytes.
+const THUMBNAIL_PROFILE_BYTES_MAX: usize = 4 << 10;
+/// A colour profile that is larger is left out of the copy too.
+const PROFILE_BYTES_MAX: usize = 1 << 20;
+
+/// Fills in everything that is known of a picture, as far as it comes, and why it came no further.
+pub(crate) fn show(
+    processed: &mut Processed,
+    bytes: &[u8],
+    limits: &Limits,
+) -> Result<(), NoPreview> {
+    let decoded = decode::decode(bytes, processed.file_type, limits, &mut processed.size)?;
+    let profile = decoded.profile.filter(|profile| profile.len() <= PROFILE_BYTES_MAX);
+    let mut image = decoded.image;
+    let orientation = decoded.orientation;
+
+    thumbnails(processed, &image, orientation, profile.as_deref())?;
+    processed.stripped = if orientation == Orientation::NoTransforms {
+        let bytes = strip::strip(bytes, processed.file_type, profile.is_some());
+        bytes.map(|bytes| Stripped { bytes, lossless: true })
+    } else {
+        image.apply_orientation(orientation);
+        let bytes = upright::encode(image, processed.file_type, profile.as_deref())?;
+        Some(Stripped { bytes, lossless: false })
+    };
+    Ok(())
+}
+
+/// Fills in the thumbnails of a video or a document: of a picture of it that a program has made.
+pub(crate) fn show_poster(
+    processed: &mut Processed,
+    poster: &[u8],
+    limits: &Limits,
+) -> Result<(), NoPreview> {
+    let mut size = None;
+    let decoded = decode::decode(poster, FileType::Png, limits, &mut size)?;
+    thumbnails(processed, &decoded.image, Orientation::NoTransforms, None)
+}
+
+fn thumbnails(
+    processed: &mut Processed,
+    image: &DynamicImage,
+    orientation: Orientation,
+    profile: Option<&[u8]>,
+) -> Result<(), NoPreview> {
+    let is_rgb =
+        |profile: &&[u8]| profile.get(16..20) == Some(b"RGB ") && image.color().has_color();
+    let profile = profile.filter(is_rgb);
+    let profile = profile.filter(|profile| profile.len() <= THUMBNAIL_PROFILE_BYTES_MAX);
+
+    // From large to small: the small one is made of the large one.
+    let mut made = Vec::with_capacity(THUMBNAILS.len());
+    let mut smallest = None;
+    for (name, side) in THUMBNAILS.into_iter().rev() {
+        let of = smallest.as_ref().unwrap_or(image);
+        let scaled = scale::to_fit(of, side)?;
+        let mut shown = scale::eight_bits(&scaled);
+        shown.apply_orientation(orientation);
+        let size = Size { width: shown.width(), height: shown.height() };
+        made.push(Thumbnail { name, size, webp: webp::encode(&shown, webp::QUALITY, profile)? });
+        smallest = Some(scaled);
+    }
+    made.reverse();
+
+    let mut tiny = scale::to_fit(smallest.as_ref().unwrap_or(image), PLACEHOLDER_SIDE)?;
+    tiny.apply_orientation(orientation);
+    let (width, height) = (tiny.width() as usize, tiny.height() as usize);
+    let hash = thumbhash::rgba_to_thumb_hash(width, height, &tiny.into_rgba8());
+    processed.placeholder = Some(STANDARD.encode(hash));
+    processed.thumbnails = made;
+    Ok(())
+}
