@@ -66,7 +66,15 @@ impl<'a> Plan<'a> {
         let stands_for_others = |clause: &Clause<UserId, ConversationId>| match &clause.asks {
             Asks::Word(word) => word.prefix || typos,
             Asks::Phrase(phrase) => phrase.prefix,
-            _ => false,
+            Asks::All(_)
+            | Asks::Any(_)
+            | Asks::Not(_)
+            | Asks::From(_)
+            | Asks::In(_)
+            | Asks::Sent(_)
+            | Asks::Has(_)
+            | Asks::IsThread
+            | Asks::MentionsMe => false,
         };
         let words = query.leaves().iter().filter(|(leaf, _)| stands_for_others(leaf)).count();
         let expansions = (EXPANSIONS_MAX / words.max(1)).max(EXPANSIONS_OF_WORD_MIN);
