@@ -30,6 +30,8 @@ setup:
 run: setup ## build, and serve a chat on LISTEN with its data in DATA
 	$(CARGO) run --release --bin hansard -- serve --data "$(DATA)" --listen "$(LISTEN)" $(SERVE_ARGS)
 
+# Snapshots are those of this tree, also when the tests were built in another one.
+test: export INSTA_WORKSPACE_ROOT = $(CURDIR)
 test: setup lint ## lint, then every test
 	@if $(CARGO) nextest --version >/dev/null 2>&1; then \
 	  echo "$(CARGO) nextest run --workspace"; $(CARGO) nextest run --workspace; \

@@ -87,8 +87,9 @@ const MACHINE_PATHS: [&str; 4] = ["/work/", "/root/", "/home/", "/Users/"];
 /// How a package registry of somebody's own is named.
 const REGISTRIES: [&str; 4] = ["index-url", "replace-with", "registry-url", "find-links"];
 
+/// Tests run at the root of their tree; what they were built in may have been another one.
 fn root() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
+    Path::new(".")
 }
 
 fn read(path: &str) -> String {

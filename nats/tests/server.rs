@@ -269,9 +269,14 @@ async fn credentials_that_do_not_fit_a_url_are_refused() {
     );
 }
 
+/// Tests run in their package; what they were built in may have been another tree.
+fn fixtures() -> PathBuf {
+    fs::canonicalize("tests/fixtures").unwrap()
+}
+
 #[test]
 fn old_server_is_refused_with_advice() {
-    let old = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/nats-server-2.9");
+    let old = fixtures().join("nats-server-2.9");
     let named = BinarySearch { explicit: Some(old.join("nats-server")), ..Default::default() };
     let refused = complaint(&named.find().unwrap_err());
     assert!(refused.contains("HANSARD_NATS_SERVER"), "{refused}");
@@ -292,7 +297,7 @@ fn complaint(error: &dyn std::error::Error) -> String {
 
 #[test]
 fn pinned_server_is_fetched_once_when_path_has_none_or_an_old_one() {
-    let old = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/nats-server-2.9");
+    let old = fixtures().join("nats-server-2.9");
     let cache = TempDir::new().unwrap();
     let search = BinarySearch {
         explicit: None,

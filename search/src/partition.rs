@@ -277,6 +277,10 @@ impl Owner {
     /// Begins the next step of the indexer, if it is idle and there is one.
     fn work_on(&mut self, is_catching_up: bool) {
         let Indexing::Idle(indexer) = &self.indexing else { return };
+        // Who wakes up after a pause finds out here, and not only when NATS says that it is over.
+        if !is_catching_up && !self.tenure.is_held() {
+            return;
+        }
         if self.is_commit_due(indexer, is_catching_up) {
             self.commit_now();
         } else if let Some(batch) = self.ahead.take() {

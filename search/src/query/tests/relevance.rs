@@ -64,8 +64,8 @@ impl Nicks {
 
 /// The corpus beside the tree, which is not in it.
 fn corpus() -> Option<PathBuf> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
-    Some(root.join("shared/data/ubuntu-irc.jsonl.gz")).filter(|path| path.exists())
+    // From the package, where tests run: what they were built in may have been another tree.
+    Some(PathBuf::from("../../shared/data/ubuntu-irc.jsonl.gz")).filter(|path| path.exists())
 }
 
 /// Indexes the corpus as what was said in one group; when the last of it was said.
