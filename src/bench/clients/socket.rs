@@ -12,9 +12,10 @@ use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio::time::Instant;
 use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::Error as WebSocketError;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
-use tokio_tungstenite::tungstenite::http::HeaderValue;
 use tokio_tungstenite::tungstenite::http::header::SEC_WEBSOCKET_PROTOCOL;
+use tokio_tungstenite::tungstenite::http::{HeaderValue, StatusCode};
 use tokio_tungstenite::tungstenite::protocol::{Message, WebSocketConfig};
 
 use super::round::Round;
@@ -24,6 +25,8 @@ use crate::bench::people::{Person, random};
 
 /// How long the handshake, `welcome` and `synced` may take.
 const OPEN_WITHIN: Duration = Duration::from_secs(60);
+/// A client that was told to come again does so after this: the hint is made for many strangers.
+const COME_AGAIN_AFTER: Duration = Duration::from_millis(100);
 /// Bytes read at once: thousands of clients live in one process.
 const READ_BYTES: usize = 8 * 1024;
 /// A moment that does not come.
@@ -60,6 +63,13 @@ pub(super) struct Socket {
     dice: Dice,
 }
 
+fn is_busy(error: &anyhow::Error) -> bool {
+    match error.downcast_ref() {
+        Some(WebSocketError::Http(refused)) => refused.status() == StatusCode::SERVICE_UNAVAILABLE,
+        Some(_) | None => false,
+    }
+}
+
 #[expect(clippy::disallowed_methods, reason = "ids are in server time: this is what is corrected")]
 fn local_ms() -> i64 {
     let now = std::time::SystemTime::now();
@@ -83,7 +93,16 @@ impl Socket {
         index: usize,
         background: bool,
     ) -> anyhow::Result<Self> {
-        tokio::time::timeout(OPEN_WITHIN, Self::open_now(address, person, index, background))
+        // A gateway that is busy tells newcomers to come again.
+        let admitted = async {
+            loop {
+                match Self::open_now(address, person, index, background).await {
+                    Err(error) if is_busy(&error) => tokio::time::sleep(COME_AGAIN_AFTER).await,
+                    opened => return opened,
+                }
+            }
+        };
+        tokio::time::timeout(OPEN_WITHIN, admitted)
             .await
             .context("the gateway does not let a client in")?
     }
