@@ -129,6 +129,7 @@ fn read(subject: &str, payload: &[u8]) -> Option<(AccountSubject, AccountEvent)>
         | Subject::SearchViews(_)
         | Subject::GatewayConfirm(_)
         | Subject::GatewaySessions(_)
+        | Subject::MediaReady(_)
         | Subject::Presence(_) => return None,
     };
     Some((about, serde_json::from_slice(payload).ok()?))

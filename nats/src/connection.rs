@@ -35,6 +35,8 @@ pub enum ServiceRole {
     Projector,
     /// Reads the log, answers searches.
     Search,
+    /// Takes uploads and serves them, follows the log for what refers to them.
+    Media,
     /// Provisions; imports.
     Operator,
     /// Asks the servers how they are configured; a user of the system account.
@@ -43,7 +45,8 @@ pub enum ServiceRole {
 
 impl ServiceRole {
     /// The roles of the account that holds the log. The monitor is of another.
-    pub const ALL: [Self; 4] = [Self::Operator, Self::Gateway, Self::Projector, Self::Search];
+    pub const ALL: [Self; 5] =
+        [Self::Operator, Self::Gateway, Self::Projector, Self::Search, Self::Media];
 
     /// The name of the role's user in nats-server.
     pub fn as_str(self) -> &'static str {
@@ -51,6 +54,7 @@ impl ServiceRole {
             Self::Gateway => "gateway",
             Self::Projector => "projector",
             Self::Search => "search",
+            Self::Media => "media",
             Self::Operator => "operator",
             Self::Monitor => "monitor",
         }
@@ -59,9 +63,21 @@ impl ServiceRole {
     /// Subjects the role may not publish to: a fault in one role cannot write what is another's.
     pub fn publish_deny(self) -> Vec<String> {
         let deny: &[&str] = match self {
-            Self::Gateway => {
-                &["live.>", "order.>", "$KV.INBOX.>", "$KV.LEASES.>", "$KV.DEPLOYMENT.>"]
-            }
+            // Of the media bucket it writes uploads: to whom they belong.
+            Self::Gateway => &[
+                "live.>",
+                "order.>",
+                "media.>",
+                "$KV.INBOX.>",
+                "$KV.LEASES.>",
+                "$KV.DEPLOYMENT.>",
+                "$KV.MEDIA.b.>",
+                "$KV.MEDIA.e",
+                "$KV.MEDIA.m.>",
+                "$KV.MEDIA.o.>",
+                "$KV.MEDIA.p.>",
+                "$KV.MEDIA.w.>",
+            ],
             // The deployment bucket holds what owners agree on: heads of archives, generations of
             // views, the epoch.
             Self::Projector => &[
@@ -69,8 +85,10 @@ impl ServiceRole {
                 "acct.>",
                 "receipt.>",
                 "presence.>",
+                "media.>",
                 "$KV.GATEWAYS.>",
                 "$KV.LAST_SEEN.>",
+                "$KV.MEDIA.>",
                 "$KV.PRESENCE.>",
             ],
             // It raises the epoch and says which generation of an index counts.
@@ -81,6 +99,21 @@ impl ServiceRole {
                 "presence.>",
                 "live.>",
                 "order.>",
+                "media.>",
+                "$KV.GATEWAYS.>",
+                "$KV.INBOX.>",
+                "$KV.LAST_SEEN.>",
+                "$KV.MEDIA.>",
+                "$KV.PRESENCE.>",
+            ],
+            Self::Media => &[
+                "ev.>",
+                "acct.>",
+                "receipt.>",
+                "presence.>",
+                "live.>",
+                "order.>",
+                "$KV.DEPLOYMENT.>",
                 "$KV.GATEWAYS.>",
                 "$KV.INBOX.>",
                 "$KV.LAST_SEEN.>",
@@ -89,7 +122,7 @@ impl ServiceRole {
             Self::Operator | Self::Monitor => &[],
         };
         let administration: &[&str] = match self {
-            Self::Gateway | Self::Projector | Self::Search => &[
+            Self::Gateway | Self::Projector | Self::Search | Self::Media => &[
                 "$JS.API.STREAM.CREATE.>",
                 "$JS.API.STREAM.UPDATE.>",
                 "$JS.API.STREAM.DELETE.>",
@@ -98,7 +131,7 @@ impl ServiceRole {
             Self::Operator | Self::Monitor => &[],
         };
         let purge: &[&str] = match self {
-            Self::Gateway | Self::Search => &["$JS.API.STREAM.PURGE.>"],
+            Self::Gateway | Self::Search | Self::Media => &["$JS.API.STREAM.PURGE.>"],
             // It trims the events that are in the archive, and removes from the inbox what is not
             // in the log.
             Self::Projector => &[
@@ -107,6 +140,7 @@ impl ServiceRole {
                 "$JS.API.STREAM.PURGE.KV_GATEWAYS",
                 "$JS.API.STREAM.PURGE.KV_LAST_SEEN",
                 "$JS.API.STREAM.PURGE.KV_LEASES",
+                "$JS.API.STREAM.PURGE.KV_MEDIA",
                 "$JS.API.STREAM.PURGE.KV_PRESENCE",
                 "$JS.API.STREAM.PURGE.RECEIPTS",
             ],

@@ -10,7 +10,7 @@
 //!    asked;
 //! 6. [`lease`], [`ownership`]: which process owns which partition;
 //! 7. [`inbox`], [`accounts`], [`receipts`], [`registry`], [`presence`],
-//!    [`sessions`]: the other streams and buckets, and what gateways ask each other.
+//!    [`sessions`], [`media`]: the other streams and buckets, and what gateways ask each other.
 //!
 //! Invariant: the types of async-nats stop here; callers see `hansard_model` types and bytes.
 //! Invariant: an acknowledgement is never assumed. A timeout is [`log::AppendError::Unknown`], not
@@ -28,6 +28,7 @@ pub mod inbox;
 pub mod lease;
 pub mod live;
 pub mod log;
+pub mod media;
 pub mod metrics;
 pub mod ownership;
 pub mod presence;

@@ -11,6 +11,7 @@
 //! | `KV_INBOX` | bucket | last | no: a view |
 //! | `KV_LAST_SEEN` | bucket | last | no: written again when somebody comes or goes |
 //! | `KV_LEASES` | bucket, TTL per key | last | yes: one in memory would be gone with its server |
+//! | `KV_MEDIA` | bucket, TTL of removed keys | last | yes: what was uploaded, and what refers to it |
 //! | `KV_PRESENCE` | bucket, TTL per key | last | no: gateways say it again. Not in memory: a server on its own forgets such streams altogether, and gateways may not create any |
 
 use std::time::Duration;
@@ -33,6 +34,7 @@ pub(crate) const GATEWAYS_BUCKET: &str = "GATEWAYS";
 pub(crate) const INBOX_BUCKET: &str = "INBOX";
 pub(crate) const LAST_SEEN_BUCKET: &str = "LAST_SEEN";
 pub(crate) const LEASES_BUCKET: &str = "LEASES";
+pub(crate) const MEDIA_BUCKET: &str = "MEDIA";
 pub(crate) const PRESENCE_BUCKET: &str = "PRESENCE";
 
 /// A stream of what was said and done: those that have an archive.
@@ -97,6 +99,7 @@ pub(crate) fn table(partitions: PartitionCount, replicas: usize) -> Vec<Config> 
         if replicas > 1 { synced(receipts()) } else { rebuildable(receipts()) },
         rebuildable(bucket(LAST_SEEN_BUCKET)),
         synced(bucket(LEASES_BUCKET)),
+        synced(bucket(MEDIA_BUCKET)),
         rebuildable(bucket(PRESENCE_BUCKET)),
     ];
     table.extend(partitions.partitions().map(|p| synced(log(events(p), format!("ev.{p}.>")))));
@@ -140,7 +143,8 @@ fn bucket(name: &str) -> Config {
         discard: DiscardPolicy::New,
         allow_rollup: true,
         allow_direct: true,
-        allow_message_ttl: [LEASES_BUCKET, GATEWAYS_BUCKET, PRESENCE_BUCKET].contains(&name),
+        allow_message_ttl: [LEASES_BUCKET, GATEWAYS_BUCKET, MEDIA_BUCKET, PRESENCE_BUCKET]
+            .contains(&name),
         duplicate_window: Duration::from_secs(1),
         ..Config::default()
     }

@@ -101,6 +101,10 @@ base32_id! {
     /// A device: one session of one user.
     DeviceId, "device"
 }
+base32_id! {
+    /// An upload. Ids are not guessed: they are the first of two locks.
+    UploadId, "upload"
+}
 
 /// A bucket of users, by which gateways subscribe to the live feed: the first two characters of a
 /// user's id. There are 1,024.

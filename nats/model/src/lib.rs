@@ -12,7 +12,8 @@
 //! 7. [`inbox`] and [`query`]: what projectors keep and answer; [`search`], what searchers do;
 //! 8. [`receipt`]: how far each member has got;
 //! 9. [`presence`] and [`placement`]: who is there, and which gateway a user connects to;
-//! 10. [`limit`]: every bound.
+//! 10. [`media`]: files, and who may read them;
+//! 11. [`limit`]: every bound.
 //!
 //! Invariant: no I/O, no clock, no randomness; tokio and async-nats are deliberately absent.
 //! Invariant: golden files under `src/**/snapshots` are never edited, only added: they prove that
@@ -29,6 +30,7 @@ pub mod group;
 pub mod id;
 pub mod inbox;
 pub mod limit;
+pub mod media;
 pub mod placement;
 pub mod presence;
 pub mod query;
@@ -44,7 +46,8 @@ pub use envelope::Envelope;
 pub use event::{Event, Role};
 pub use group::Group;
 pub use id::{
-    Bucket, ConversationId, DeviceId, GroupId, MessageId, PartitionCount, PartitionId, Seq, UserId,
+    Bucket, ConversationId, DeviceId, GroupId, MessageId, PartitionCount, PartitionId, Seq,
+    UploadId, UserId,
 };
 pub use record::Record;
 pub use time::LogTime;

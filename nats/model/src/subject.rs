@@ -46,6 +46,8 @@ pub enum Subject {
     GatewayConfirm(DeviceId),
     /// `gateway.<gateway>.sessions`: asks one gateway for the connections of a user.
     GatewaySessions(DeviceId),
+    /// `media.<a>.<b>`: an upload that messages of a conversation refer to is ready.
+    MediaReady(ConversationId),
     /// `presence.<shard>.<bucket>.<user>.<device>.<gateway>`: a device came, changed or went. Told
     /// at once, over core NATS; what holds is in the bucket.
     Presence(PresenceKey),
@@ -210,6 +212,7 @@ impl fmt::Display for Subject {
             Self::SearchViews(partition) => write!(f, "search.{partition}.views"),
             Self::GatewayConfirm(gateway) => write!(f, "gateway.{gateway}.confirm"),
             Self::GatewaySessions(gateway) => write!(f, "gateway.{gateway}.sessions"),
+            Self::MediaReady(conversation) => write!(f, "media.{conversation}"),
             Self::Presence(key) => {
                 write!(f, "presence.{}.{key}", shard_token(shard_of(key.user)))
             }
@@ -241,6 +244,7 @@ fn parse(text: &str) -> Option<Subject> {
         "acct" => parse_account(rest),
         "live" => parse_live(rest),
         "order" => Some(Subject::LiveOrder(parse_partition(rest)?)),
+        "media" => Some(Subject::MediaReady(rest.parse().ok()?)),
         "typing" => Some(Subject::Typing(rest.parse().ok()?)),
         "query" => {
             let (partition, verb) = rest.split_once('.')?;
@@ -348,6 +352,7 @@ mod tests {
             any_conversation().prop_map(Subject::Live),
             partition.clone().prop_map(Subject::LiveOrder),
             any_conversation().prop_map(Subject::Typing),
+            any_conversation().prop_map(Subject::MediaReady),
             (partition.clone(), verb).prop_map(|(p, verb)| Subject::Query(p, verb)),
             Just(Subject::SearchAll),
             partition.clone().prop_map(Subject::Search),
@@ -367,7 +372,7 @@ mod tests {
         }
 
         #[test]
-        fn what_parses_prints_the_same(text in "(ev|acct|live|order|query|search|typing|gateway|presence)\\.[a-z0-9.*> ]{0,60}") {
+        fn what_parses_prints_the_same(text in "(ev|acct|live|order|query|search|typing|media|gateway|presence)\\.[a-z0-9.*> ]{0,60}") {
             if let Ok(subject) = text.parse::<Subject>() {
                 prop_assert_eq!(subject.to_string(), text);
             }
