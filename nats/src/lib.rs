@@ -10,7 +10,8 @@
 //!    asked;
 //! 6. [`lease`], [`ownership`]: which process owns which partition;
 //! 7. [`inbox`], [`accounts`], [`receipts`], [`registry`], [`presence`],
-//!    [`sessions`], [`media`]: the other streams and buckets, and what gateways ask each other.
+//!    [`sessions`], [`media`]: the other streams and buckets, and what gateways ask each other;
+//! 8. [`grant`]: with what gateways vouch to media services.
 //!
 //! Invariant: the types of async-nats stop here; callers see `hansard_model` types and bytes.
 //! Invariant: an acknowledgement is never assumed. A timeout is [`log::AppendError::Unknown`], not
@@ -24,6 +25,7 @@ pub mod deployment;
 mod direct;
 pub mod durability;
 pub mod embedded;
+pub mod grant;
 pub mod inbox;
 pub mod lease;
 pub mod live;

@@ -63,6 +63,11 @@ pub enum UpdateError {
 pub struct GrantSecret([u8; SECRET_BYTES]);
 
 impl GrantSecret {
+    /// The secret of these bytes.
+    pub const fn from_bytes(bytes: [u8; SECRET_BYTES]) -> Self {
+        Self(bytes)
+    }
+
     /// Its bytes, for an HMAC.
     pub fn as_bytes(&self) -> &[u8] {
         &self.0
