@@ -16,6 +16,8 @@ pub enum ErrorCode {
     BadFrame,
     /// The id is not a UUID of version 7, or names something of another shape.
     BadId,
+    /// Bytes are not those that their checksum is of.
+    ChecksumMismatch,
     /// The id's time is ahead of the log's.
     ClockAhead,
     /// It is so already, or was changed meanwhile.
@@ -38,6 +40,8 @@ pub enum ErrorCode {
     NotFound,
     /// The server is full.
     Overloaded,
+    /// All that the caller may have stored is stored.
+    QuotaExceeded,
     /// The caller is too fast.
     RateLimited,
     /// A part is over its limit.
@@ -74,9 +78,10 @@ pub enum Retry {
 
 impl ErrorCode {
     /// Every code, in the order of the alphabet.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 20] = [
         Self::BadFrame,
         Self::BadId,
+        Self::ChecksumMismatch,
         Self::ClockAhead,
         Self::Conflict,
         Self::Empty,
@@ -88,6 +93,7 @@ impl ErrorCode {
         Self::NotAMember,
         Self::NotFound,
         Self::Overloaded,
+        Self::QuotaExceeded,
         Self::RateLimited,
         Self::TooLarge,
         Self::Unauthorized,
@@ -100,6 +106,7 @@ impl ErrorCode {
         match self {
             Self::BadFrame => "bad_frame",
             Self::BadId => "bad_id",
+            Self::ChecksumMismatch => "checksum_mismatch",
             Self::ClockAhead => "clock_ahead",
             Self::Conflict => "conflict",
             Self::Empty => "empty",
@@ -111,6 +118,7 @@ impl ErrorCode {
             Self::NotAMember => "not_a_member",
             Self::NotFound => "not_found",
             Self::Overloaded => "overloaded",
+            Self::QuotaExceeded => "quota_exceeded",
             Self::RateLimited => "rate_limited",
             Self::TooLarge => "too_large",
             Self::Unauthorized => "unauthorized",
@@ -131,8 +139,11 @@ impl ErrorCode {
             Self::Conflict | Self::GroupFull | Self::HandleTaken | Self::IdReused => 409,
             Self::TooLarge => 413,
             Self::RateLimited => 429,
+            // As tus has it.
+            Self::ChecksumMismatch => 460,
             Self::Internal => 500,
             Self::Overloaded | Self::Unavailable => 503,
+            Self::QuotaExceeded => 507,
         }
     }
 
@@ -142,6 +153,7 @@ impl ErrorCode {
             Self::Internal | Self::Unavailable => Stored::Unknown,
             Self::BadFrame
             | Self::BadId
+            | Self::ChecksumMismatch
             | Self::ClockAhead
             | Self::Conflict
             | Self::Empty
@@ -152,6 +164,7 @@ impl ErrorCode {
             | Self::NotAMember
             | Self::NotFound
             | Self::Overloaded
+            | Self::QuotaExceeded
             | Self::RateLimited
             | Self::TooLarge
             | Self::Unauthorized
@@ -162,7 +175,8 @@ impl ErrorCode {
     /// What to do about it.
     pub fn retry(self) -> Retry {
         match self {
-            Self::Internal
+            Self::ChecksumMismatch
+            | Self::Internal
             | Self::Overloaded
             | Self::RateLimited
             | Self::Unauthorized
@@ -178,6 +192,7 @@ impl ErrorCode {
             | Self::IdReused
             | Self::NotAMember
             | Self::NotFound
+            | Self::QuotaExceeded
             | Self::TooLarge
             | Self::Unsupported => Retry::Never,
         }

@@ -1,8 +1,8 @@
 //! The wire contract of Hansard, as types: what a client and a gateway say to each other.
 //!
 //! Read [`client`] (frames to the server), [`server`] (frames to the client), [`error`] (codes,
-//! and what to do about them), then [`http`] (request and response bodies). The prose is
-//! `docs/protocol.md`; tests hold it to this crate.
+//! and what to do about them), then [`http`] and [`media`] (request and response bodies). The prose
+//! is `docs/protocol.md`; tests hold it to this crate.
 //!
 //! Invariant: pure; no I/O, no clock. A field is added, never renamed or removed.
 #![warn(missing_docs)]
@@ -10,6 +10,7 @@
 pub mod client;
 pub mod error;
 pub mod http;
+pub mod media;
 pub mod server;
 
 pub use client::{ClientFrame, FrameRef};

@@ -12,6 +12,7 @@ use serde_json::value::RawValue;
 use crate::client::FrameRef;
 use crate::error::ErrorBody;
 use crate::http::{Conversation, User};
+use crate::media::MediaInfo;
 
 /// A frame from the server. An object with a `type`; unknown ones are to be ignored.
 #[derive(Debug, Serialize)]
@@ -61,6 +62,8 @@ pub enum ServerFrame {
         /// Each once; at most 128.
         people: Vec<PresenceFrame>,
     },
+    /// A file that a message refers to is ready.
+    Media(MediaFrame),
     /// Reconnect elsewhere.
     Drain {
         /// After about this many milliseconds.
@@ -148,6 +151,7 @@ enum Plain {
     Presences {
         people: Vec<PresenceFrame>,
     },
+    Media(MediaFrame),
     Drain {
         after_ms: u64,
         #[serde(default)]
@@ -183,6 +187,7 @@ impl From<Plain> for ServerFrame {
             Plain::Typing { conversation, user } => Self::Typing { conversation, user },
             Plain::Presence(presence) => Self::Presence(presence),
             Plain::Presences { people } => Self::Presences { people },
+            Plain::Media(media) => Self::Media(media),
             Plain::Drain { after_ms, url, reconnect } => Self::Drain { after_ms, url, reconnect },
             Plain::Ok { reference } => Self::Ok { reference },
             Plain::Pong { reference, cursor } => Self::Pong { reference, cursor },
@@ -333,6 +338,17 @@ pub struct PresenceFrame {
     /// When they were last, if they are not and let it be known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_seen: Option<LogTime>,
+}
+
+/// `media`: a file is ready that was not when a message that refers to it was stored.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MediaFrame {
+    /// Where.
+    pub conversation: ConversationId,
+    /// The newest message that refers to it.
+    pub seq: Seq,
+    /// The file.
+    pub media: MediaInfo,
 }
 
 /// Everything of an `event` frame before the body; the body and a `}` follow.

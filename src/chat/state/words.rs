@@ -120,6 +120,8 @@ pub(in crate::chat) fn refusal(refusal: &Refusal) -> String {
         Some(ErrorCode::ClockAhead) => "the clock of this device is ahead of the server's",
         Some(ErrorCode::BadFrame | ErrorCode::BadId) => "the server does not understand it so",
         Some(ErrorCode::Unsupported) => "the server cannot do that",
+        Some(ErrorCode::ChecksumMismatch) => "it was damaged on the way: try again",
+        Some(ErrorCode::QuotaExceeded) => "there is no room left for your files",
         Some(ErrorCode::IdReused) => "the server has something else under the same id",
         None => "the server refused it",
     };
