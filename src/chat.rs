@@ -38,6 +38,9 @@ pub(crate) struct Args {
     /// Line by line even at a terminal.
     #[arg(long, env = "HANSARD_LINES")]
     lines: bool,
+    /// Where files go that are fetched [default: the current directory]
+    #[arg(long, env = "HANSARD_DOWNLOADS", default_value = ".", hide_default_value = true)]
+    downloads: PathBuf,
     /// Where profiles are kept: in `hansard` below it.
     #[arg(long, env = "XDG_DATA_HOME", hide = true)]
     data_home: Option<PathBuf>,
@@ -53,7 +56,7 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
     let options = ClientOptions::new(gateway, profile.token);
     let store = profile.store.clone();
     let (client, updates) = Client::connect(options, profile.store).await?;
-    let chat = state::Chat::new(client, profile.user).await?;
+    let chat = state::Chat::new(client, profile.user, args.downloads).await?;
     let outcome = if stdin().is_terminal() && stdout().is_terminal() && !args.lines {
         screen::run(chat, updates).await
     } else {

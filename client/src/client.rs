@@ -1,7 +1,9 @@
 //! The handle of an application.
 
+use hansard_model::event::MessageSent;
 use hansard_model::{ConversationId, Event, MessageId, Seq, UserId, limit};
 use hansard_protocol::client::Presence;
+use hansard_protocol::media::MediaInfo;
 use serde_json::value::RawValue;
 use tokio::sync::{mpsc, oneshot};
 
@@ -12,6 +14,7 @@ use crate::http::Http;
 use crate::machine::outbox::OutboxFull;
 use crate::machine::receipts::ReceiptPolicy;
 use crate::machine::{Machine, Options};
+use crate::media::{self, Media, Unfinished};
 use crate::store::{Store, StoreError};
 use crate::update::Update;
 
@@ -99,6 +102,9 @@ pub enum SendError {
     /// It cannot be written as JSON.
     #[error("the event is not JSON")]
     Json(#[source] serde_json::Error),
+    /// The client's store.
+    #[error(transparent)]
+    Store(StoreError),
     /// The client has stopped, because its store failed. The event may be in the outbox.
     #[error("the client has stopped")]
     Stopped,
@@ -177,11 +183,45 @@ impl Client {
         conversation: ConversationId,
         event: Box<RawValue>,
     ) -> Result<MessageId, SendError> {
+        self.enqueue(conversation, event, None).await
+    }
+
+    /// Sends the message that was prepared with a file, once that is uploaded: in one transaction
+    /// the message joins the outbox and the upload leaves the journal. So it is sent once, whatever
+    /// ends in between. `None`: it was prepared without a message, and only leaves the journal.
+    ///
+    /// # Errors
+    /// [`SendError`]
+    pub async fn send_file(
+        &self,
+        unfinished: &Unfinished,
+        info: &MediaInfo,
+    ) -> Result<Option<MessageId>, SendError> {
+        let Some(draft) = &unfinished.message else {
+            self.store.forget_upload(unfinished.row).await.map_err(SendError::Store)?;
+            return Ok(None);
+        };
+        let message = MessageSent {
+            text: draft.text.clone(),
+            media: vec![media::entry(info)],
+            ..MessageSent::default()
+        };
+        let json = serde_json::value::to_raw_value(&Event::Message(message));
+        let json = json.map_err(SendError::Json)?;
+        self.enqueue(draft.conversation, json, Some(unfinished.row)).await.map(Some)
+    }
+
+    async fn enqueue(
+        &self,
+        conversation: ConversationId,
+        event: Box<RawValue>,
+        uploaded: Option<u64>,
+    ) -> Result<MessageId, SendError> {
         if event.get().len() > limit::EVENT_BYTES_MAX {
             return Err(SendError::TooLarge);
         }
         let (reply, answer) = oneshot::channel();
-        let command = Command::Send { conversation, event, reply };
+        let command = Command::Send { conversation, event, uploaded, reply };
         self.commands.send(command).await.map_err(|_| SendError::Stopped)?;
         Ok(answer.await.map_err(|_| SendError::Stopped)??)
     }
@@ -242,6 +282,11 @@ impl Client {
     /// HTTP at the gateway that the client is connected to, or tries.
     pub fn http(&self) -> Http {
         self.current.http()
+    }
+
+    /// Uploads and downloads, by the same gateway.
+    pub fn media(&self) -> Media {
+        Media::of(self.current.clone(), self.store.clone())
     }
 
     /// What is cached.

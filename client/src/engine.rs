@@ -40,6 +40,8 @@ pub(crate) enum Command {
     Send {
         conversation: ConversationId,
         event: Box<RawValue>,
+        /// The upload that ends with it, by its number in the journal.
+        uploaded: Option<u64>,
         reply: oneshot::Sender<Result<MessageId, OutboxFull>>,
     },
     Read {
@@ -261,9 +263,12 @@ impl Engine {
 
     fn command(&mut self, rim: &mut Rim, now: Moment, command: Command) {
         match command {
-            Command::Send { conversation, event, reply } => {
+            Command::Send { conversation, event, uploaded, reply } => {
                 match self.machine.send(now, conversation, event) {
-                    Ok(id) => rim.replies.push((reply, id)),
+                    Ok(id) => {
+                        uploaded.into_iter().for_each(|row| self.machine.uploaded(row));
+                        rim.replies.push((reply, id));
+                    }
                     // The caller may be gone, here and below.
                     Err(full) => drop(reply.send(Err(full))),
                 }

@@ -6,7 +6,7 @@ use hansard_protocol::FrameRef;
 use hansard_protocol::client::Outline;
 use hansard_protocol::http::{Conversation, User};
 use hansard_protocol::server::{
-    Ack, EventFrame, PresenceFrame, ReceiptFrame, Reconnect, Synced, Welcome,
+    Ack, EventFrame, MediaFrame, PresenceFrame, ReceiptFrame, Reconnect, Synced, Welcome,
 };
 use serde::Deserialize;
 
@@ -42,6 +42,8 @@ pub enum Incoming {
     Typing(Typing),
     /// `presence`: one; `presences`: several.
     Presence(Vec<PresenceFrame>),
+    /// `media`
+    Media(Box<MediaFrame>),
     /// `drain`
     Drain(Drain),
     /// Of no meaning to this version.
@@ -132,6 +134,7 @@ pub fn decode(text: &str) -> Result<Incoming, DecodeFrameError> {
             let People { people } = serde_json::from_str(text)?;
             Incoming::Presence(people)
         }
+        "media" => Incoming::Media(Box::new(serde_json::from_str(text)?)),
         "drain" => Incoming::Drain(serde_json::from_str(text)?),
         _ => Incoming::Other,
     })

@@ -3,6 +3,8 @@
 mod actions;
 mod api;
 mod connection;
+pub(crate) mod media;
+pub(crate) mod streamed;
 
 use std::sync::{Arc, RwLock};
 use std::time::Duration;
@@ -92,6 +94,10 @@ impl Http {
         *self.token.write().unwrap_or_else(std::sync::PoisonError::into_inner) = token;
     }
 
+    fn token(&self) -> Option<String> {
+        self.token.read().unwrap_or_else(std::sync::PoisonError::into_inner).clone()
+    }
+
     async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, HttpError> {
         self.call(Method::GET, path, None::<&()>).await
     }
@@ -154,8 +160,7 @@ impl Http {
         if !body.is_empty() {
             request = request.header(header::CONTENT_TYPE, "application/json");
         }
-        let token = self.token.read().unwrap_or_else(std::sync::PoisonError::into_inner).clone();
-        if let Some(token) = token {
+        if let Some(token) = self.token() {
             request = request.header(header::AUTHORIZATION, format!("Bearer {token}"));
         }
         request.body(Full::new(body)).map_err(|error| HttpError::Request(error.into()))

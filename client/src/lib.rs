@@ -2,7 +2,7 @@
 //!
 //! Code map, in reading order: [`update`] (what an application sees), [`machine`] (every decision,
 //! without I/O), [`store`] (what survives a restart), `engine` (the loop that carries out the
-//! decisions), [`client`] (the handle), [`http`] (accounts, inbox and history).
+//! decisions), [`client`] (the handle), [`http`] (accounts, inbox and history), [`media`] (files).
 //!
 //! Invariant: a send is in the store before [`Client::send`] returns, and leaves it only when it
 //! is acknowledged or refused for good.
@@ -18,6 +18,7 @@ pub mod frame;
 pub mod gateway;
 pub mod http;
 pub mod machine;
+pub mod media;
 pub mod refusal;
 mod socket;
 pub mod store;
@@ -28,6 +29,7 @@ pub use event::{Content, StoredEvent};
 pub use gateway::Gateway;
 pub use http::{Http, HttpError};
 pub use machine::receipts::ReceiptPolicy;
+pub use media::{Media, MediaError};
 pub use refusal::Refusal;
 pub use store::{Store, StoreError};
 pub use update::{Loss, StopReason, Update};

@@ -212,6 +212,11 @@ impl Machine {
         Ok(id)
     }
 
+    /// The upload of the file of the send before is over, in the same transaction.
+    pub fn uploaded(&mut self, row: u64) {
+        self.actions.push(Action::Persist(Change::Uploaded { row }));
+    }
+
     /// The person has read a conversation up to here; `private`: the others are not to know.
     pub fn read(&mut self, now: Moment, conversation: ConversationId, seq: Seq, private: bool) {
         self.receipts.read(now, conversation, seq, private, &mut self.actions);
@@ -336,6 +341,9 @@ impl Machine {
             Incoming::Presence(people) => {
                 let shown = people.into_iter().map(Update::Presence);
                 self.actions.extend(shown.map(Action::Publish));
+            }
+            Incoming::Media(media) => {
+                self.actions.push(Action::Publish(Update::Media(Arc::from(media))));
             }
             Incoming::Drain(drain) => self.drain(now, &drain),
             Incoming::Other => {}

@@ -1,10 +1,12 @@
-//! What survives a restart: the outbox, the cursor, and a cache of timelines.
+//! What survives a restart: the outbox, the cursor, a cache of timelines, and the transfers of
+//! files that have begun.
 //!
 //! `SQLite` in WAL mode on a thread of its own, behind a bounded queue. One turn of the engine is
 //! one transaction, so a cursor is never ahead of the events it covers. Only a transaction with a
 //! promise in it (a send that joins the outbox) waits for the disk; the others are consistent
 //! after a power cut and come again from the server.
 
+pub(crate) mod journal;
 mod schema;
 
 use std::path::Path;
@@ -380,6 +382,7 @@ fn apply(connection: &Connection, change: &Change) -> rusqlite::Result<()> {
             "UPDATE outbox SET id = ?2, attempts = 0 WHERE row = ?1",
             params![row, id.to_string()],
         ),
+        Change::Uploaded { row } => journal::forget_upload(connection, *row),
         Change::Settle { row } => run("DELETE FROM outbox WHERE row = ?1", params![row]),
         Change::Event(event) => apply_event(connection, event),
         Change::Skip { conversation, through } => {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use hansard_model::{ConversationId, MessageId, Seq};
 use hansard_protocol::http::{Conversation, User};
-use hansard_protocol::server::{PresenceFrame, ReceiptFrame, Welcome};
+use hansard_protocol::server::{MediaFrame, PresenceFrame, ReceiptFrame, Welcome};
 
 use crate::event::StoredEvent;
 use crate::frame::{Gap, Typing};
@@ -43,6 +43,9 @@ pub enum Update {
     Typing(Typing),
     /// Somebody who is watched is there, or is not.
     Presence(PresenceFrame),
+    /// What there is to show of a file that a message refers to. Not kept: [`crate::Media::info`]
+    /// says the same at any time.
+    Media(Arc<MediaFrame>),
     /// A send is stored; once per send.
     Ack {
         /// Where.

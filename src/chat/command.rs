@@ -27,6 +27,12 @@ pub(super) enum Input {
     Members,
     /// `/title <title>`
     Title(String),
+    /// `/send <file> [text]`
+    Send(String, String),
+    /// `/get [number] [path]`: a file of a message; the last one without a number.
+    Get(Option<usize>, Option<String>),
+    /// `/stop`: all files that are on their way.
+    Stop,
     /// `/edit <text>`: the own last message.
     Edit(String),
     /// `/delete`: the own last message.
@@ -49,6 +55,9 @@ pub(super) const HELP: &str = "\
 /inbox                           list the conversations
 /group <title> <handle>...       make a group; quote a title of several words
 /add <handle>...   /remove <handle>   /leave   /members   /title <title>
+/send <file> [text]              send a file; quote a name with spaces
+/get [number] [path]             save a file, by the number that its message shows
+/stop                            end what is being sent and saved
 /edit <text>   /delete           change or delete your last message
 /react <emoji>                   react to the last message
 /read                            who has got and who has read your last message
@@ -103,6 +112,15 @@ impl Input {
             }
             "members" => Self::Members,
             "title" => Self::Title(needs("a title")?),
+            "send" => {
+                let (file, text) = first_word(&needs("a file")?);
+                Self::Send(file, text)
+            }
+            "get" => get(rest)?,
+            "stop" => {
+                takes_nothing("ends what is being sent and saved")?;
+                Self::Stop
+            }
             "edit" => Self::Edit(needs("the new text")?),
             "delete" => {
                 takes_nothing("deletes your last message")?;
@@ -123,6 +141,25 @@ impl Input {
             _ => return Err(format!("there is no /{name}; /help lists what there is")),
         })
     }
+}
+
+/// The first word, which may be quoted, and what stands behind it as it is.
+fn first_word(text: &str) -> (String, String) {
+    let (word, rest) = match text.strip_prefix('"').and_then(|text| text.split_once('"')) {
+        Some(quoted) => quoted,
+        None => text.split_once(char::is_whitespace).unwrap_or((text, "")),
+    };
+    (word.to_owned(), rest.trim().to_owned())
+}
+
+fn get(rest: &str) -> Result<Input, String> {
+    let (number, path) = first_word(rest);
+    let number = match number.as_str() {
+        "" => None,
+        number => Some(number.parse().map_err(|_| "/get takes the number of a file".to_owned())?),
+    };
+    let path = first_word(&path).0;
+    Ok(Input::Get(number, (!path.is_empty()).then_some(path)))
 }
 
 /// A handle as typed, with or without `@`.
@@ -172,6 +209,22 @@ mod tests {
         assert_eq!(Input::parse("/receipts"), Ok(Input::Receipts(None)));
         assert_eq!(Input::parse("/receipts off"), Ok(Input::Receipts(Some(Visibility::Nobody))));
         assert!(Input::parse("/receipts never").is_err());
+    }
+
+    #[test]
+    fn a_file_may_have_spaces_in_its_name_and_a_text_behind_it() {
+        let send = |file: &str, text: &str| Ok(Input::Send(file.to_owned(), text.to_owned()));
+        assert_eq!(Input::parse("/send cat.jpg"), send("cat.jpg", ""));
+        assert_eq!(Input::parse("/send cat.jpg  my  cat "), send("cat.jpg", "my  cat"));
+        assert_eq!(
+            Input::parse(r#"/send "my cat.jpg" is "here""#),
+            send("my cat.jpg", "is \"here\"")
+        );
+        assert!(Input::parse("/send").is_err());
+        assert_eq!(Input::parse("/get"), Ok(Input::Get(None, None)));
+        let to = Some("my pictures".to_owned());
+        assert_eq!(Input::parse(r#"/get 3 "my pictures""#), Ok(Input::Get(Some(3), to)));
+        assert!(Input::parse("/get cat.jpg").is_err());
     }
 
     #[test]

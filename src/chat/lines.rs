@@ -4,14 +4,14 @@
 //! go to standard error. At the end of the input the outbox is waited for, bounded; the exit code
 //! is 1 when a line failed.
 
-use std::io::{BufRead, Write, stderr, stdin, stdout};
+use std::io::{BufRead, IsTerminal, Write, stderr, stdin, stdout};
 use std::time::Duration;
 
 use anyhow::{bail, ensure};
 use hansard_client::{Content, StoredEvent, Updates};
 use hansard_model::{ConversationId, LogTime, UserId};
 use tokio::sync::mpsc;
-use tokio::time::Instant;
+use tokio::time::{Instant, interval};
 
 use super::command::Input;
 use super::editor::cut;
@@ -19,6 +19,7 @@ use super::room::Room;
 use super::state::act::Done;
 use super::state::words::time_of_day;
 use super::state::{Chat, Link, News};
+use super::text::clean_line;
 
 /// Messages shown when a conversation is opened.
 const SHOWN_MAX: usize = 20;
@@ -27,6 +28,8 @@ const LINES_MAX: usize = 16;
 /// A line is not taken before the one above it is stored and shown, as long as that takes no
 /// longer than this: offline, lines go to the outbox.
 const PATIENCE: Duration = Duration::from_secs(5);
+/// How often progress is shown.
+const METER_EVERY: Duration = Duration::from_millis(200);
 /// How long what is not sent yet is waited for at the end.
 const LAST_WAIT: Duration = Duration::from_secs(30);
 
@@ -35,12 +38,15 @@ pub(super) async fn run(mut chat: Chat, mut updates: Updates) -> anyhow::Result<
     let mut end: Option<Instant> = None;
     let mut patient_until = Instant::now() + PATIENCE;
     let mut failed = 0;
+    let meter = Meter { is_shown: stderr().is_terminal() };
+    let mut moving = interval(METER_EVERY);
     loop {
-        if end.is_some() && chat.pending.is_empty() && chat.client.pending().await == 0 {
+        if end.is_some() && is_over(&chat).await {
             ensure!(failed == 0, "{failed} line(s) failed");
             return Ok(());
         }
-        let at_rest = chat.pending.is_empty() && chat.link == Link::Online;
+        let waits = !chat.pending.is_empty() || !chat.files.are_still();
+        let at_rest = !waits && chat.link == Link::Online;
         let takes_lines = end.is_none() && (at_rest || Instant::now() >= patient_until);
         let until = end.unwrap_or(patient_until);
         tokio::select! {
@@ -54,6 +60,11 @@ pub(super) async fn run(mut chat: Chat, mut updates: Updates) -> anyhow::Result<
                     bail!("{}", chat.link_words());
                 }
             }
+            ended = chat.files.ended() => {
+                let news = chat.ended(ended).await;
+                failed += usize::from(matches!(news, News::Failed(_)));
+                show(&chat, news)?;
+            }
             line = input.recv(), if takes_lines => {
                 patient_until = Instant::now() + PATIENCE;
                 let leaves = match line {
@@ -64,14 +75,40 @@ pub(super) async fn run(mut chat: Chat, mut updates: Updates) -> anyhow::Result<
                     end = Some(Instant::now() + LAST_WAIT);
                 }
             }
+            _ = moving.tick(), if meter.is_shown && !chat.files.are_still() => {
+                meter.show(&chat.files.bars())?;
+            }
             () = tokio::time::sleep_until(until), if end.is_some() || !takes_lines => {
                 if end.is_none() {
                     continue;
                 }
+                if chat.files.moved() {
+                    end = Some(Instant::now() + LAST_WAIT);
+                    continue;
+                }
+                ensure!(chat.files.are_still(), "some files are not sent or saved yet");
                 bail!("{} message(s) are not sent yet; they stay in the outbox", chat.pending.len());
             }
         }
     }
+}
+
+/// The progress of files on the last line, which the next message overwrites.
+struct Meter {
+    is_shown: bool,
+}
+
+impl Meter {
+    fn show(&self, bars: &[String]) -> anyhow::Result<()> {
+        let mut out = stderr().lock();
+        write!(out, "\r\u{1b}[K{}\r", bars.join("  "))?;
+        Ok(out.flush()?)
+    }
+}
+
+/// Whether nothing is on its way any more.
+async fn is_over(chat: &Chat) -> bool {
+    chat.files.are_still() && chat.pending.is_empty() && chat.client.pending().await == 0
 }
 
 /// Reads lines on a thread of their own, which nobody waits for at the end.
@@ -143,7 +180,12 @@ fn show(chat: &Chat, news: News) -> anyhow::Result<()> {
             }
         }
         News::Link => writeln!(stderr(), "-- {}", chat.link_words())?,
-        News::Failed(why) => writeln!(stderr(), "! not sent: {why}")?,
+        News::Failed(why) => writeln!(stderr(), "! {why}")?,
+        News::Saved(path) => {
+            let mut out = stdout().lock();
+            writeln!(out, "saved {}", clean_line(&path.display().to_string()))?;
+            out.flush()?;
+        }
         News::Nothing => {}
     }
     Ok(())

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use hansard_client::{Content, StoredEvent};
 use hansard_model::event::{MemberOp, Toggle};
 use hansard_model::{ConversationId, Event, LogTime, Seq, UserId};
+use serde_json::{Map, Value};
 
 /// Messages kept of the open conversation; older ones are loaded again when paged to.
 const MESSAGES_MAX: usize = 5_000;
@@ -21,6 +22,8 @@ pub(super) struct Message {
     pub(super) ts: LogTime,
     pub(super) sender: UserId,
     pub(super) content: Said,
+    /// What its sender says of its files.
+    pub(super) files: Vec<Map<String, Value>>,
     pub(super) edited: bool,
     pub(super) reactions: Vec<Reaction>,
 }
@@ -70,7 +73,7 @@ impl Room {
             };
             message.edited = state.edited.is_some();
             if state.deleted.is_some() {
-                message.content = Said::Deleted;
+                message.delete();
             }
             let reactions = state.reactions.iter();
             message.reactions = reactions
@@ -103,13 +106,14 @@ impl Room {
                 if let Some(message) = self.messages.get_mut(&edit.target) {
                     if !matches!(message.content, Said::Deleted) {
                         message.content = Said::Text(edit.text);
+                        message.files = edit.media;
                     }
                     message.edited = true;
                 }
             }
             Content::Known(Event::Delete(delete)) => {
                 if let Some(message) = self.messages.get_mut(&delete.target) {
-                    message.content = Said::Deleted;
+                    message.delete();
                 }
             }
             Content::Known(Event::Reaction(reaction)) => {
@@ -127,11 +131,16 @@ impl Room {
     }
 
     fn message(&mut self, event: &StoredEvent, content: Content) {
+        let files = match &content {
+            Content::Known(Event::Message(message)) => message.media.clone(),
+            _ => Vec::new(),
+        };
         let Some(content) = said(content) else { return };
         let message = Message {
             ts: event.ts,
             sender: event.sender,
             content,
+            files,
             edited: false,
             reactions: Vec::new(),
         };
@@ -176,6 +185,11 @@ impl Room {
 }
 
 impl Message {
+    fn delete(&mut self) {
+        self.content = Said::Deleted;
+        self.files.clear();
+    }
+
     /// Counts people, not events: the same again changes nothing. Of whom a page counted without
     /// saying who, the reader (`mine`) is never one.
     fn react(&mut self, emoji: String, op: Toggle, by: UserId, mine: bool) {
@@ -205,9 +219,6 @@ fn said(content: Content) -> Option<Said> {
         Content::Deleted => Said::Deleted,
         Content::Unknown { fallback } => Said::Other(fallback?),
         Content::Known(event) => match event {
-            Event::Message(message) if message.text.is_empty() && !message.media.is_empty() => {
-                Said::Text(format!("[{} file(s)]", message.media.len()))
-            }
             Event::Message(message) => Said::Text(message.text),
             Event::Create(create) => Said::Created(create.title),
             Event::Title(title) => Said::Titled(title.title),

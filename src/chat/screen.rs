@@ -31,6 +31,8 @@ const KEYS_MAX: usize = 256;
 const KEY_POLL: Duration = Duration::from_millis(100);
 /// Between two signs that the person is typing.
 const TYPING_EVERY: Duration = Duration::from_secs(3);
+/// How often progress is drawn.
+const BARS_EVERY: Duration = Duration::from_millis(200);
 /// Updates taken before the screen is drawn again.
 const UPDATES_PER_DRAW: usize = 64;
 
@@ -42,6 +44,16 @@ pub(super) struct View {
     /// What a command said, or a mistake; gone at the next key.
     notice: Vec<String>,
     typed_at: Option<Instant>,
+}
+
+impl View {
+    fn note(&mut self, news: News) {
+        match news {
+            News::Failed(why) => self.notice = vec![why],
+            News::Saved(path) => self.notice = vec![format!("saved {}", path.display())],
+            News::Event(_) | News::Link | News::Nothing => {}
+        }
+    }
 }
 
 /// The terminal as it was, when this goes, however it goes.
@@ -63,6 +75,7 @@ pub(super) async fn run(mut chat: Chat, mut updates: Updates) -> anyhow::Result<
     execute!(stdout(), EnterAlternateScreen, EnableBracketedPaste)?;
     let mut keys = keys(over)?;
     let mut second = interval(Duration::from_secs(1));
+    let mut moving = interval(BARS_EVERY);
     let notice = vec!["/open <handle> begins a conversation, /help lists the rest".to_owned()];
     let mut view = View { editor: Editor::default(), scrolled: 0, notice, typed_at: None };
     loop {
@@ -73,9 +86,8 @@ pub(super) async fn run(mut chat: Chat, mut updates: Updates) -> anyhow::Result<
                 let mut next = Some(update);
                 for _ in 0..UPDATES_PER_DRAW {
                     let Some(update) = next.take() else { break };
-                    if let News::Failed(why) = chat.update(update).await {
-                        view.notice = vec![format!("not sent: {why}")];
-                    }
+                    let news = chat.update(update).await;
+                    view.note(news);
                     next = updates.try_next();
                 }
                 if let Some(update) = next {
@@ -88,7 +100,12 @@ pub(super) async fn run(mut chat: Chat, mut updates: Updates) -> anyhow::Result<
                     return Ok(());
                 }
             }
+            ended = chat.files.ended() => {
+                let news = chat.ended(ended).await;
+                view.note(news);
+            }
             _ = second.tick() => {}
+            _ = moving.tick(), if !chat.files.are_still() => {}
         }
     }
 }

@@ -1,6 +1,7 @@
 //! What there is to show: people, inbox, the open conversation, what is not sent yet.
 
 pub(super) mod act;
+pub(super) mod files;
 mod incoming;
 mod presence;
 mod receipts;
@@ -8,6 +9,7 @@ mod search;
 pub(super) mod words;
 
 use std::collections::{BTreeSet, HashMap};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -45,6 +47,7 @@ pub(super) struct Chat {
     /// Who of the others in the open conversation is there, or not.
     present: HashMap<UserId, PresenceFrame>,
     pub(super) link: Link,
+    pub(super) files: files::Files,
 }
 
 struct Entry {
@@ -78,6 +81,8 @@ pub(super) enum News {
     Event(Arc<StoredEvent>),
     Link,
     Failed(String),
+    /// A file was fetched, to here.
+    Saved(PathBuf),
     Nothing,
 }
 
@@ -112,7 +117,8 @@ struct Reacting {
 }
 
 impl Chat {
-    pub(super) async fn new(client: Client, me: User) -> anyhow::Result<Self> {
+    /// `directory`: where files go that are fetched.
+    pub(super) async fn new(client: Client, me: User, directory: PathBuf) -> anyhow::Result<Self> {
         let people = client.store().users().await?;
         let mut chat = Self {
             people: people.into_iter().map(|user| (user.user, user)).collect(),
@@ -124,6 +130,7 @@ impl Chat {
             got: HashMap::new(),
             present: HashMap::new(),
             link: Link::Connecting,
+            files: files::Files::new(directory),
             me,
             client,
         };
@@ -134,7 +141,7 @@ impl Chat {
         for entry in chat.client.store().outbox().await? {
             if let Ok(Event::Message(message)) = serde_json::from_str(entry.event.get()) {
                 let (conversation, id) = (entry.conversation, entry.id);
-                let (text, stored) = (message.text, false);
+                let (text, stored) = (words::summary(&message), false);
                 chat.pending.push(Pending { conversation, id, text, stored });
             }
         }
@@ -155,7 +162,12 @@ impl Chat {
     pub(super) async fn update(&mut self, update: Update) -> News {
         match update {
             Update::Connected(_) => self.link = Link::CatchingUp,
-            Update::Synced => self.link = Link::Online,
+            Update::Synced => {
+                self.link = Link::Online;
+                if let Err(error) = self.go_on_with_files().await {
+                    tracing::debug!(%error, "files are not gone on with");
+                }
+            }
             Update::Disconnected {
                 loss: Loss::Drained | Loss::Incomplete | Loss::Reset, ..
             } => {
@@ -197,6 +209,8 @@ impl Chat {
                 self.note_presence(presence);
                 return News::Nothing;
             }
+            // What it says beyond the message shows in no terminal.
+            Update::Media(_) => return News::Nothing,
             Update::Receipt(receipt) => return self.receipt(&receipt),
             Update::Ack { id, .. } => {
                 if let Some(pending) = self.pending.iter_mut().find(|pending| pending.id == id) {
@@ -207,7 +221,7 @@ impl Chat {
             Update::Failed { id, refusal, .. } => {
                 self.pending.retain(|pending| pending.id != id);
                 self.reacting.retain(|reacting| reacting.id != id);
-                return News::Failed(words::refusal(&refusal));
+                return News::Failed(format!("not sent: {}", words::refusal(&refusal)));
             }
             Update::Renamed { from, to, .. } => {
                 if let Some(pending) = self.pending.iter_mut().find(|pending| pending.id == from) {
@@ -294,6 +308,7 @@ impl Chat {
         });
         let as_of = room.as_of();
         self.room = Some(room);
+        self.note_files_of_room();
         self.typing.clear();
         self.got.clear();
         self.present.clear();
@@ -334,6 +349,7 @@ impl Chat {
             room.page(items, self.me.user);
             room.more_before = page.more_before;
         }
+        self.note_files_of_room();
         self.learn(people.into_iter()).await;
         any
     }

@@ -87,6 +87,11 @@ pub enum Change {
         /// Which.
         row: u64,
     },
+    /// The file of a send that joins the outbox is uploaded: its upload leaves the journal.
+    Uploaded {
+        /// Which upload.
+        row: u64,
+    },
     /// An event joins its timeline.
     Event(Arc<StoredEvent>),
     /// A timeline continues after this event; what was cached before it is dropped.

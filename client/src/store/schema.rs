@@ -7,7 +7,7 @@ use rusqlite::Connection;
 use crate::store::StoreError;
 
 /// The version of the tables; a file of a later one is refused.
-const VERSION: u32 = 2;
+const VERSION: u32 = 3;
 
 /// A file that another process lets go of just now is waited for.
 const BUSY_TIMEOUT: Duration = Duration::from_millis(500);
@@ -34,6 +34,13 @@ const MARKS: &str = "
         stored_own INTEGER NOT NULL) WITHOUT ROWID;
 ";
 
+/// Since version 3. Numbers are not used again: whoever holds one means the same for ever.
+const TRANSFERS: &str = "
+    CREATE TABLE uploads (row INTEGER PRIMARY KEY AUTOINCREMENT, record TEXT NOT NULL);
+    CREATE TABLE downloads (
+        row INTEGER PRIMARY KEY AUTOINCREMENT, path TEXT NOT NULL UNIQUE, record TEXT NOT NULL);
+";
+
 /// Takes the file for this process and brings its tables up to date.
 pub(super) fn prepare(connection: &Connection, on_disk: bool) -> Result<(), StoreError> {
     connection.busy_timeout(BUSY_TIMEOUT)?;
@@ -46,20 +53,15 @@ pub(super) fn prepare(connection: &Connection, on_disk: bool) -> Result<(), Stor
     connection.pragma_update(None, "synchronous", "FULL")?;
     let version: u32 =
         connection.pragma_query_value(None, "user_version", |row| row.get(0)).map_err(in_use)?;
-    match version {
-        0 => connection
-            .execute_batch(&format!(
-                "BEGIN IMMEDIATE; {TABLES} {MARKS} PRAGMA user_version = {VERSION}; COMMIT;"
-            ))
-            .map_err(in_use),
-        1 => connection
-            .execute_batch(&format!(
-                "BEGIN IMMEDIATE; {MARKS} PRAGMA user_version = {VERSION}; COMMIT;"
-            ))
-            .map_err(in_use),
-        VERSION => connection.execute_batch("BEGIN IMMEDIATE; COMMIT;").map_err(in_use),
-        later => Err(StoreError::Later(later)),
-    }
+    let missing = match version {
+        0 => [TABLES, MARKS, TRANSFERS].concat(),
+        1 => [MARKS, TRANSFERS].concat(),
+        2 => TRANSFERS.to_owned(),
+        VERSION => String::new(),
+        later => return Err(StoreError::Later(later)),
+    };
+    let batch = format!("BEGIN IMMEDIATE; {missing} PRAGMA user_version = {VERSION}; COMMIT;");
+    connection.execute_batch(&batch).map_err(in_use)
 }
 
 fn in_use(error: rusqlite::Error) -> StoreError {

@@ -70,6 +70,8 @@ pub(super) fn draw(chat: &mut Chat, view: &mut View) -> std::io::Result<()> {
     view.scrolled = view.scrolled.min(rows.len().saturating_sub(space.min(rows.len())));
     rows.truncate(rows.len() - view.scrolled);
     rows.extend(notice);
+    let bars = chat.files.bars().into_iter().map(|bar| fit(&bar, columns - left));
+    rows.extend(bars.map(|text| Row { text, color: Some(Color::Cyan), dim: false }));
     let first = rows.len().saturating_sub(space);
     let top = 1 + space - (rows.len() - first);
     for (index, row) in rows[first..].iter().enumerate() {

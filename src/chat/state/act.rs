@@ -41,6 +41,16 @@ impl Chat {
             Input::Help => return Ok(Done::Said(HELP.lines().map(str::to_owned).collect())),
             Input::Inbox => return Ok(Done::Said(self.inbox_lines())),
             Input::Say(text) => self.say_here(text).await?,
+            Input::Send(path, text) => {
+                return self.send_file(&path, text).await.map(|line| Done::Said(vec![line]));
+            }
+            Input::Get(number, path) => {
+                return self.get_file(number, path.as_deref()).map(|line| Done::Said(vec![line]));
+            }
+            Input::Stop => {
+                let stopped = self.stop_files().await?;
+                return Ok(Done::Said(vec![format!("{stopped} file(s) ended")]));
+            }
             Input::Open(target) => {
                 let conversation = self.find(&target).await?;
                 self.enter(conversation).await?;
@@ -67,7 +77,11 @@ impl Chat {
                 self.send(Event::Title(TitleChanged { title })).await?;
             }
             Input::Edit(text) => {
-                let ((target, _), mentions, media) = (self.own_last()?, Vec::new(), Vec::new());
+                let (target, _) = self.own_last()?;
+                // An edit replaces the files too: they stay.
+                let message = self.room.as_ref().and_then(|room| room.messages.get(&target));
+                let media = message.map(|message| message.files.clone()).unwrap_or_default();
+                let mentions = Vec::new();
                 let edit = MessageEdited { target, text, mentions, media, target_sender: None };
                 self.send(Event::Edit(edit)).await?;
             }
@@ -110,6 +124,7 @@ impl Chat {
         let room = self.room.as_ref();
         let last = room.and_then(|room| room.own_last(self.me.user));
         let (target, text) = last.context("there is no message of yours here")?;
+        let text = if text.is_empty() { "a file" } else { text };
         Ok((target, fit(&clean_line(text), QUOTE_COLUMNS)))
     }
 

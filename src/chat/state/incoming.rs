@@ -9,8 +9,8 @@ use hansard_model::event::MemberOp;
 use hansard_model::{Event, Seq};
 use tokio::time::timeout;
 
+use super::words::summary;
 use super::{Chat, Link, News, READ_TIMEOUT};
-use crate::chat::text::clean_line;
 
 impl Chat {
     pub(super) async fn event(&mut self, event: Arc<StoredEvent>) -> News {
@@ -21,6 +21,7 @@ impl Chat {
         self.typing.retain(|(user, _)| *user != event.sender);
         let mut people = BTreeSet::from([event.sender]);
         let content = event.content();
+        self.note_files(&content);
         if let Content::Known(Event::Member(change)) = &content {
             people.insert(change.user);
         }
@@ -50,7 +51,7 @@ impl Chat {
         }
         entry.active = entry.active.max(event.ts);
         if let Content::Known(Event::Message(message)) = content {
-            entry.preview = Some(clean_line(&message.text));
+            entry.preview = Some(summary(message));
         }
         if event.sender == me || open {
             entry.unread = 0;
@@ -101,5 +102,6 @@ impl Chat {
         let Ok(Ok(page)) = timeout(READ_TIMEOUT, read).await else { return };
         let items = page.items.into_iter().filter_map(|item| StoredEvent::of(item).ok());
         room.page(items.filter(|item| item.seq == target).collect(), self.me.user);
+        self.note_files_of_room();
     }
 }

@@ -2,11 +2,13 @@
 
 use anyhow::anyhow;
 use hansard_client::{Content, HttpError, Refusal, StopReason, StoredEvent};
+use hansard_model::event::MessageSent;
 use hansard_model::{ConversationId, Event, LogTime, UserId};
 use hansard_protocol::ErrorCode;
 use hansard_protocol::http::Conversation;
 use tokio::time::Instant;
 
+use super::files::describe;
 use super::{Chat, Link};
 use crate::chat::room::{Message, Said};
 use crate::chat::text::{clean, clean_line};
@@ -37,7 +39,11 @@ impl Chat {
     /// A message or a notice, ready for the terminal; lines are kept.
     pub(in crate::chat) fn say(&self, message: &Message) -> String {
         let mut line = match &message.content {
-            Said::Text(text) => clean(text),
+            Said::Text(text) => {
+                let files = message.files.iter().map(|file| self.files.label(file));
+                let said = (!text.is_empty()).then(|| clean(text));
+                files.chain(said).collect::<Vec<_>>().join(" ")
+            }
             Said::Deleted => "(deleted)".to_owned(),
             Said::Created(Some(title)) => format!("made the group {}", clean_line(title)),
             Said::Created(None) => "made the group".to_owned(),
@@ -64,7 +70,12 @@ impl Chat {
     /// What an event did to another one, for those who see lines and not a screen.
     pub(in crate::chat) fn describe(&self, content: &Content) -> Option<String> {
         match content {
-            Content::Known(Event::Edit(edit)) => Some(format!("edited: {}", clean(&edit.text))),
+            Content::Known(Event::Edit(edit)) => {
+                let files = edit.media.iter().map(|file| self.files.label(file));
+                let said = (!edit.text.is_empty()).then(|| clean(&edit.text));
+                let said: Vec<_> = files.chain(said).collect();
+                Some(format!("edited: {}", said.join(" ")))
+            }
             Content::Known(Event::Delete(_)) => Some("deleted a message".to_owned()),
             Content::Known(Event::Reaction(reaction)) => {
                 Some(format!("reacted {}", clean_line(&reaction.emoji)))
@@ -98,8 +109,16 @@ impl Chat {
 pub(super) fn preview(view: &Conversation) -> Option<String> {
     let event = StoredEvent::of(view.last.clone()?).ok()?;
     match event.content() {
-        Content::Known(Event::Message(message)) => Some(clean_line(&message.text)),
+        Content::Known(Event::Message(message)) => Some(summary(&message)),
         _ => None,
+    }
+}
+
+/// A message on one line: what it says, else what it brings.
+pub(super) fn summary(message: &MessageSent) -> String {
+    match message.media.first() {
+        Some(file) if message.text.is_empty() => format!("[{}]", describe(file)),
+        _ => clean_line(&message.text),
     }
 }
 
