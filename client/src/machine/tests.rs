@@ -62,6 +62,7 @@ impl Disk {
                 self.marks.insert(conversation, (marks, stored));
             }
             Change::Cursor(cursor) => self.cursor = Some(cursor),
+            Change::Uploaded { .. } => {}
             Change::Reset => (self.cursor, self.timelines) = (None, BTreeMap::new()),
         }
     }

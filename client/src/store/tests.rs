@@ -1,8 +1,11 @@
 use std::sync::Arc;
 
-use hansard_model::{GroupId, UserId};
+use hansard_model::media::{Sha256, Variant};
+use hansard_model::{GroupId, UploadId, UserId};
 
+use super::journal::{Beginning, Draft, Fingerprint, UNFINISHED_MAX, Unfinished};
 use super::*;
+use crate::media::NewFile;
 
 fn group(n: u8) -> ConversationId {
     ConversationId::Group(GroupId::from_entropy([n; 20]))
@@ -120,4 +123,76 @@ async fn a_reset_keeps_the_outbox() {
     let snapshot = store.load().await.expect("loads");
     assert!(snapshot.cursor.is_none() && snapshot.timelines.is_empty());
     assert_eq!(snapshot.outbox.len(), 1);
+}
+
+fn unfinished() -> Unfinished {
+    Unfinished {
+        row: 0,
+        path: "/pictures/cat.jpg".into(),
+        fingerprint: Fingerprint { length: 7, modified_ns: 3 },
+        file: NewFile { name: Some("cat.jpg".to_owned()), ..NewFile::default() },
+        upload: None,
+        message: Some(Draft { conversation: group(1), text: "look".to_owned() }),
+    }
+}
+
+#[tokio::test]
+async fn an_upload_is_in_the_journal_until_its_message_is_in_the_outbox() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let path = directory.path().join("ana.db");
+    let store = Store::open(&path).await.expect("opens");
+    let row = store.note_upload(unfinished()).await.expect("written").expect("room");
+    let upload = Some(UploadId::from_entropy([5; 20]));
+    store.note_upload_id(row, upload).await.expect("written");
+    drop(store);
+    let store = reopen(&path).await;
+    let noted = Unfinished { row, upload, ..unfinished() };
+    assert_eq!(store.uploads().await.expect("reads"), vec![noted]);
+    let sent = vec![Change::Enqueue(entry(1)), Change::Uploaded { row }];
+    store.commit(sent).await.expect("commits");
+    assert_eq!(store.uploads().await.expect("reads"), Vec::new());
+    // A number is not given again, and one that is gone is not written to.
+    store.note_upload_id(row, upload).await.expect("nothing to write");
+    let next = store.note_upload(unfinished()).await.expect("written").expect("room");
+    assert!(next > row);
+    assert_eq!(store.uploads().await.expect("reads").len(), 1);
+}
+
+#[tokio::test]
+async fn the_journals_are_bounded() {
+    let store = Store::in_memory().await.expect("opens");
+    for _ in 0..UNFINISHED_MAX {
+        assert!(store.note_upload(unfinished()).await.expect("written").is_some());
+    }
+    assert_eq!(store.note_upload(unfinished()).await.expect("written"), None);
+    let beginning = Beginning {
+        upload: UploadId::from_entropy([5; 20]),
+        variant: Variant::File,
+        sha256: Sha256([1; 32]),
+        size: 9,
+    };
+    for number in 0..=100 {
+        let noted = store.note_beginning(number.to_string(), Some(beginning.clone()));
+        noted.await.expect("written");
+    }
+    assert_eq!(store.beginning("0".to_owned()).await.expect("reads"), None);
+    assert_eq!(store.beginning("1".to_owned()).await.expect("reads"), Some(beginning));
+    store.note_beginning("1".to_owned(), None).await.expect("written");
+    assert_eq!(store.beginning("1".to_owned()).await.expect("reads"), None);
+}
+
+#[tokio::test]
+async fn a_file_of_the_version_before_is_brought_up_to_date() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let path = directory.path().join("ana.db");
+    let store = Store::open(&path).await.expect("opens");
+    store.commit(vec![Change::Enqueue(entry(1))]).await.expect("commits");
+    store.close().await;
+    let connection = Connection::open(&path).expect("opens");
+    let before = "DROP TABLE uploads; DROP TABLE downloads; PRAGMA user_version = 2;";
+    connection.execute_batch(before).expect("set back");
+    drop(connection);
+    let store = reopen(&path).await;
+    assert_eq!(store.load().await.expect("loads").outbox.len(), 1);
+    assert_eq!(store.uploads().await.expect("reads"), Vec::new());
 }
