@@ -4,7 +4,7 @@
 //! Code map: [`deployment`] starts and stops the processes, [`people`] writes accounts and sessions
 //! straight to the log, [`crowd`] is the bench's end of a process full of WebSocket clients
 //! ([`clients`]); [`send`], [`fanout`], [`idle`], [`views`],
-//! [`search`], [`presence`], [`herd`] and [`faults`] are the runs.
+//! [`search`], [`presence`], [`media`], [`herd`] and [`faults`] are the runs.
 
 mod clients;
 mod corpus;
@@ -17,6 +17,7 @@ mod herd;
 mod http;
 mod idle;
 mod machine;
+mod media;
 mod payload;
 mod people;
 mod presence;
@@ -55,6 +56,8 @@ enum Run {
     Search(search::Args),
     /// People who watch each other while connections drop and come back.
     Presence(presence::Args),
+    /// Files: up and down beside a plain copy, many at once, and thumbnails of photographs.
+    Media(media::Args),
     /// Everybody comes back at once: after a gateway was killed, or NATS, or faster than is accepted.
     Herd(herd::Args),
     /// Kill and pause processes under load, then check that nothing is lost, doubled or reordered.
@@ -102,6 +105,7 @@ async fn measure(args: Args) -> anyhow::Result<()> {
         Run::Views(args) => Box::pin(views::run(args)).await,
         Run::Search(args) => Box::pin(search::run(args)).await,
         Run::Presence(args) => Box::pin(presence::run(args)).await,
+        Run::Media(args) => Box::pin(media::run(args)).await,
         Run::Herd(args) => Box::pin(herd::run(args)).await,
         Run::Faults(args) => Box::pin(faults::run(args)).await,
         Run::Clients => clients::run().await,

@@ -68,6 +68,11 @@ pub(super) struct Searcher {
     pub(super) admin: SocketAddr,
 }
 
+/// A running media service.
+pub(super) struct MediaService {
+    pub(super) process: Process,
+}
+
 /// A histogram of a process, summed over its labels.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Histogram {
@@ -197,6 +202,15 @@ impl Bench {
         let recipe = Recipe::new("search", &self.logs, Some("searching"), &args);
         let process = Recipe { core, ..recipe }.start().await?;
         Ok(Searcher { process, admin })
+    }
+
+    /// Starts a media service.
+    pub(super) async fn start_media(&self) -> anyhow::Result<MediaService> {
+        let data = text(&self.data)?;
+        let durability = self.place.durability.as_str();
+        let args = ["media", "--data", data, "--durability", durability];
+        let recipe = Recipe::new("media", &self.logs, Some("media on"), &args);
+        Ok(MediaService { process: recipe.start().await? })
     }
 
     /// Starts a gateway on ports of its own, which it keeps when it is started again. It lets
