@@ -18,6 +18,7 @@ mod history;
 mod hostile;
 mod import;
 mod interest;
+mod media;
 mod once;
 mod presence;
 mod receipts;

@@ -53,12 +53,15 @@ pub(crate) struct Roles {
     pub(crate) projectors: Vec<Projector>,
     /// The searchers.
     pub(crate) searchers: Vec<Searcher>,
+    /// The media services.
+    pub(crate) media: Vec<MediaService>,
     /// `hansard nats`, which watches nats-server.
     pub(crate) nats: Process,
     /// Their data.
     pub(crate) data: DataDir,
     of_gateways: Vec<String>,
     of_projectors: Vec<String>,
+    of_media: Vec<String>,
 }
 
 /// What is started of each role, and how.
@@ -70,10 +73,14 @@ pub(crate) struct Plan<'a> {
     pub(crate) projectors: usize,
     /// How many searchers.
     pub(crate) searchers: usize,
+    /// How many media services.
+    pub(crate) media: usize,
     /// More arguments for the gateways.
     pub(crate) to_gateways: &'a [&'a str],
     /// More arguments for the projectors.
     pub(crate) to_projectors: &'a [&'a str],
+    /// More arguments for the media services.
+    pub(crate) to_media: &'a [&'a str],
     /// Variables for all of them, and for subcommands.
     pub(crate) variables: &'a [Variable],
 }
@@ -91,6 +98,12 @@ impl Projector {
     pub(crate) async fn metric(&self, name: &str) -> f64 {
         metric(self.admin, name).await
     }
+}
+
+/// `hansard media`
+pub(crate) struct MediaService {
+    /// The process.
+    pub(crate) process: Process,
 }
 
 /// `hansard search`
@@ -213,12 +226,24 @@ impl Roles {
         };
         let of_gateways = role("gateway", plan.to_gateways);
         let of_projectors = role("projector", plan.to_projectors);
-        let (gateways, projectors, searchers) = (Vec::new(), Vec::new(), Vec::new());
-        let mut roles =
-            Self { gateways, projectors, searchers, nats, data, of_gateways, of_projectors };
+        let of_media = role("media", plan.to_media);
+        let mut roles = Self {
+            gateways: Vec::new(),
+            projectors: Vec::new(),
+            searchers: Vec::new(),
+            media: Vec::new(),
+            nats,
+            data,
+            of_gateways,
+            of_projectors,
+            of_media,
+        };
         roles.start_searchers(plan.searchers).await;
         for _ in 0..plan.projectors {
             roles.start_projector().await;
+        }
+        for _ in 0..plan.media {
+            roles.start_media().await;
         }
         for _ in 0..plan.gateways {
             roles.start_gateway().await;
@@ -238,6 +263,12 @@ impl Roles {
         arguments.extend(["--admin-listen".to_owned(), admin.to_string()]);
         let (process, _) = self.data.start("projector", &arguments, "projecting").await;
         self.projectors.push(Projector { process, admin });
+    }
+
+    /// Starts one more media service.
+    pub(crate) async fn start_media(&mut self) {
+        let (process, _) = self.data.start("media", &self.of_media, "media on ").await;
+        self.media.push(MediaService { process });
     }
 
     /// Starts searchers at the same time, each on a directory of its own, so that they share.
@@ -281,6 +312,9 @@ impl Roles {
         self.stop_projectors().await;
         for mut searcher in self.searchers.drain(..) {
             searcher.process.terminate().await;
+        }
+        for mut media in self.media.drain(..) {
+            media.process.terminate().await;
         }
         self.nats.terminate().await;
     }

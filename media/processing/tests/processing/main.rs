@@ -5,6 +5,7 @@
 mod files;
 mod fuzz;
 mod hostile;
+mod hostile_files;
 mod movies;
 mod pictures;
 mod sniffing;

@@ -1,0 +1,153 @@
+//! Uploads and downloads while the gateway, the media service and all of it together are killed, at
+//! any byte.
+
+use hansard_client::Store;
+use hansard_client::media::{Media, NewFile};
+use hansard_model::media::Variant;
+use tempfile::TempDir;
+
+use super::gate::Gate;
+use super::{media_of, noise, prepared, sha256, write};
+use crate::harness::{Dice, Plan, Roles, Serve, couple};
+
+/// Several parts, and a rest.
+const BYTES: usize = (5 << 20) + 12_345;
+/// Of each process.
+const KILLS: usize = 5;
+
+/// Uploads a file with a kill at some byte of it, and fetches it again with another.
+async fn killed_at_any_byte(
+    media: &Media,
+    gate: &Gate,
+    dice: &mut Dice,
+    kill: &mut impl AsyncFnMut(),
+) {
+    let directory = TempDir::new().unwrap();
+    let bytes = noise(dice, BYTES);
+    let path = write(directory.path(), "noise", &bytes);
+    let unfinished = prepared(media, &path).await;
+    let at = dice.below(BYTES as u64);
+    println!("killed at {at}");
+    gate.let_through(at);
+    let upload = media.resume(unfinished);
+    gate.reached().await;
+    kill().await;
+    gate.open();
+    let info = upload.done().await.unwrap();
+    assert_eq!(info.sha256.map(|sha256| sha256.to_string()), Some(sha256(&bytes)), "at {at}");
+
+    let fetched = directory.path().join("fetched");
+    let download = media.download(info.id, Variant::File, fetched.clone());
+    let mut progress = download.progress();
+    let at = dice.below(BYTES as u64);
+    let begun = progress.wait_for(|progress| progress.done >= at).await;
+    if begun.is_ok() {
+        drop(begun);
+        kill().await;
+    }
+    assert_eq!(download.done().await.unwrap(), fetched);
+    assert_eq!(std::fs::read(&fetched).unwrap(), bytes);
+    assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 2, "a part is left");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_transfer_goes_on_after_the_gateway_was_killed_at_any_byte() {
+    let plan = Plan { gateways: 1, projectors: 1, media: 1, ..Plan::default() };
+    let mut roles = Roles::of(plan).await;
+    let mut dice = Dice::new();
+    let (ana, _, _) = couple(roles.gateways[0].address).await;
+    let gate = Gate::before(roles.gateways[0].address).await;
+    let media = media_of(&ana, gate.address, Store::in_memory().await.unwrap());
+    for _ in 0..KILLS {
+        let mut kill = async || {
+            roles.gateways[0].process.kill().await;
+            roles.restart_gateway(0).await;
+        };
+        killed_at_any_byte(&media, &gate, &mut dice, &mut kill).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_transfer_goes_on_after_the_media_service_was_killed_at_any_byte() {
+    let plan = Plan { gateways: 1, projectors: 1, media: 1, ..Plan::default() };
+    let mut roles = Roles::of(plan).await;
+    let mut dice = Dice::new();
+    let (ana, _, _) = couple(roles.gateways[0].address).await;
+    let gate = Gate::before(roles.gateways[0].address).await;
+    let media = media_of(&ana, gate.address, Store::in_memory().await.unwrap());
+    for _ in 0..KILLS {
+        let mut kill = async || {
+            roles.media.remove(0).process.kill().await;
+            roles.start_media().await;
+        };
+        killed_at_any_byte(&media, &gate, &mut dice, &mut kill).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_transfer_goes_on_after_all_of_it_was_killed_at_any_byte() {
+    let mut serve = Serve::start().await;
+    let mut dice = Dice::new();
+    let (ana, _, _) = couple(serve.address).await;
+    let gate = Gate::before(serve.address).await;
+    let media = media_of(&ana, gate.address, Store::in_memory().await.unwrap());
+    for _ in 0..KILLS {
+        let mut kill = async || {
+            serve.process.kill().await;
+            serve.restart().await;
+        };
+        killed_at_any_byte(&media, &gate, &mut dice, &mut kill).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_process_that_is_gone_leaves_what_another_one_goes_on_with() {
+    let serve = Serve::start().await;
+    let mut dice = Dice::new();
+    let (ana, _, _) = couple(serve.address).await;
+    let gate = Gate::before(serve.address).await;
+    let directory = TempDir::new().unwrap();
+    let journal = directory.path().join("ana.db");
+    let bytes = noise(&mut dice, BYTES);
+    let path = write(directory.path(), "noise", &bytes);
+    let store = Store::open(&journal).await.unwrap();
+    let media = media_of(&ana, gate.address, store.clone());
+    let unfinished = prepared(&media, &path).await;
+    gate.let_through(dice.below(BYTES as u64));
+    let upload = media.resume(unfinished);
+    gate.reached().await;
+    // Dropped as the end of the process drops it: without a word to anybody.
+    drop(upload);
+    store.close().await;
+    gate.open();
+    let store = Store::open(&journal).await.unwrap();
+    let media = media_of(&ana, gate.address, store);
+    let [unfinished] = media.unfinished().await.unwrap().try_into().unwrap();
+    assert!(unfinished.upload.is_some(), "nobody wrote down what the server calls it");
+    let info = media.resume(unfinished).done().await.unwrap();
+    assert_eq!(info.sha256.map(|sha256| sha256.to_string()), Some(sha256(&bytes)));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_upload_that_is_paused_holds_no_connection_and_goes_on_where_it_was() {
+    let serve = Serve::start().await;
+    let mut dice = Dice::new();
+    let (ana, _, _) = couple(serve.address).await;
+    let gate = Gate::before(serve.address).await;
+    let media = media_of(&ana, gate.address, Store::none());
+    let bytes = noise(&mut dice, BYTES);
+    gate.let_through(2 << 20);
+    let upload = media.upload(bytes::Bytes::from(bytes.clone()), NewFile::default());
+    gate.reached().await;
+    upload.pause();
+    gate.open();
+    // What was let through arrived, and no more does.
+    let unfinished = crate::harness::eventually("what has arrived", async || {
+        let done = upload.progress().borrow().done;
+        done > 0
+    });
+    unfinished.await;
+    upload.unpause();
+    let info = upload.done().await.unwrap();
+    assert_eq!(info.sha256.map(|sha256| sha256.to_string()), Some(sha256(&bytes)));
+}
