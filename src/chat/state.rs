@@ -164,9 +164,7 @@ impl Chat {
             Update::Connected(_) => self.link = Link::CatchingUp,
             Update::Synced => {
                 self.link = Link::Online;
-                if let Err(error) = self.go_on_with_files().await {
-                    tracing::debug!(%error, "files are not gone on with");
-                }
+                self.go_on_with_files().await;
             }
             Update::Disconnected {
                 loss: Loss::Drained | Loss::Incomplete | Loss::Reset, ..
@@ -224,16 +222,20 @@ impl Chat {
                 return News::Failed(format!("not sent: {}", words::refusal(&refusal)));
             }
             Update::Renamed { from, to, .. } => {
-                if let Some(pending) = self.pending.iter_mut().find(|pending| pending.id == from) {
-                    pending.id = to;
-                }
-                if let Some(reacting) = self.reacting.iter_mut().find(|one| one.id == from) {
-                    reacting.id = to;
-                }
+                self.renamed(from, to);
                 return News::Nothing;
             }
         }
         News::Link
+    }
+
+    fn renamed(&mut self, from: MessageId, to: MessageId) {
+        if let Some(pending) = self.pending.iter_mut().find(|pending| pending.id == from) {
+            pending.id = to;
+        }
+        if let Some(reacting) = self.reacting.iter_mut().find(|one| one.id == from) {
+            reacting.id = to;
+        }
     }
 
     /// Looks up people who are not known yet.

@@ -151,3 +151,43 @@ async fn an_upload_that_is_paused_holds_no_connection_and_goes_on_where_it_was()
     let info = upload.done().await.unwrap();
     assert_eq!(info.sha256.map(|sha256| sha256.to_string()), Some(sha256(&bytes)));
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nothing_is_left_of_what_nobody_sent_and_all_of_what_somebody_did() {
+    let mut serve = Serve::with(&["--media-keep", "6s", "--unsafe-haste"]).await;
+    let mut dice = Dice::new();
+    let (ana, _, conversation) = couple(serve.address).await;
+    let gate = Gate::before(serve.address).await;
+    let media = media_at(&ana, serve.address);
+    let whole = async |bytes: Vec<u8>| {
+        media.upload(bytes::Bytes::from(bytes), NewFile::default()).done().await.unwrap()
+    };
+    // One that is cut off and never gone on with, one that nobody sends, one whose message is
+    // deleted, and one that stays; the last two have the same bytes.
+    let cut = media_at(&ana, gate.address);
+    gate.let_through(3 << 20);
+    let cut = cut.upload(bytes::Bytes::from(noise(&mut dice, BYTES)), NewFile::default());
+    gate.reached().await;
+    drop(cut);
+    gate.open();
+    whole(noise(&mut dice, BYTES)).await;
+    let picture = files::jpeg(1_600, 900);
+    let (deleted, kept) = (whole(picture.clone()).await, whole(picture).await);
+    let seq = ana.store(&conversation, &with_file("for a moment", &deleted)).await;
+    ana.store(&conversation, &with_file("for ever", &kept)).await;
+    ana.store(&conversation, &json!({"kind": "delete", "target": seq})).await;
+    serve.process.kill().await;
+    serve.restart().await;
+    let of_kept = kept.id.to_string();
+    eventually_within(GONE_WITHIN, "nothing but what was sent", async || {
+        ask(&ana, "GET", &format!("/v1/media/{}/info", deleted.id), &[], &[]).await.status == 404
+            && is_held(&serve, &of_kept)
+    })
+    .await;
+    let info = ready(&media, kept.id).await;
+    let directory = TempDir::new().unwrap();
+    for variant in [Variant::File, Variant::Thumb, Variant::Preview] {
+        let path = directory.path().join(format!("{variant:?}"));
+        media.download(info.id, variant, path).done().await.unwrap();
+    }
+}

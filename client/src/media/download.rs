@@ -56,7 +56,7 @@ pub(super) fn start(media: Media, upload: UploadId, variant: Variant, path: Path
     part.push(".part");
     let part = PathBuf::from(part);
     let run = Run { media, upload, variant, path, part, beginning: None, progress };
-    let task = AbortOnDropHandle::new(tokio::spawn(run.to_the_end()));
+    let task = AbortOnDropHandle::new(tokio::spawn(run.run()));
     Download { progress: seen, task }
 }
 
@@ -72,7 +72,7 @@ struct Run {
 }
 
 impl Run {
-    async fn to_the_end(mut self) -> Result<PathBuf, MediaError> {
+    async fn run(mut self) -> Result<PathBuf, MediaError> {
         let is_mine = |beginning: &Beginning| {
             (beginning.upload, beginning.variant) == (self.upload, self.variant)
         };

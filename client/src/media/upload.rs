@@ -81,7 +81,7 @@ pub(super) fn start(
         begun_anew: 0,
         progress: Arc::new(progress),
     };
-    let task = AbortOnDropHandle::new(tokio::spawn(run.to_the_end(pausing)));
+    let task = AbortOnDropHandle::new(tokio::spawn(run.run(pausing)));
     Upload { paused, progress: seen, task }
 }
 
@@ -99,10 +99,7 @@ struct Run {
 }
 
 impl Run {
-    async fn to_the_end(
-        mut self,
-        mut pausing: watch::Receiver<bool>,
-    ) -> Result<MediaInfo, MediaError> {
+    async fn run(mut self, mut pausing: watch::Receiver<bool>) -> Result<MediaInfo, MediaError> {
         let mut patience = Patience::new();
         let mut furthest = None;
         loop {

@@ -198,16 +198,17 @@ impl Chat {
     }
 
     /// Goes on with what was not finished: after the start, and when there is a connection again.
-    pub(super) async fn go_on_with_files(&mut self) -> anyhow::Result<usize> {
-        let mut resumed = 0;
-        for unfinished in self.client.media().unfinished().await? {
+    pub(super) async fn go_on_with_files(&mut self) {
+        let unfinished = match self.client.media().unfinished().await {
+            Ok(unfinished) => unfinished,
+            Err(error) => return tracing::debug!(%error, "files are not gone on with"),
+        };
+        for unfinished in unfinished {
             let runs = self.files.runs(&What::Up(unfinished.row));
             if !runs && self.files.transfers.len() < TRANSFERS_MAX {
                 self.go_on(unfinished);
-                resumed += 1;
             }
         }
-        Ok(resumed)
     }
 
     fn go_on(&mut self, unfinished: Unfinished) {
