@@ -27,6 +27,9 @@ pub enum Fault {
     /// As many copies as there may be are held by as many uploads as may hold them.
     #[error("too many uploads of the same bytes")]
     Full,
+    /// This machine has no place for a temporary file, or no process to spare.
+    #[error("this machine cannot work on a file")]
+    Machine(#[from] std::io::Error),
     /// What time it is is not known.
     #[error(transparent)]
     Clock(#[from] NotSynchronized),

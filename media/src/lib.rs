@@ -17,13 +17,17 @@
 #![warn(clippy::wildcard_enum_match_arm)]
 
 mod blobs;
+mod collector;
 mod digest;
 mod fault;
 mod holdings;
 mod manifests;
 pub mod metrics;
 mod parts;
+mod processing;
 mod progress;
+mod reconcile;
+mod references;
 mod uploads;
 mod watch;
 

@@ -1,6 +1,12 @@
 //! The metrics of media services.
 
+mod upkeep;
+
 use metrics::{counter, describe_counter, describe_gauge, gauge};
+
+pub(crate) use self::upkeep::{
+    collected, collection_failed, following, processed, record, restored, tenure_ended, visited,
+};
 
 const UPLOADS_TOTAL: &str = "hansard_media_uploads_total";
 const RECEIVED_BYTES_TOTAL: &str = "hansard_media_received_bytes_total";
@@ -12,6 +18,7 @@ const BLOBS_HEALED_TOTAL: &str = "hansard_media_blobs_healed_total";
 
 /// Registers the descriptions.
 pub fn describe() {
+    upkeep::describe();
     describe_counter!(UPLOADS_TOTAL, "Uploads, by outcome (created, finished, ended)");
     describe_counter!(RECEIVED_BYTES_TOTAL, "Bytes of uploads that were stored");
     describe_counter!(SENT_BYTES_TOTAL, "Bytes of files that were verified and sent");

@@ -70,3 +70,20 @@ pub(crate) async fn put_joining(
     bucket.update(key, merge).await?;
     Ok(())
 }
+
+/// The upload has joined and left all that it was about to.
+///
+/// # Errors
+/// As [`put`]: the collector finds it later.
+pub(crate) async fn settled(
+    bucket: &MediaBucket,
+    hour: u64,
+    upload: UploadId,
+) -> Result<(), Fault> {
+    let settle = |found: Option<&Watch>| match found {
+        Some(found) => (Change::Put(Watch { since: found.since, joining: BTreeSet::new() }), ()),
+        None => (Change::Keep, ()),
+    };
+    bucket.update(MediaKey::Watch(hour, upload), settle).await?;
+    Ok(())
+}
