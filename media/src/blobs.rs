@@ -17,8 +17,6 @@ use crate::fault::Fault;
 use crate::metrics;
 use crate::parts::Parts;
 
-pub(crate) use self::contents::Stored;
-
 /// Copies of the same bytes at most, each with [`HOLDERS_MAX`] holders.
 const COPIES_MAX: u32 = 1_000;
 /// Attempts to change one record before it counts as contended.

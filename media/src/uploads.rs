@@ -97,6 +97,11 @@ impl Uploads {
         }
     }
 
+    /// Has all requests that append put away what they have.
+    pub(crate) fn interrupt_all(&self) {
+        self.writers.interrupt_all();
+    }
+
     /// The record of an upload as the leader has it.
     pub(crate) async fn get(&self, id: UploadId) -> Result<(Option<Upload>, Revision), Fault> {
         Ok(self.bucket.get(MediaKey::Upload(id)).await?)

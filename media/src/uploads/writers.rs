@@ -88,6 +88,11 @@ impl Writers {
         }
     }
 
+    /// Has all of them put away what they have.
+    pub(super) fn interrupt_all(&self) {
+        self.lock().values().for_each(|active| active.0.stop.cancel());
+    }
+
     fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<UploadId, Active>> {
         self.active.lock().unwrap_or_else(PoisonError::into_inner)
     }
