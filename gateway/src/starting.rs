@@ -22,6 +22,7 @@ use crate::config::{Config, Limits};
 use crate::discovery::{Discovery, Standing};
 use crate::groups::Groups;
 use crate::inbox::Inbox;
+use crate::media::{Claims, Media, notices};
 use crate::pace::Pace;
 use crate::past::Past;
 use crate::presence::Presence;
@@ -30,7 +31,7 @@ use crate::receipts::Receipts;
 use crate::receipts::tell::Changes;
 use crate::removal::Removals;
 use crate::router::Router;
-use crate::send::Sender;
+use crate::send::{self, Sender};
 use crate::turnstile::Turnstile;
 use crate::{Gateway, Running, epoch, feed, http, resume, sessions};
 
@@ -165,15 +166,17 @@ async fn assemble(
     let acks = Arc::new(Acks::new(deployment.partitions));
     let rates = Arc::new(RateLimits::new(&config.rates, config.limits.trust_loopback));
     background.spawn(forget_the_idle(rates.clone()));
-    let sender = Sender::new(
-        past.clone(),
-        groups.clone(),
-        directory.clone(),
+    let media = Media::new(&connection, clock.clone());
+    let sender = Sender::new(send::Parts {
+        past: past.clone(),
+        groups: groups.clone(),
+        directory: directory.clone(),
         removals,
-        acks.clone(),
-        rates.clone(),
-        config.group_limit,
-    );
+        claims: Claims::new(media.clone(), router.clone()),
+        acks: acks.clone(),
+        rates: rates.clone(),
+        group_limit: config.group_limit,
+    });
     let inbox = Inbox::new(&connection, deployment.partitions, router.clone(), directory.clone());
     let receipts = Receipts::new(
         &connection,
@@ -208,6 +211,7 @@ async fn assemble(
         receipt_changes: Changes::new(),
         presence,
         past,
+        media,
         tail_reads: resume::TailReads::default(),
         pages: http::Pages::default(),
         sockets: TaskTracker::new(),
@@ -228,6 +232,7 @@ fn keep(gateway: &Arc<Gateway>, background: &Background) {
     background.spawn(gateway.presence.clone().look(gateway.clone()));
     background.spawn(gateway.presence.clone().listen());
     background.spawn(gateway.presence.clone().repair(gateway.clone()));
+    background.spawn(notices::tell(gateway.clone()));
     background.spawn(sessions::answer(gateway.clone()));
     background.spawn(epoch::follow(gateway.clone()));
     background.spawn(feed::run(gateway.clone()));
