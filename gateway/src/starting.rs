@@ -8,7 +8,7 @@ use hansard_model::DeviceId;
 use hansard_nats::accounts::AccountLog;
 use hansard_nats::connection::ConnectError;
 use hansard_nats::deployment::{self, ProvisionError};
-use hansard_nats::{Connection, Deployment, Log, ServiceRole};
+use hansard_nats::{Connection, Deployment, Log, LogClock, ServiceRole};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -150,12 +150,7 @@ async fn assemble(
     standing: Arc<Standing>,
     background: &Background,
 ) -> Result<Arc<Gateway>, StartError> {
-    let clock = config.clock.clone();
-    // Without it nobody is served; whether it succeeds shows in the readiness.
-    if clock.compare(&connection).await.is_err() {
-        tracing::warn!("log time is not known yet");
-    }
-    background.spawn(clock.clone().keep(connection.clone(), background.stopped.clone()));
+    let clock = kept_clock(&config, &connection, background).await;
     let router = Arc::new(Router::new(deployment.partitions, deployment.epoch));
     let directory = open_directory(&config, &connection, &deployment, &router, background).await?;
     let past = Past::new(Log::open(&connection, &deployment, clock.clone()));
@@ -220,6 +215,17 @@ async fn assemble(
     keep(&gateway, background);
     background.spawn(async move { pace.measure().await });
     Ok(gateway)
+}
+
+/// Log time, compared with the log's from here on.
+async fn kept_clock(config: &Config, connection: &Connection, background: &Background) -> LogClock {
+    let clock = config.clock.clone();
+    // Without it nobody is served; whether it succeeds shows in the readiness.
+    if clock.compare(connection).await.is_err() {
+        tracing::warn!("log time is not known yet");
+    }
+    background.spawn(clock.clone().keep(connection.clone(), background.stopped.clone()));
+    clock
 }
 
 /// What a gateway does besides serving its connections.
