@@ -4,14 +4,17 @@
 use hansard_client::Store;
 use hansard_client::media::{Media, NewFile};
 use hansard_model::media::Variant;
+use serde_json::json;
 use tempfile::TempDir;
 
 use super::gate::Gate;
-use super::{media_of, noise, prepared, sha256, write};
-use crate::harness::{Dice, Plan, Roles, Serve, couple};
+use super::{files, media_at, media_of, noise, prepared, ready, sha256, stored, with_file, write};
+use crate::harness::{Dice, Patience, Plan, Roles, Serve, couple, eventually};
 
 /// Several parts, and a rest.
 const BYTES: usize = (5 << 20) + 12_345;
+/// How long what is over may stay, on a machine that is busy.
+const GONE_WITHIN: Duration = Duration::from_secs(90);
 /// Of each process.
 const KILLS: usize = 5;
 
@@ -142,14 +145,18 @@ async fn an_upload_that_is_paused_holds_no_connection_and_goes_on_where_it_was()
     upload.pause();
     gate.open();
     // What was let through arrived, and no more does.
-    let unfinished = crate::harness::eventually("what has arrived", async || {
-        let done = upload.progress().borrow().done;
-        done > 0
-    });
-    unfinished.await;
+    eventually("what has arrived", async || upload.progress().borrow().done > 0).await;
     upload.unpause();
     let info = upload.done().await.unwrap();
     assert_eq!(info.sha256.map(|sha256| sha256.to_string()), Some(sha256(&bytes)));
+}
+
+/// Whether the file, its thumbnail and its preview are all that is stored, each in one part.
+fn is_all_that_is_left(serve: &Serve, upload: &str) -> bool {
+    let (manifests, parts): (Vec<String>, Vec<String>) =
+        stored(&serve.data).into_iter().partition(|name| name.contains("/manifests/"));
+    let [manifest] = manifests.as_slice() else { return false };
+    manifest.contains(upload) && parts.len() == 3
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -179,11 +186,12 @@ async fn nothing_is_left_of_what_nobody_sent_and_all_of_what_somebody_did() {
     serve.process.kill().await;
     serve.restart().await;
     let of_kept = kept.id.to_string();
-    eventually_within(GONE_WITHIN, "nothing but what was sent", async || {
-        ask(&ana, "GET", &format!("/v1/media/{}/info", deleted.id), &[], &[]).await.status == 404
-            && is_held(&serve, &of_kept)
-    })
-    .await;
+    let patience = Patience::of(GONE_WITHIN);
+    while !is_all_that_is_left(&serve, &of_kept) {
+        patience.look_again("nothing but what was sent").await;
+    }
+    let gone = format!("/v1/media/{}/info", deleted.id);
+    assert_eq!(ana.http.ask("GET", &gone, None).await.status, 404);
     let info = ready(&media, kept.id).await;
     let directory = TempDir::new().unwrap();
     for variant in [Variant::File, Variant::Thumb, Variant::Preview] {
