@@ -1,6 +1,8 @@
 //! Uploads and downloads while the gateway, the media service and all of it together are killed, at
 //! any byte.
 
+use std::time::Duration;
+
 use hansard_client::Store;
 use hansard_client::media::{Media, NewFile};
 use hansard_model::media::Variant;
