@@ -189,7 +189,13 @@ async fn nothing_is_left_of_what_nobody_sent_and_all_of_what_somebody_did() {
     serve.restart().await;
     let of_kept = kept.id.to_string();
     let patience = Patience::of(GONE_WITHIN);
+    let mut seen = Vec::new();
     while !is_all_that_is_left(&serve, &of_kept) {
+        let left = stored(&serve.data);
+        if left != seen {
+            println!("of {} objects there are {}", seen.len(), left.len());
+            seen = left;
+        }
         patience.look_again("nothing but what was sent").await;
     }
     let gone = format!("/v1/media/{}/info", deleted.id);
