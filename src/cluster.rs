@@ -1,5 +1,6 @@
 //! `hansard cluster`: the topology of a real deployment, as processes on this machine: nats-servers
-//! that replicate every stream, two gateways, two projectors.
+//! that replicate every stream, two gateways, two projectors,
+//! a searcher, a media service.
 
 use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
@@ -44,6 +45,7 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
         children.push(role(&args, &["projector"])?);
     }
     children.push(role(&args, &["search"])?);
+    children.push(role(&args, &["media"])?);
     for offset in 0..2 {
         let mut listen = args.listen;
         listen.set_port(listen.port() + offset);

@@ -48,6 +48,8 @@ enum Command {
     Projector(roles::ProjectorArgs),
     /// Run a searcher: indexes of what was said.
     Search(roles::SearchArgs),
+    /// Run a media service: files that are uploaded, stored once, and downloaded.
+    Media(roles::MediaArgs),
     /// Run only the embedded nats-server, provisioned.
     Nats(roles::NatsServerArgs),
     /// Run a cluster of nats-servers with gateways and projectors, as processes on this machine.
@@ -111,6 +113,7 @@ async fn run(command: Command) -> anyhow::Result<()> {
         Command::Gateway(args) => roles::gateway(args).await,
         Command::Projector(args) => roles::projector(args).await,
         Command::Search(args) => roles::search(args).await,
+        Command::Media(args) => roles::media(args).await,
         Command::Nats(args) => roles::nats_server(args).await,
         Command::Cluster(args) => cluster::run(args).await,
         Command::Gateways(args) => gateways::run(args).await,

@@ -1,5 +1,7 @@
 //! The roles as processes, and as parts of `hansard serve`.
 
+mod media;
+
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -17,6 +19,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
+pub(crate) use self::media::{MediaArgs, MediaRole, media};
 use crate::settings::{
     ArchivingArgs, DeploymentArgs, DurabilityArgs, GatewaySettings, LogArgs, ObjectStoreArgs,
     SearchSettings,

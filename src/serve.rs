@@ -7,9 +7,10 @@ use hansard_nats::Endpoint;
 use hansard_nats::embedded::{self, EmbeddedOptions};
 use hansard_nats::server::Server;
 
-use crate::roles::{self, GatewayRole, ProjectorRole, SearchRole};
+use crate::roles::{self, GatewayRole, MediaRole, ProjectorRole, SearchRole};
 use crate::settings::{
-    ArchivingArgs, DurabilityArgs, GatewaySettings, LogArgs, ObjectStoreArgs, SearchSettings,
+    ArchivingArgs, DurabilityArgs, GatewaySettings, LogArgs, MediaSettings, ObjectStoreArgs,
+    SearchSettings,
 };
 use crate::telemetry;
 
@@ -23,6 +24,8 @@ pub(crate) struct Args {
     archiving: ArchivingArgs,
     #[command(flatten)]
     search: SearchSettings,
+    #[command(flatten)]
+    media: MediaSettings,
     #[command(flatten)]
     gateway: GatewaySettings,
 }
@@ -45,6 +48,7 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
     roles::refuse_set_back(&endpoint, &objects).await?;
     let directory = args.search.directory(&args.log.nats.data);
     let search = SearchRole::start(endpoint.clone(), objects.clone(), directory);
+    let media = MediaRole::start(endpoint.clone(), objects.clone(), &args.media).await?;
     let projector = ProjectorRole::start(endpoint.clone(), objects, args.archiving)?;
     // People chat also while an index is being built.
     let ready = projector.ready_probe();
@@ -61,15 +65,16 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
         () = signal.cancelled() => {}
         () = projector.failed() => tracing::error!("the projector ended"),
         () = search.failed() => tracing::error!("the search ended"),
+        () = media.failed() => tracing::error!("the media service ended"),
         () = gateway.failed() => tracing::error!("a part of the gateway ended by itself"),
     }
     tracing::info!("stopping");
     gateway.stop().await;
-    let (searched, projected) = tokio::join!(search.stop(), projector.stop());
+    let (searched, kept, projected) = tokio::join!(search.stop(), media.stop(), projector.stop());
     if let Some(server) = server {
         server.stop().await;
     }
-    projected.and(searched)
+    projected.and(searched).and(kept)
 }
 
 /// Starts nats-server in the data directory.

@@ -1,5 +1,7 @@
 //! Settings that several subcommands share. Each is a flag and an environment variable, read once.
 
+mod media;
+
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -11,6 +13,8 @@ use hansard_model::PartitionCount;
 use hansard_nats::{Connection, Durability, Endpoint, ServiceRole, durability, embedded};
 use hansard_protocol::server::Reconnect;
 use tokio_util::sync::CancellationToken;
+
+pub(crate) use self::media::MediaSettings;
 
 /// How long a NATS that was named gets to answer at the start.
 const CONNECT_WITHIN: Duration = Duration::from_secs(30);

@@ -45,6 +45,7 @@ pub(crate) fn install() -> anyhow::Result<MetricsRenderer> {
     hansard_archive::metrics::describe();
     hansard_projector::metrics::describe();
     hansard_search::metrics::describe();
+    hansard_media::metrics::describe();
     hansard_gateway::metrics::describe();
     Ok(Arc::new(move || {
         recorder.run_upkeep();

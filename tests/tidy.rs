@@ -12,7 +12,7 @@ use hansard_protocol::{ClientFrame, ErrorCode};
 use toml::{Table, Value};
 
 /// Which crates of the workspace each crate may use. Services never depend on each other.
-const MAY_USE: [(&str, &[&str]); 12] = [
+const MAY_USE: [(&str, &[&str]); 13] = [
     ("nats/model", &[]),
     ("gateway/protocol", &["hansard-model"]),
     ("client", &["hansard-model", "hansard-protocol"]),
@@ -32,6 +32,16 @@ const MAY_USE: [(&str, &[&str]); 12] = [
     ("projector", &["hansard-archive", "hansard-model", "hansard-nats"]),
     ("search/language", &["hansard-model"]),
     ("media/processing", &[]),
+    (
+        "media",
+        &[
+            "hansard-archive",
+            "hansard-media-processing",
+            "hansard-model",
+            "hansard-nats",
+            "hansard-protocol",
+        ],
+    ),
     ("search", &["hansard-archive", "hansard-model", "hansard-nats", "hansard-search-language"]),
     (
         ".",
@@ -39,6 +49,7 @@ const MAY_USE: [(&str, &[&str]); 12] = [
             "hansard-archive",
             "hansard-client",
             "hansard-gateway",
+            "hansard-media",
             "hansard-model",
             "hansard-nats",
             "hansard-projector",
@@ -51,7 +62,7 @@ const MAY_USE: [(&str, &[&str]); 12] = [
 /// Where the types of a library stop.
 const STOPS_AT: [(&str, &[&str]); 9] = [
     ("async-nats", &["nats"]),
-    ("axum", &["gateway", "."]),
+    ("axum", &["gateway", "media", "."]),
     ("fastwebsockets", &["gateway"]),
     ("governor", &["gateway"]),
     ("rusqlite", &["client"]),

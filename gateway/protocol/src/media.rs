@@ -117,7 +117,7 @@ impl MediaInfo {
                 .or(declared.media_type.as_ref())
                 .map_or_else(|| "application/octet-stream".to_owned(), String::clone),
             size: file.map_or(upload.length, |file| file.size),
-            sha256: file.map(|file| file.blob),
+            sha256: file.map(Content::sha256),
             width: file.and_then(|file| file.width),
             height: file.and_then(|file| file.height),
             duration_ms: facts.duration_ms,
@@ -161,7 +161,15 @@ mod tests {
     fn content(blob: u8, media_type: &str, size: u64) -> Content {
         let media_type = media_type.to_owned();
         let (width, height) = (Some(4), Some(3));
-        Content { blob: Sha256([blob; 32]), size, media_type, inline: true, width, height }
+        Content {
+            blob: Sha256([blob; 32]),
+            sha256: None,
+            size,
+            media_type,
+            inline: true,
+            width,
+            height,
+        }
     }
 
     fn upload(state: State) -> Upload {
@@ -180,6 +188,7 @@ mod tests {
             generation: 1,
             parts: Vec::new(),
             sha256: None,
+            original: None,
             contents: BTreeMap::new(),
             facts: Facts::default(),
             home: Home::Uploader,

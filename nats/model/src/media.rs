@@ -157,8 +157,12 @@ pub enum Variant {
 /// Bytes that an upload holds.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Content {
-    /// Which blob.
+    /// Which blob. Its name is the SHA-256 of its bytes, unless `sha256` is there.
     pub blob: Sha256,
+    /// Of the bytes, if as many uploads as may hold them already ([`HOLDERS_MAX`]), and the blob is
+    /// another copy under another name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sha256: Option<Sha256>,
     /// Bytes.
     pub size: u64,
     /// Their type, by their content. `application/octet-stream`: opaque, or of no known type.
@@ -173,6 +177,13 @@ pub struct Content {
     /// Of pictures and videos, in pixels.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub height: Option<u32>,
+}
+
+impl Content {
+    /// Of its bytes.
+    pub fn sha256(&self) -> Sha256 {
+        self.sha256.unwrap_or(self.blob)
+    }
 }
 
 /// What was worked out of a file besides its variants.
@@ -232,16 +243,22 @@ pub struct Upload {
     pub created: LogTime,
     /// An unfinished upload ends then; a finished one that nothing refers to is not removed before.
     pub keep_until: LogTime,
-    /// How many requests have appended to it: parts of an earlier one count only as far as they
-    /// are in `parts`.
+    /// The number of its last writer, a request that appends or a try to process it. It rises by 2:
+    /// parts with this very number count as they are stored, all others only as far as they are in
+    /// `parts`, which those with the odd one between are once their checksum was right.
     #[serde(default)]
     pub generation: u32,
-    /// What earlier requests have stored, in order and without gaps; empty once it has `contents`.
+    /// What earlier requests have stored, in order and without gaps. Once it has `contents`: what
+    /// none of its blobs needs, and is to be removed.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub parts: Vec<Part>,
     /// Of all bytes that were uploaded; known from [`State::Finishing`] on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sha256: Option<Sha256>,
+    /// The blob of all bytes that were uploaded, known from [`State::Processing`] on. It stays here
+    /// also when the upload no longer holds it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub original: Option<Sha256>,
     /// The bytes that it holds. From [`State::Processing`] on there is a [`Variant::File`].
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub contents: BTreeMap<Variant, Content>,
@@ -260,6 +277,11 @@ pub struct Upload {
     /// How often its processing was begun.
     #[serde(default)]
     pub attempts: u32,
+}
+
+impl Upload {
+    /// By how much `generation` rises with each writer.
+    pub const WRITER_STEP: u32 = 2;
 }
 
 /// Why somebody may not have an upload.

@@ -1,0 +1,53 @@
+//! Hashing bytes as they come, away from the threads that answer requests.
+
+use bytes::Bytes;
+use hansard_model::media::Sha256;
+use sha2::Digest as _;
+
+/// Below this a hash costs less than handing it to another thread.
+const INLINE_BYTES_MAX: usize = 16 * 1024;
+
+/// The SHA-256 of everything that was absorbed so far.
+#[derive(Clone, Default)]
+pub(crate) struct Digest(sha2::Sha256);
+
+impl Digest {
+    /// Goes on with `bytes`.
+    pub(crate) async fn absorb(self, bytes: Bytes) -> Self {
+        blocking(bytes.len(), move || Self(self.0.chain_update(&bytes))).await
+    }
+
+    /// Goes on with `bytes`, and tells their own hash.
+    pub(crate) async fn absorb_part(self, bytes: Bytes) -> (Self, Sha256) {
+        blocking(bytes.len(), move || (Self(self.0.chain_update(&bytes)), of(&bytes))).await
+    }
+
+    /// Of everything so far.
+    pub(crate) fn finish(self) -> Sha256 {
+        Sha256(self.0.finalize().into())
+    }
+}
+
+/// The hash of a few bytes.
+pub(crate) fn of(bytes: &[u8]) -> Sha256 {
+    Sha256(sha2::Sha256::digest(bytes).into())
+}
+
+/// The hash of bytes.
+pub(crate) async fn of_part(bytes: Bytes) -> Sha256 {
+    blocking(bytes.len(), move || of(&bytes)).await
+}
+
+async fn blocking<T: Send + 'static>(len: usize, work: impl FnOnce() -> T + Send + 'static) -> T {
+    if len <= INLINE_BYTES_MAX {
+        return work();
+    }
+    match tokio::task::spawn_blocking(work).await {
+        Ok(done) => done,
+        // It cannot be cancelled once it runs: either it panicked, or the runtime is shutting down.
+        Err(error) => match error.try_into_panic() {
+            Ok(panic) => std::panic::resume_unwind(panic),
+            Err(_) => std::future::pending().await,
+        },
+    }
+}

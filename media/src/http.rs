@@ -1,0 +1,116 @@
+//! What gateways pass on: uploads by tus 1.0 or in one request, and downloads.
+//!
+//! Every request says in a grant of its gateway on whose behalf it is and what it may do; who may
+//! have which file was decided there. Bytes stream through, in both directions.
+
+mod disposition;
+mod download;
+mod failure;
+mod grant;
+mod listener;
+mod places;
+mod range;
+mod simple;
+mod tus;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::{Path, Query, State};
+use axum::response::Response;
+use axum::routing::{options, post};
+use hansard_nats::LogClock;
+use http::HeaderMap;
+use tokio_util::task::TaskTracker;
+
+use self::failure::Failure;
+use self::grant::{Granted, Uploader};
+use self::places::Places;
+use self::simple::Said;
+pub(crate) use self::{grant::Grants, listener::serve};
+use crate::uploads::Uploads;
+
+/// Uploads of one service at a time, and of one user.
+const UPLOADS_MAX: (u32, u32) = (64, 8);
+/// Downloads of one service at a time, and of one user.
+const DOWNLOADS_MAX: (u32, u32) = (64, 8);
+/// How long requests under way get to put away what they have.
+const END_WITHIN: Duration = Duration::from_secs(10);
+
+/// What the handlers share.
+pub(crate) struct Shared {
+    uploads: Uploads,
+    grants: Grants,
+    clock: LogClock,
+    uploading: Places,
+    downloading: Places,
+    /// Requests that go on when nobody waits for them any more.
+    tasks: TaskTracker,
+}
+
+impl Shared {
+    pub(crate) fn new(uploads: Uploads, grants: Grants) -> Arc<Self> {
+        Arc::new(Self {
+            clock: uploads.clock.clone(),
+            uploads,
+            grants,
+            uploading: Places::new("upload", UPLOADS_MAX),
+            downloading: Places::new("download", DOWNLOADS_MAX),
+            tasks: TaskTracker::new(),
+        })
+    }
+
+    /// Has requests under way put away what they have, and waits for them a little.
+    pub(crate) async fn end(&self) {
+        self.uploads.interrupt_all();
+        self.tasks.close();
+        if tokio::time::timeout(END_WITHIN, self.tasks.wait()).await.is_err() {
+            tracing::warn!("uploads were cut off: what they had is not stored");
+        }
+    }
+}
+
+/// The routes.
+pub(crate) fn router(shared: Arc<Shared>) -> Router {
+    let upload = post(tus::unsupported)
+        .options(tus::options)
+        .head(head)
+        .get(download::get)
+        .patch(tus::patch)
+        .delete(tus::delete);
+    Router::new()
+        .route("/v1/media", options(tus::options).post(create))
+        .route("/v1/media/{id}", upload)
+        .fallback(failure::no_route)
+        .with_state(shared)
+}
+
+/// `POST /v1/media`: a client of tus says so, any other brings the file.
+async fn create(
+    State(shared): State<Arc<Shared>>,
+    uploader: Uploader,
+    said: Result<Query<Said>, axum::extract::rejection::QueryRejection>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, Failure> {
+    if headers.contains_key(tus::TUS_RESUMABLE) {
+        return tus::create(&shared, uploader, &headers, body).await;
+    }
+    let Query(said) = said.map_err(|error| Failure::bad_request(error.body_text()))?;
+    simple::create(&shared, uploader, said, &headers, body).await
+}
+
+/// `HEAD /v1/media/{id}`: how far an upload is, or what a file is, by the grant.
+async fn head(
+    State(shared): State<Arc<Shared>>,
+    Path(id): Path<String>,
+    granted: Granted,
+    headers: HeaderMap,
+) -> Result<Response, Failure> {
+    match granted {
+        Granted::Upload(uploader) => tus::head(&shared, &id, uploader, &headers).await,
+        Granted::Read(reader) => download::head(&shared, &id, reader, &headers).await,
+    }
+}

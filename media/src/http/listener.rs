@@ -1,0 +1,93 @@
+//! Accepting connections of gateways.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tower_service::Service as _;
+
+/// Connections at a time: gateways have one for each request under way, and some to spare.
+const CONNECTIONS_MAX: usize = 1_024;
+/// How long the head of a request may take, and how long a connection may wait for one.
+const HEAD_WITHIN: Duration = Duration::from_secs(60);
+/// Bytes that a connection reads ahead.
+const BUFFER_BYTES_MAX: usize = 128 * 1024;
+/// When accepting fails, the reason seldom passes at once.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// How long answers may take to leave after a stop was asked for.
+const LEAVE_WITHIN: Duration = Duration::from_secs(5);
+
+/// Serves until `stop`; requests under way are then answered, for a while.
+pub(crate) async fn serve(listener: TcpListener, router: Router, stop: CancellationToken) {
+    let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+    let connections = TaskTracker::new();
+    loop {
+        let accepted = tokio::select! {
+            biased;
+            () = stop.cancelled() => break,
+            accepted = accept(&listener, &places) => accepted,
+        };
+        let Some((stream, place)) = accepted else { continue };
+        let connection = connection(stream, router.clone(), stop.clone());
+        connections.spawn(async move {
+            let _place = place;
+            connection.await;
+        });
+    }
+    connections.close();
+    if tokio::time::timeout(LEAVE_WITHIN, connections.wait()).await.is_err() {
+        tracing::warn!("connections were cut off");
+    }
+}
+
+async fn accept(
+    listener: &TcpListener,
+    places: &Arc<Semaphore>,
+) -> Option<(TcpStream, tokio::sync::OwnedSemaphorePermit)> {
+    // It is never closed.
+    let place = Arc::clone(places).acquire_owned().await.ok()?;
+    match listener.accept().await {
+        Ok((stream, _)) => Some((stream, place)),
+        Err(error) => {
+            tracing::warn!(%error, "cannot accept");
+            tokio::time::sleep(ACCEPT_PAUSE).await;
+            None
+        }
+    }
+}
+
+async fn connection(stream: TcpStream, router: Router, stop: CancellationToken) {
+    if let Err(error) = stream.set_nodelay(true) {
+        tracing::debug!(%error, "the connection is gone already");
+        return;
+    }
+    let service = hyper::service::service_fn(move |request: http::Request<Incoming>| {
+        router.clone().call(request.map(Body::new))
+    });
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEAD_WITHIN)
+        .max_buf_size(BUFFER_BYTES_MAX)
+        .half_close(false)
+        .serve_connection(TokioIo::new(stream), service);
+    let mut connection = std::pin::pin!(connection);
+    let ended = tokio::select! {
+        ended = connection.as_mut() => ended,
+        () = stop.cancelled() => {
+            connection.as_mut().graceful_shutdown();
+            connection.await
+        }
+    };
+    if let Err(error) = ended {
+        // Clients leave in the middle all the time.
+        tracing::debug!(%error, "connection ended");
+    }
+}

@@ -1,0 +1,287 @@
+//! What a worker does with one upload. Every step can be the last before the process dies: the
+//! blobs that are joined or left are named by a watch before, and the record says when it is done.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::Write as _;
+
+use bytes::Bytes;
+use hansard_media_processing::{
+    FileType, HEAD_BYTES, Kind, Limits, Processed, Programs, Source, process, sniff,
+};
+use hansard_model::UploadId;
+use hansard_model::media::{Content, Facts, MediaKey, Sha256, State, Upload, Variant};
+use hansard_nats::media::Change;
+use tempfile::NamedTempFile;
+
+use crate::digest;
+use crate::fault::Fault;
+use crate::parts::Writer;
+use crate::references::tell_ready;
+use crate::uploads::Uploads;
+use crate::watch::{self, hour_of};
+
+/// Attempts before an upload is ready as it is.
+const ATTEMPTS_MAX: u32 = 3;
+/// The reason there is no preview then.
+const FAILED: &str = "failed";
+
+/// What became of an upload.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Outcome {
+    /// It is ready.
+    Ready,
+    /// It is ready, without anything worked out: each attempt failed.
+    GivenUp,
+    /// Somebody else did it, or it is gone.
+    NotNeeded,
+}
+
+impl Outcome {
+    /// For metrics.
+    pub(super) fn as_str(self) -> &'static str {
+        match self {
+            Self::Ready => "ready",
+            Self::GivenUp => "given_up",
+            Self::NotNeeded => "not_needed",
+        }
+    }
+}
+
+/// What workers need.
+pub(super) struct Work {
+    pub(super) uploads: Uploads,
+    pub(super) limits: Limits,
+    pub(super) programs: Programs,
+}
+
+/// Bytes that were made of a file.
+struct Made {
+    variant: Variant,
+    bytes: Bytes,
+    sha256: Sha256,
+    media_type: &'static str,
+    inline: bool,
+    size: Option<(u32, u32)>,
+}
+
+impl Work {
+    /// Works out what can be known and shown of an upload, and makes it ready.
+    pub(super) async fn process(&self, id: UploadId) -> Result<Outcome, Fault> {
+        let Some(upload) = self.begin(id).await? else { return Ok(Outcome::NotNeeded) };
+        if upload.attempts > ATTEMPTS_MAX {
+            let facts = Facts { reason: Some(FAILED.to_owned()), ..Facts::default() };
+            let contents = upload.contents.clone();
+            let (_, is_ready) = self.make_ready(&upload, contents, facts).await?;
+            return Ok(if is_ready { Outcome::GivenUp } else { Outcome::NotNeeded });
+        }
+        let unreadable = || Fault::Missing { object: format!("the file of {id}") };
+        let file = upload.contents.get(&Variant::File).ok_or_else(unreadable)?;
+        let mut processed = self.look_at(file).await?;
+        let made = self.made(&upload, &mut processed).await;
+        self.finish(&upload, file, processed, made).await
+    }
+
+    /// One more attempt; `None`: it is not to be processed.
+    async fn begin(&self, id: UploadId) -> Result<Option<Upload>, Fault> {
+        let bucket = &self.uploads.bucket;
+        let (found, _) = self.uploads.get(id).await?;
+        if found.is_none_or(|found| found.state != State::Processing) {
+            return Ok(None);
+        }
+        // Whoever looks at it now leaves it alone for a while.
+        let now = self.uploads.clock.now()?;
+        watch::put(bucket, now, now, id).await?;
+        let begin = |found: Option<&Upload>| match found {
+            Some(found) if found.state == State::Processing => {
+                let mut next = found.clone();
+                next.attempts = next.attempts.saturating_add(1);
+                next.generation += Upload::WRITER_STEP;
+                (Change::Put(next), true)
+            }
+            Some(_) | None => (Change::Keep, false),
+        };
+        let (upload, is_begun) = bucket.update(MediaKey::Upload(id), begin).await?;
+        Ok(upload.filter(|_| is_begun))
+    }
+
+    /// What can be known and shown of a file. Only what may be shown is read as a whole.
+    async fn look_at(&self, file: &Content) -> Result<Processed, Fault> {
+        let blobs = &self.uploads.blobs;
+        let head = blobs.head(file, HEAD_BYTES).await?;
+        if !is_shown(sniff(&head)) {
+            return self
+                .blocking(move |limits, programs| process(Source::Bytes(&head), limits, programs))
+                .await;
+        }
+        let copy = tokio::task::spawn_blocking(NamedTempFile::new);
+        let mut copy = copy.await.map_err(std::io::Error::other)??;
+        let mut reading = blobs.read(file).await?;
+        while let Some(bytes) = reading.recv().await {
+            let bytes = bytes?;
+            let write = move || {
+                copy.write_all(&bytes)?;
+                Ok::<_, std::io::Error>(copy)
+            };
+            copy = tokio::task::spawn_blocking(write).await.map_err(std::io::Error::other)??;
+        }
+        self.blocking(move |limits, programs| process(Source::Path(copy.path()), limits, programs))
+            .await
+    }
+
+    async fn blocking(
+        &self,
+        work: impl FnOnce(&Limits, &Programs) -> std::io::Result<Processed> + Send + 'static,
+    ) -> Result<Processed, Fault> {
+        let (limits, programs) = (self.limits.clone(), self.programs.clone());
+        let working = tokio::task::spawn_blocking(move || work(&limits, &programs));
+        Ok(working.await.map_err(std::io::Error::other)??)
+    }
+
+    /// The bytes that the upload is to hold besides the file, or in its place.
+    async fn made(&self, upload: &Upload, processed: &mut Processed) -> Vec<Made> {
+        let mut made = Vec::new();
+        for thumbnail in std::mem::take(&mut processed.thumbnails) {
+            let variant = match thumbnail.name {
+                "thumb" => Variant::Thumb,
+                _ => Variant::Preview,
+            };
+            let bytes = Bytes::from(thumbnail.webp);
+            made.push(Made {
+                variant,
+                sha256: digest::of_part(bytes.clone()).await,
+                bytes,
+                media_type: FileType::WebP.mime(),
+                inline: FileType::WebP.may_be_inline(),
+                size: Some((thumbnail.size.width, thumbnail.size.height)),
+            });
+        }
+        if let Some(stripped) = processed.stripped.take()
+            && !upload.declared.original
+        {
+            let bytes = Bytes::from(stripped.bytes);
+            made.push(Made {
+                variant: Variant::File,
+                sha256: digest::of_part(bytes.clone()).await,
+                bytes,
+                media_type: processed.file_type.mime(),
+                inline: processed.file_type.may_be_inline(),
+                size: processed.size.map(|size| (size.width, size.height)),
+            });
+        }
+        made
+    }
+
+    /// Stores what was made, and makes the upload ready.
+    async fn finish(
+        &self,
+        upload: &Upload,
+        file: &Content,
+        processed: Processed,
+        made: Vec<Made>,
+    ) -> Result<Outcome, Fault> {
+        let Uploads { bucket, blobs, clock, .. } = &self.uploads;
+        let is_replaced = made.iter().any(|made| made.variant == Variant::File);
+        let mut joining: BTreeSet<Sha256> = made.iter().map(|made| made.sha256).collect();
+        joining.extend(is_replaced.then_some(file.blob));
+        let now = clock.now()?;
+        if !joining.is_empty() {
+            watch::put_joining(bucket, now, now, upload.id, &joining).await?;
+        }
+        let facts = facts_of(&processed, is_replaced);
+        let mut contents = BTreeMap::from([(Variant::File, as_known(file, &processed))]);
+        let writer = Writer { upload: upload.id, generation: upload.generation };
+        for Made { variant, bytes, media_type, inline, size, .. } in made {
+            let stored = blobs.store(writer, bytes).await?;
+            if joining.insert(stored.blob) {
+                // It is one of several copies: the first has as many holders as it may.
+                watch::put_joining(bucket, now, now, upload.id, &joining).await?;
+            }
+            contents.insert(variant, stored.content(media_type, inline, size));
+        }
+        let held = |upload: &Upload| -> BTreeSet<Sha256> {
+            upload.contents.values().map(|content| content.blob).collect()
+        };
+        let (found, is_ready) = self.make_ready(upload, contents, facts).await?;
+        let Some(found) = found else {
+            self.leave(upload.id, &joining).await?;
+            return Ok(Outcome::NotNeeded);
+        };
+        if is_ready {
+            self.uploads.manifests.put(&blobs.manifest(&found).await?).await?;
+        }
+        self.leave(upload.id, &(&joining - &held(&found))).await?;
+        // An attempt before may have left something: then the collector looks at it once more.
+        if is_ready && upload.attempts == 1 && !joining.is_empty() {
+            watch::settled(bucket, hour_of(now), upload.id).await?;
+        }
+        Ok(if is_ready { Outcome::Ready } else { Outcome::NotNeeded })
+    }
+
+    /// Makes an upload ready; `false`: it is not being processed any more. Returns its record.
+    async fn make_ready(
+        &self,
+        upload: &Upload,
+        contents: BTreeMap<Variant, Content>,
+        facts: Facts,
+    ) -> Result<(Option<Upload>, bool), Fault> {
+        let bucket = &self.uploads.bucket;
+        let ready = |found: Option<&Upload>| match found {
+            Some(found) if found.state == State::Processing => {
+                let (contents, facts) = (contents.clone(), facts.clone());
+                (
+                    Change::Put(Upload { state: State::Ready, contents, facts, ..found.clone() }),
+                    true,
+                )
+            }
+            Some(_) | None => (Change::Keep, false),
+        };
+        let (found, is_ready) = bucket.update(MediaKey::Upload(upload.id), ready).await?;
+        if is_ready && let Some(upload) = found.clone() {
+            tell_ready(bucket, upload).await;
+        }
+        Ok((found, is_ready))
+    }
+
+    async fn leave(&self, upload: UploadId, blobs: &BTreeSet<Sha256>) -> Result<(), Fault> {
+        for &blob in blobs {
+            self.uploads.blobs.drop_holder(upload, blob).await?;
+        }
+        Ok(())
+    }
+}
+
+/// Whether anything is to be made of files of this type.
+fn is_shown(file_type: FileType) -> bool {
+    match file_type.kind() {
+        Kind::Image => {
+            use FileType::{Gif, Jpeg, Png, WebP};
+            [Gif, Jpeg, Png, WebP].contains(&file_type)
+        }
+        Kind::Audio | Kind::Video | Kind::Document => true,
+        Kind::File => false,
+    }
+}
+
+/// The file itself, with what is known of it now.
+fn as_known(file: &Content, processed: &Processed) -> Content {
+    let size = processed.size.map(|size| (size.width, size.height));
+    let (width, height) = size.unzip();
+    Content {
+        media_type: processed.file_type.mime().to_owned(),
+        inline: processed.file_type.may_be_inline(),
+        width,
+        height,
+        ..file.clone()
+    }
+}
+
+fn facts_of(processed: &Processed, stripped: bool) -> Facts {
+    Facts {
+        duration_ms: processed.duration_ms,
+        waveform: processed.waveform.map(|peaks| peaks.to_vec()),
+        placeholder: processed.placeholder.clone(),
+        pages: None,
+        reason: processed.no_preview.map(|reason| reason.code().to_owned()),
+        stripped,
+    }
+}
