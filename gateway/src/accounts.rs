@@ -330,6 +330,6 @@ fn shown(account: &Account) -> User {
         user: account.user,
         handle: account.handle.clone(),
         name: account.name.clone(),
-        avatar: account.avatar.clone(),
+        avatar: account.avatar.clone().filter(|avatar| !avatar.is_empty()),
     }
 }

@@ -52,6 +52,8 @@ pub struct Config {
     pub drain_period: Duration,
     /// How long somebody may do nothing before they are shown as away. Default: 10 minutes.
     pub away_after: Duration,
+    /// How long a URL of a file needs no token. Default: 5 minutes.
+    pub media_url_ttl: Duration,
     /// How clients come back after they lost this gateway.
     pub reconnect: Reconnect,
     /// Renders `/metrics`.
@@ -78,6 +80,7 @@ impl Config {
             session_ttl: Duration::from_hours(30 * 24),
             drain_period: Duration::from_secs(5),
             away_after: Duration::from_mins(10),
+            media_url_ttl: Duration::from_mins(5),
             reconnect: Reconnect { base_ms: 1_000, cap_ms: 30_000 },
             metrics: None,
             ready: Vec::new(),
@@ -156,6 +159,8 @@ pub struct Rates {
     pub groups_per_user: Rate,
     /// HTTP requests of one user, over all devices.
     pub requests_per_user: Rate,
+    /// Uploads that one user begins, over all devices.
+    pub uploads_per_user: Rate,
     /// Upgrades to WebSocket, from anywhere, at most; fewer while those who are connected have to
     /// wait for them. A gateway that lost all its connections gets them back
     /// in about the time that a client waits at most before it tries again, and handshakes take
@@ -185,6 +190,8 @@ impl Default for Rates {
             catch_ups_per_user: Rate::new(4, 200),
             groups_per_user: Rate::per_hour(600, 100),
             requests_per_user: Rate::new(50, 200),
+            // An album at once, and then one every three seconds.
+            uploads_per_user: Rate::per_hour(1_200, 100),
             handshakes: Rate::new(500, 250),
             catch_ups: Rate::new(200, 1_000),
             handshakes_per_address: Rate::new(20, 200),

@@ -8,6 +8,7 @@ mod extract;
 mod gateways;
 mod history;
 mod landing;
+mod media;
 mod mentions;
 mod messages;
 mod presence;
@@ -30,7 +31,7 @@ use hansard_model::{ConversationId, PartitionId, Seq};
 use hansard_protocol::ErrorCode;
 use http::header::{AUTHORIZATION, CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderValue, Method, StatusCode};
-use tower_http::cors::CorsLayer;
+use tower_http::cors::{AllowHeaders, CorsLayer, ExposeHeaders};
 
 pub(crate) use error::{Failure, UNAVAILABLE_RETRY_MS};
 pub(crate) use extract::{Authorized, Params};
@@ -75,11 +76,19 @@ pub(crate) fn router(gateway: Arc<Gateway>) -> Router {
         .route("/v1/mentions", get(mentions::list))
         .route("/v1/search", get(search::search))
         .route("/v1/search/suggestions", get(search::suggest))
+        .route("/v1/media", post(media::create))
+        .route(
+            "/v1/media/{upload}",
+            get(media::download).head(media::head).patch(media::append).delete(media::end),
+        )
+        .route("/v1/media/{upload}/info", get(media::info))
+        .route("/v1/media/{upload}/url", get(media::url))
         .route("/v1/gateways", get(gateways::list))
         .fallback(no_route)
         .method_not_allowed_fallback(wrong_method)
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
         .layer(cors(&gateway.config.allowed_origins))
+        .layer(middleware::from_fn_with_state(gateway.clone(), media::capabilities))
         .layer(middleware::from_fn(canonical::observe))
         .with_state(gateway)
 }
@@ -90,9 +99,13 @@ fn cors(origins: &[String]) -> CorsLayer {
     let origins = origins.iter().filter_map(|origin| HeaderValue::try_from(origin).ok());
     CorsLayer::new()
         .allow_origin(origins.collect::<Vec<_>>())
-        .allow_methods([Method::GET, Method::POST, Method::PATCH, Method::DELETE])
-        .allow_headers([AUTHORIZATION, CONTENT_TYPE])
-        .expose_headers([RETRY_AFTER])
+        .allow_methods([Method::GET, Method::HEAD, Method::POST, Method::PATCH, Method::DELETE])
+        .allow_headers(AllowHeaders::list(
+            [AUTHORIZATION, CONTENT_TYPE].into_iter().chain(media::REQUEST_HEADERS),
+        ))
+        .expose_headers(ExposeHeaders::list(
+            [RETRY_AFTER].into_iter().chain(media::RESPONSE_HEADERS),
+        ))
         .max_age(PREFLIGHT_AGE)
 }
 

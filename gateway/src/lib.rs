@@ -11,9 +11,10 @@
 //! 5. `send`, `removal`, `targets`, `acks`, `past`: check, vouch, append, once;
 //! 6. `feed`, `router`, `outbox`, `frame`: from the live feed to sockets, encoded once; `receipts`:
 //!    how far everybody has got, likewise; `presence`: who is there; `sessions`: from where;
-//! 7. `resume`, `cursor`, `inbox`, `reads`: what was missed; `announce`: what changed besides; `epoch`: when
+//! 7. `media`: files, passed on to media services;
+//! 8. `resume`, `cursor`, `inbox`, `reads`: what was missed; `announce`: what changed besides; `epoch`: when
 //!    the log itself is another;
-//! 8. `admin`, `headcount` and [`metrics`]: for operators.
+//! 9. `admin`, `headcount` and [`metrics`]: for operators.
 //!
 //! Invariant: nothing is acknowledged before the log has acknowledged it.
 //! Invariant: message text, tokens, passwords and addresses are in no log line and no metric.
@@ -39,6 +40,7 @@ mod headcount;
 mod heartbeat;
 mod http;
 mod inbox;
+mod media;
 mod outbox;
 mod pace;
 mod past;
@@ -91,6 +93,7 @@ pub(crate) struct Gateway {
     pub(crate) receipt_changes: receipts::tell::Changes,
     pub(crate) presence: Arc<presence::Presence>,
     pub(crate) past: past::Past,
+    pub(crate) media: media::Media,
     /// What this gateway says of itself.
     pub(crate) standing: Arc<discovery::Standing>,
     pub(crate) discovery: discovery::Discovery,

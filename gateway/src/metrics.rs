@@ -1,6 +1,7 @@
 //! The catalogue of the gateway's edge metrics: names, descriptions, one function per fact.
 
 pub mod delivery;
+pub mod media;
 pub mod presence;
 
 use std::time::Duration;
@@ -48,6 +49,7 @@ pub const TASK_DELAY_SECONDS: &str = "hansard_gateway_task_delay_seconds";
 /// Describes the metrics to the recorder; call once, after it is installed.
 pub fn describe() {
     delivery::describe();
+    media::describe();
     presence::describe();
     describe_counter!(CONNECTIONS_REFUSED_TOTAL, "Connections refused at the door, by reason");
     describe_counter!(CONNECTIONS_ACCEPTED_TOTAL, "Connections accepted");
@@ -112,6 +114,8 @@ pub(crate) enum Limited {
     Groups,
     /// HTTP requests.
     Requests,
+    /// New uploads.
+    Uploads,
     /// Upgrades to WebSocket.
     Handshakes,
     /// New accounts.
@@ -130,6 +134,7 @@ impl Limited {
             Self::CatchUps => "catch_ups",
             Self::Groups => "groups",
             Self::Requests => "requests",
+            Self::Uploads => "uploads",
             Self::Handshakes => "handshakes",
             Self::Signups => "signups",
             Self::Logins => "logins",

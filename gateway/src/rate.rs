@@ -45,6 +45,7 @@ pub(crate) struct RateLimits {
     catch_ups: Limit<UserId>,
     groups: Limit<UserId>,
     requests: Limit<UserId>,
+    uploads: Limit<UserId>,
     handshakes: Limit<IpAddr>,
     signups: Limit<IpAddr>,
     logins: Limit<IpAddr>,
@@ -62,6 +63,7 @@ impl RateLimits {
             catch_ups: Limit::new(rates.catch_ups_per_user, Limited::CatchUps),
             groups: Limit::new(rates.groups_per_user, Limited::Groups),
             requests: Limit::new(rates.requests_per_user, Limited::Requests),
+            uploads: Limit::new(rates.uploads_per_user, Limited::Uploads),
             handshakes: Limit::new(rates.handshakes_per_address, Limited::Handshakes),
             signups: Limit::new(rates.signups_per_address, Limited::Signups),
             logins: Limit::new(rates.logins_per_address, Limited::Logins),
@@ -118,6 +120,14 @@ impl RateLimits {
         self.requests.check(&user)
     }
 
+    /// Counts a new upload.
+    ///
+    /// # Errors
+    /// [`TooFast`]: nothing was counted.
+    pub(crate) fn upload(&self, user: UserId) -> Result<(), TooFast> {
+        self.uploads.check(&user)
+    }
+
     /// Counts an upgrade to WebSocket.
     ///
     /// # Errors
@@ -158,6 +168,7 @@ impl RateLimits {
         self.catch_ups.forget_the_idle();
         self.groups.forget_the_idle();
         self.requests.forget_the_idle();
+        self.uploads.forget_the_idle();
         self.handshakes.forget_the_idle();
         self.signups.forget_the_idle();
         self.logins.forget_the_idle();

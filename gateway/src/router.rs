@@ -12,6 +12,7 @@ mod cursors;
 mod drain;
 mod interest;
 mod link;
+mod media;
 mod owed;
 mod receipts;
 mod roster;

@@ -37,6 +37,7 @@ use hansard_nats::query;
 use crate::accounts::Directory;
 use crate::acks::Acks;
 use crate::groups::{Groups, InFlight};
+use crate::media::Claims;
 use crate::past::Past;
 use crate::rate::RateLimits;
 use crate::removal::Removals;
@@ -66,6 +67,19 @@ pub(crate) struct Command {
 /// An answer on its way.
 pub(crate) type PendingSend = BoxFuture<'static, Result<Stored, SendError>>;
 
+/// What sending takes.
+pub(crate) struct Parts {
+    pub(crate) past: Past,
+    pub(crate) groups: Groups,
+    pub(crate) directory: Directory,
+    pub(crate) removals: Removals,
+    pub(crate) claims: Claims,
+    pub(crate) acks: Arc<Acks>,
+    pub(crate) rates: Arc<RateLimits>,
+    /// Members that a group may have.
+    pub(crate) group_limit: usize,
+}
+
 /// Sends for all devices of a gateway; clones share it.
 #[derive(Clone)]
 pub(crate) struct Sender {
@@ -78,6 +92,7 @@ struct Shared {
     directory: Directory,
     targets: Targets,
     removals: Removals,
+    claims: Claims,
     acks: Arc<Acks>,
     void: VoidAttempts,
     rates: Arc<RateLimits>,
@@ -114,15 +129,8 @@ enum Settled {
 }
 
 impl Sender {
-    pub(crate) fn new(
-        past: Past,
-        groups: Groups,
-        directory: Directory,
-        removals: Removals,
-        acks: Arc<Acks>,
-        rates: Arc<RateLimits>,
-        group_limit: usize,
-    ) -> Self {
+    pub(crate) fn new(parts: Parts) -> Self {
+        let Parts { past, groups, directory, removals, claims, acks, rates, group_limit } = parts;
         let targets = Targets::new(past.clone());
         let limits = Limits { group_members: group_limit };
         let shared = Shared {
@@ -131,6 +139,7 @@ impl Sender {
             directory,
             targets,
             removals,
+            claims,
             acks,
             void: VoidAttempts::new(),
             rates,
@@ -253,7 +262,7 @@ impl Sender {
         let event = draft.event();
         let targets = self.shared.targets.of(key.conversation, event, Seq::ZERO).await?;
         check::direct(key.conversation, key.sender, event, &targets)?;
-        self.check_reactions(key, event).await?;
+        self.check_views(key, event, Seq::ZERO).await?;
         Ok(with_target_sender(draft, &targets))
     }
 
@@ -270,20 +279,36 @@ impl Sender {
             let view_from = vouch.group.member(key.sender).map_or(Seq::ZERO, |m| m.view_from);
             let targets = self.shared.targets.of(key.conversation, event, view_from).await?;
             let limits = self.shared.limits;
-            match check::group(&vouch.group, key.sender, event, &targets, limits) {
+            let checked = match check::group(&vouch.group, key.sender, event, &targets, limits) {
+                Ok(()) => self.check_views(key, event, view_from).await,
+                Err(rejection) => Err(rejection.into()),
+            };
+            match checked {
                 Ok(()) => {
-                    self.check_reactions(key, event).await?;
                     let draft = with_target_sender(draft, &targets);
                     return Ok((draft, Some((vouch.until, vouch.in_flight))));
                 }
-                Err(rejection) if last => return Err(rejection.into()),
-                Err(_) => {
+                Err(SendError::Rejected(_)) if !last => {
                     vouch.in_flight.settled();
                     vouch = groups.vouch_freshly(key.conversation).await?;
                 }
+                Err(refusal) => return Err(refusal),
             }
         }
         Err(Rejection::NotAMember.into())
+    }
+
+    /// What is not the log's: reactions counted by a view, and whose files are sent. The sender
+    /// sees the conversation from `view_from` on.
+    async fn check_views(
+        &self,
+        key: &EventKey,
+        event: &Event,
+        view_from: Seq,
+    ) -> Result<(), SendError> {
+        self.check_reactions(key, event).await?;
+        self.shared.claims.make(event, key.sender, key.conversation, view_from).await?;
+        Ok(())
     }
 
     /// The limit of reactions is kept by the view, which may be a moment behind.

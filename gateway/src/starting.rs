@@ -8,7 +8,7 @@ use hansard_model::DeviceId;
 use hansard_nats::accounts::AccountLog;
 use hansard_nats::connection::ConnectError;
 use hansard_nats::deployment::{self, ProvisionError};
-use hansard_nats::{Connection, Deployment, Log, ServiceRole};
+use hansard_nats::{Connection, Deployment, Log, LogClock, ServiceRole};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -22,6 +22,7 @@ use crate::config::{Config, Limits};
 use crate::discovery::{Discovery, Standing};
 use crate::groups::Groups;
 use crate::inbox::Inbox;
+use crate::media::{Claims, Media, notices};
 use crate::pace::Pace;
 use crate::past::Past;
 use crate::presence::Presence;
@@ -30,7 +31,7 @@ use crate::receipts::Receipts;
 use crate::receipts::tell::Changes;
 use crate::removal::Removals;
 use crate::router::Router;
-use crate::send::Sender;
+use crate::send::{self, Sender};
 use crate::turnstile::Turnstile;
 use crate::{Gateway, Running, epoch, feed, http, resume, sessions};
 
@@ -149,12 +150,7 @@ async fn assemble(
     standing: Arc<Standing>,
     background: &Background,
 ) -> Result<Arc<Gateway>, StartError> {
-    let clock = config.clock.clone();
-    // Without it nobody is served; whether it succeeds shows in the readiness.
-    if clock.compare(&connection).await.is_err() {
-        tracing::warn!("log time is not known yet");
-    }
-    background.spawn(clock.clone().keep(connection.clone(), background.stopped.clone()));
+    let clock = kept_clock(&config, &connection, background).await;
     let router = Arc::new(Router::new(deployment.partitions, deployment.epoch));
     let directory = open_directory(&config, &connection, &deployment, &router, background).await?;
     let past = Past::new(Log::open(&connection, &deployment, clock.clone()));
@@ -165,15 +161,17 @@ async fn assemble(
     let acks = Arc::new(Acks::new(deployment.partitions));
     let rates = Arc::new(RateLimits::new(&config.rates, config.limits.trust_loopback));
     background.spawn(forget_the_idle(rates.clone()));
-    let sender = Sender::new(
-        past.clone(),
-        groups.clone(),
-        directory.clone(),
+    let media = Media::new(&connection, clock.clone());
+    let sender = Sender::new(send::Parts {
+        past: past.clone(),
+        groups: groups.clone(),
+        directory: directory.clone(),
         removals,
-        acks.clone(),
-        rates.clone(),
-        config.group_limit,
-    );
+        claims: Claims::new(media.clone(), router.clone()),
+        acks: acks.clone(),
+        rates: rates.clone(),
+        group_limit: config.group_limit,
+    });
     let inbox = Inbox::new(&connection, deployment.partitions, router.clone(), directory.clone());
     let receipts = Receipts::new(
         &connection,
@@ -208,6 +206,7 @@ async fn assemble(
         receipt_changes: Changes::new(),
         presence,
         past,
+        media,
         tail_reads: resume::TailReads::default(),
         pages: http::Pages::default(),
         sockets: TaskTracker::new(),
@@ -216,6 +215,17 @@ async fn assemble(
     keep(&gateway, background);
     background.spawn(async move { pace.measure().await });
     Ok(gateway)
+}
+
+/// Log time, compared with the log's from here on.
+async fn kept_clock(config: &Config, connection: &Connection, background: &Background) -> LogClock {
+    let clock = config.clock.clone();
+    // Without it nobody is served; whether it succeeds shows in the readiness.
+    if clock.compare(connection).await.is_err() {
+        tracing::warn!("log time is not known yet");
+    }
+    background.spawn(clock.clone().keep(connection.clone(), background.stopped.clone()));
+    clock
 }
 
 /// What a gateway does besides serving its connections.
@@ -228,6 +238,7 @@ fn keep(gateway: &Arc<Gateway>, background: &Background) {
     background.spawn(gateway.presence.clone().look(gateway.clone()));
     background.spawn(gateway.presence.clone().listen());
     background.spawn(gateway.presence.clone().repair(gateway.clone()));
+    background.spawn(notices::tell(gateway.clone()));
     background.spawn(sessions::answer(gateway.clone()));
     background.spawn(epoch::follow(gateway.clone()));
     background.spawn(feed::run(gateway.clone()));

@@ -4,9 +4,10 @@ use hansard_model::event::{
     Event, GroupCreated, HistoryVisibility, MemberChanged, MemberOp, Mention, MessageDeleted,
     MessageEdited, MessageSent, PinChanged, ReactionChanged, SettingsChanged, TitleChanged, Toggle,
 };
+use hansard_model::media::{Sha256, Variant};
 use hansard_model::presence::{PersonState, Visibility};
 use hansard_model::query::{Deleted, Edited, MessageState, ReactionCount, ThreadCount};
-use hansard_model::{ConversationId, DeviceId, LogTime, MessageId, Role, Seq, UserId};
+use hansard_model::{ConversationId, DeviceId, LogTime, MessageId, Role, Seq, UploadId, UserId};
 use hansard_protocol::client::{Hello, Presence, Receipt, Send, Watch};
 use hansard_protocol::error::{ErrorBody, ErrorCode, Retry, Stored};
 use hansard_protocol::http::{
@@ -16,8 +17,9 @@ use hansard_protocol::http::{
     SearchList, SendMessage, SentMessage, Session, SessionConnection, SessionList, Snippet,
     Suggested, Suggestion, SuggestionList, SyncResponse, User,
 };
+use hansard_protocol::media::{MediaInfo, MediaState, MediaUrl, MediaVariant};
 use hansard_protocol::server::{
-    Ack, EventFrame, Limits, PresenceFrame, ReceiptFrame, Reconnect, Synced, Welcome,
+    Ack, EventFrame, Limits, MediaFrame, PresenceFrame, ReceiptFrame, Reconnect, Synced, Welcome,
 };
 use hansard_protocol::{ClientFrame, FrameRef, ServerFrame};
 use serde::Serialize;
@@ -223,6 +225,11 @@ pub(crate) fn server_frames() -> Vec<(&'static str, ServerFrame)> {
         ServerFrame::Typing { conversation: conversation(), user: user() },
         ServerFrame::Presence(presence()),
         ServerFrame::Presences { people: vec![presence()] },
+        ServerFrame::Media(MediaFrame {
+            conversation: conversation(),
+            seq: Seq(9),
+            media: media_info(),
+        }),
         ServerFrame::Drain { after_ms: 5, url, reconnect: Some(RECONNECT) },
         ServerFrame::Ok { reference: reference() },
         ServerFrame::Pong { reference: reference(), cursor: Some(cursor) },
@@ -245,10 +252,37 @@ fn server_schema(frame: &ServerFrame) -> &'static str {
         ServerFrame::Typing { .. } => "TypingOfOthers",
         ServerFrame::Presence(_) => "PresenceOfOthers",
         ServerFrame::Presences { .. } => "PresencesOfOthers",
+        ServerFrame::Media(_) => "MediaOfMessage",
         ServerFrame::Drain { .. } => "Drain",
         ServerFrame::Ok { .. } => "Ok",
         ServerFrame::Pong { .. } => "Pong",
         ServerFrame::Unknown => panic!("no server sends it"),
+    }
+}
+
+fn media_info() -> MediaInfo {
+    let (media_type, width, height) = ("image/webp".to_owned(), Some(2), Some(1));
+    let variant = MediaVariant { media_type, size: 3, width, height };
+    MediaInfo {
+        id: UploadId::from_entropy([5; 20]),
+        state: MediaState::Ready,
+        name: Some("plan.png".to_owned()),
+        media_type: "image/png".to_owned(),
+        size: 9,
+        sha256: Some(Sha256([6; 32])),
+        width: Some(1_200),
+        height: Some(800),
+        duration_ms: Some(7),
+        waveform: Some(vec![0, 255]),
+        placeholder: Some("t".to_owned()),
+        pages: Some(1),
+        stripped: true,
+        original: true,
+        opaque: true,
+        variants: [(Variant::Thumb, variant.clone()), (Variant::Preview, variant)].into(),
+        reason: Some("r".to_owned()),
+        offset: Some(3),
+        length: Some(9),
     }
 }
 
@@ -445,6 +479,8 @@ fn conversation_bodies() -> Vec<Sample> {
             value(PresenceList { items: vec![presence()], next: Some("n".to_owned()) }),
         ),
         ("SyncResponse", value(synced)),
+        ("MediaInfo", value(media_info())),
+        ("MediaUrl", value(MediaUrl { url: "/v1/media/m".to_owned(), expires_at: TIME })),
     ]
 }
 
@@ -498,7 +534,7 @@ pub(crate) fn read_and_write(schema: &str, value: Value) -> Result<Value, serde_
         }
         "Welcome" | "Ack" | "ErrorFrame" | "ConversationFrame" | "UserFrame" | "Gap" | "Synced"
         | "Cursor" | "ReceiptOfMember" | "TypingOfOthers" | "PresenceOfOthers"
-        | "PresencesOfOthers" | "Drain" | "Ok" | "Pong" | "EventFrame" => {
+        | "PresencesOfOthers" | "MediaOfMessage" | "Drain" | "Ok" | "Pong" | "EventFrame" => {
             again::<ServerFrame>(value)
         }
         "User" => again::<User>(value),
@@ -535,6 +571,8 @@ pub(crate) fn read_and_write(schema: &str, value: Value) -> Result<Value, serde_
         "MemberReceipt" => again::<MemberReceipt>(value),
         "ReceiptList" => again::<ReceiptList>(value),
         "SyncResponse" => again::<SyncResponse>(value),
+        "MediaInfo" => again::<MediaInfo>(value),
+        "MediaUrl" => again::<MediaUrl>(value),
         "ErrorResponse" => again::<ErrorResponse>(value),
         "MessageEvent" | "EditEvent" | "DeleteEvent" | "ReactionEvent" | "PinEvent"
         | "CreateEvent" | "MemberEvent" | "TitleEvent" | "SettingsEvent" => {
@@ -550,6 +588,7 @@ pub(crate) fn read_and_write(schema: &str, value: Value) -> Result<Value, serde_
         "StoredEvent" => Ok(value),
         "UserId" => again::<UserId>(value),
         "DeviceId" => again::<DeviceId>(value),
+        "UploadId" => again::<UploadId>(value),
         "ConversationId" => again::<ConversationId>(value),
         "MessageId" => again::<MessageId>(value),
         "Handle" => again::<hansard_model::account::Handle>(value),

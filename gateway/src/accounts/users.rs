@@ -3,7 +3,7 @@
 use hansard_model::account::Handle;
 use hansard_model::limit;
 use hansard_model::subject::Subject;
-use hansard_model::{AccountEvent, MessageId, Rejection, Seq, UserId};
+use hansard_model::{AccountEvent, MessageId, Rejection, Seq, UploadId, UserId};
 use hansard_protocol::http::{CreateUser, PatchUser, User};
 use hansard_protocol::{ErrorBody, ErrorCode};
 use sha2::{Digest, Sha256};
@@ -162,6 +162,15 @@ impl Directory {
         }
     }
 
+    /// Whether every part of a change of a profile is acceptable by itself.
+    ///
+    /// # Errors
+    /// [`Rejection`]
+    pub(crate) fn check_profile(change: &PatchUser) -> Result<(), Rejection> {
+        change.name.as_deref().map_or(Ok(()), check_name)?;
+        change.avatar.as_deref().map_or(Ok(()), check_avatar)
+    }
+
     /// Changes a user's own profile.
     ///
     /// # Errors
@@ -171,13 +180,8 @@ impl Directory {
         user: UserId,
         change: PatchUser,
     ) -> Result<User, ChangeProfileError> {
+        Self::check_profile(&change)?;
         let PatchUser { name, avatar, presence, last_seen, read_receipts } = change;
-        if let Some(name) = &name {
-            check_name(name)?;
-        }
-        if let Some(avatar) = &avatar {
-            check_avatar(avatar)?;
-        }
         // Events of their own: who looks different is told to everybody, this to nobody.
         let looks = (name.is_some() || avatar.is_some()).then_some(AccountEvent::ProfileChanged {
             name,
@@ -230,14 +234,10 @@ pub(super) fn check_name(name: &str) -> Result<(), Rejection> {
     Ok(())
 }
 
+/// A media id, or nothing for no avatar.
 fn check_avatar(avatar: &str) -> Result<(), Rejection> {
-    let plain =
-        avatar.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-'));
-    if avatar.len() <= limit::NAME_BYTES_MAX && plain {
-        Ok(())
-    } else {
-        Err(Rejection::BadEvent("an avatar is a media id"))
-    }
+    let is_one = avatar.is_empty() || avatar.parse::<UploadId>().is_ok();
+    is_one.then_some(()).ok_or(Rejection::BadEvent("an avatar is a media id"))
 }
 
 #[cfg(test)]
@@ -258,6 +258,12 @@ mod tests {
         assert_eq!(check_name(" "), Err(Rejection::Empty("name")));
         assert_eq!(check_name(&"x".repeat(129)), Err(Rejection::TooLarge("name")));
         assert!(check_name("a\nb").is_err());
+    }
+
+    #[test]
+    fn an_avatar_is_a_media_id_or_none() {
+        assert_eq!(check_avatar(UploadId::from_entropy([1; 20]).as_str()), Ok(()));
+        assert_eq!(check_avatar(""), Ok(()));
         assert!(check_avatar("a/b").is_err());
     }
 }

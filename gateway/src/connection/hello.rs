@@ -30,7 +30,7 @@ pub(crate) const TURN_WITHIN: Duration = Duration::from_secs(10);
 /// When to come back to a gateway that cannot serve now, in milliseconds.
 const RETRY_MS: u64 = 2_000;
 /// What this server does beyond the bare contract.
-const FEATURES: [&str; 5] = ["presence", "presence_batch", "receipts", "sync", "typing"];
+const FEATURES: [&str; 6] = ["media", "presence", "presence_batch", "receipts", "sync", "typing"];
 
 /// A connection that may begin its catch-up.
 pub(super) struct Welcomed {

@@ -17,8 +17,9 @@ use crate::metrics;
 /// The longest that a request may take, body included; longer is `unavailable`. Above the longest
 /// long poll.
 const REQUEST_DEADLINE: Duration = Duration::from_secs(15);
-/// The path that waits on purpose and bounds its waiting itself.
-const LONG_POLL: &str = "/v1/sync";
+/// The paths that take their time on purpose and bound it themselves: one waits for something to
+/// happen, the others for a file to arrive.
+const PATIENT: [&str; 3] = ["/v1/sync", "/v1/media", "/v1/media/{upload}"];
 
 /// The middleware. The log line says method, route, status, duration and user: never the path as
 /// sent, a query, a header or a body.
@@ -30,7 +31,7 @@ pub(crate) async fn observe(mut request: Request, next: Next) -> Response {
     let route = request.extensions().get::<MatchedPath>().cloned();
     let route = route.as_ref().map_or("unknown", MatchedPath::as_str);
     let answering = next.run(request);
-    let mut response = if route == LONG_POLL {
+    let mut response = if PATIENT.contains(&route) {
         answering.await
     } else {
         tokio::time::timeout(REQUEST_DEADLINE, answering)

@@ -4,15 +4,16 @@ use std::sync::Arc;
 
 use axum::extract::State;
 use axum::response::Response;
-use hansard_model::UserId;
 use hansard_model::account::Handle;
 use hansard_model::presence::PresenceSettings;
+use hansard_model::{UploadId, UserId};
 use hansard_protocol::http::{CreateUser, List, OwnUser, PatchUser, User};
 use http::StatusCode;
 
 use super::error::{Failure, json};
 use super::extract::{Authorized, Body, Params, PathId, Peer};
 use crate::Gateway;
+use crate::accounts::Directory;
 
 /// Ids in one request.
 const IDS_MAX: usize = 200;
@@ -102,6 +103,23 @@ pub(crate) async fn change(
     Authorized(identity): Authorized,
     Body(change): Body<PatchUser>,
 ) -> Result<Response, Failure> {
-    let changed = gateway.directory.change_profile(identity.user, change).await;
-    json(StatusCode::OK, &own(&gateway, changed.map_err(|error| error.body())?))
+    // Before a file is shown to everybody for it.
+    Directory::check_profile(&change)?;
+    let user = identity.user;
+    let avatar = change.avatar.clone();
+    let former = gateway.directory.account(user).and_then(|account| account.avatar);
+    if let Some(Ok(shown)) = avatar.as_deref().map(str::parse::<UploadId>) {
+        gateway.media.show_avatar(user, shown).await?;
+    }
+    let changed = gateway.directory.change_profile(user, change).await;
+    let changed = changed.map_err(|error| error.body())?;
+    if let (Some(avatar), Some(former)) = (avatar, former)
+        && avatar != former
+        && let Ok(former) = former.parse::<UploadId>()
+        && let Err(error) = gateway.media.withdraw_avatar(user, former).await
+    {
+        // The profile is changed. What was shown stays readable, and counts among the user's files.
+        tracing::warn!(user.id = %user, %error, "a former avatar was not withdrawn");
+    }
+    json(StatusCode::OK, &own(&gateway, changed))
 }

@@ -7,6 +7,7 @@ use hansard_protocol::{ErrorBody, ErrorCode};
 
 use crate::accounts::Unconfirmed;
 use crate::groups::GroupsError;
+use crate::media::ClaimError;
 use crate::past::PastError;
 use crate::rate::TooFast;
 
@@ -63,12 +64,24 @@ pub(crate) enum SendError {
     /// Neither the log nor the owner says what there was.
     #[error(transparent)]
     Past(#[from] PastError),
+    /// The records of files do not say whether one may be sent.
+    #[error(transparent)]
+    Media(ClaimError),
     /// A view does not answer.
     #[error(transparent)]
     Ask(#[from] AskError),
     /// The log did not take it, or did not say so.
     #[error(transparent)]
     Append(#[from] AppendError),
+}
+
+impl From<ClaimError> for SendError {
+    fn from(error: ClaimError) -> Self {
+        match error {
+            ClaimError::NotFound => Self::Rejected(Rejection::NotFound("media")),
+            error => Self::Media(error),
+        }
+    }
 }
 
 impl SendError {
@@ -96,6 +109,7 @@ impl SendError {
             | Self::Directory(_)
             | Self::Read(_)
             | Self::Past(_)
+            | Self::Media(_)
             | Self::Ask(_)
             | Self::Append(
                 AppendError::Conflict | AppendError::Disconnected | AppendError::Unknown,

@@ -4,6 +4,7 @@ mod accounts;
 mod client;
 mod conversations;
 mod edge;
+mod media;
 mod mentions;
 mod rig;
 mod sockets;

@@ -1,0 +1,106 @@
+//! Files: to whom they belong, who may read them, and which service has their bytes.
+//!
+//! A gateway holds no bytes. It says in a grant on whose behalf a request comes, and passes
+//! through, both ways, what a client and a media service say to each other. Reading order:
+//!
+//! 1. `readers`: who may read a file, by its record and the membership of that moment;
+//! 2. `claims`: a file belongs to the conversation before the message that sends it is stored;
+//! 3. `signature`: URLs that need no token; `avatars`: pictures of people;
+//! 4. `services`, `transfer`, `patience`: where the bytes are, and how they get there;
+//! 5. `notices`: what is ready now.
+//!
+//! Invariant: nobody is told that a file exists which they may not read.
+
+mod avatars;
+mod claims;
+pub(crate) mod notices;
+mod patience;
+mod readers;
+mod services;
+mod signature;
+mod transfer;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use hansard_model::media::{Allows, Grant, MediaKey, Position, Upload};
+use hansard_model::{PartitionId, Seq, UploadId, UserId};
+use hansard_nats::log::{NotSynchronized, ReadError};
+use hansard_nats::media::{GrantSecret, MediaBucket, UpdateError};
+use hansard_nats::{Connection, LogClock, grant};
+use tokio::sync::OnceCell;
+
+pub(crate) use avatars::AvatarError;
+pub(crate) use claims::{ClaimError, Claims};
+pub(crate) use readers::{Purpose, Unreadable};
+pub(crate) use signature::{SignatureError, Signed, variant_name};
+pub(crate) use transfer::{Passed, TransferError};
+
+use services::Services;
+use transfer::Transfer;
+
+/// How long a grant lets a request begin.
+const GRANTED_FOR: Duration = Duration::from_secs(60);
+
+/// Files, for all requests of a gateway; clones share it.
+#[derive(Clone)]
+pub(crate) struct Media {
+    bucket: MediaBucket,
+    clock: LogClock,
+    /// It never changes once it is made.
+    secret: Arc<OnceCell<GrantSecret>>,
+    services: Arc<Services>,
+    transfer: Transfer,
+}
+
+/// Why nothing can be granted now.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum GrantError {
+    /// The secret cannot be read.
+    #[error(transparent)]
+    Secret(#[from] UpdateError),
+    /// Log time is not known.
+    #[error(transparent)]
+    Clock(#[from] NotSynchronized),
+}
+
+impl Media {
+    /// The files of a deployment.
+    pub(crate) fn new(connection: &Connection, clock: LogClock) -> Self {
+        let bucket = MediaBucket::open(connection);
+        Self {
+            services: Arc::new(Services::new(bucket.clone())),
+            bucket,
+            clock,
+            secret: Arc::default(),
+            transfer: Transfer::new(),
+        }
+    }
+
+    /// The record of a file, as the leader has it.
+    ///
+    /// # Errors
+    /// [`ReadError`] when the bucket does not answer.
+    pub(crate) async fn upload(&self, id: UploadId) -> Result<Option<Upload>, ReadError> {
+        Ok(self.bucket.get(MediaKey::Upload(id)).await?.0)
+    }
+
+    /// A grant as text, for a request that begins now.
+    ///
+    /// # Errors
+    /// [`GrantError`]
+    pub(crate) async fn grant(&self, user: UserId, allows: Allows) -> Result<String, GrantError> {
+        let until = self.clock.now()?.plus(GRANTED_FOR);
+        Ok(grant::seal(self.secret().await?, &Grant { user, allows, until }))
+    }
+
+    async fn secret(&self) -> Result<&GrantSecret, UpdateError> {
+        self.secret.get_or_try_init(|| self.bucket.grant_secret()).await
+    }
+
+    /// Up to where the references of a partition are in the records, in the log of `epoch`.
+    async fn referenced(&self, partition: PartitionId, epoch: u64) -> Result<Seq, ReadError> {
+        let position = self.bucket.get::<Position>(MediaKey::Position(partition)).await?.0;
+        Ok(position.filter(|at| at.epoch == epoch).map_or(Seq::ZERO, |at| at.seq))
+    }
+}

@@ -1,0 +1,98 @@
+//! Pictures of people: an upload of one's own that whoever is logged in may read.
+
+use std::time::Duration;
+
+use hansard_model::media::{Home, MediaKey, State, Upload, Variant};
+use hansard_model::{LogTime, UploadId, UserId};
+use hansard_nats::log::NotSynchronized;
+use hansard_nats::media::{Change, UpdateError};
+
+use super::Media;
+
+/// How long a picture is kept that is an avatar no more.
+const KEPT_FOR: Duration = Duration::from_hours(24);
+
+/// Why a file does not become an avatar.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum AvatarError {
+    /// It is none of theirs.
+    #[error("no such file")]
+    NotFound,
+    /// It is still being looked at.
+    #[error("the file is not ready yet")]
+    NotYet,
+    /// There is nothing to show of it.
+    #[error("an avatar is a picture")]
+    NoPicture,
+    /// It belongs to a conversation, whose members alone may read it.
+    #[error("the file belongs to a conversation")]
+    Taken,
+    /// The records do not answer.
+    #[error(transparent)]
+    Update(#[from] UpdateError),
+    /// Log time is not known.
+    #[error(transparent)]
+    Clock(#[from] NotSynchronized),
+}
+
+impl Media {
+    /// Makes a file readable to whoever is logged in.
+    ///
+    /// # Errors
+    /// [`AvatarError`]; nothing has changed then, or the records did not answer.
+    pub(crate) async fn show_avatar(&self, user: UserId, id: UploadId) -> Result<(), AvatarError> {
+        let show =
+            |found: Option<&Upload>| match found.map(|upload| (upload, fitness(upload, user))) {
+                None => (Change::Keep, Err(AvatarError::NotFound)),
+                Some((_, Err(unfit))) => (Change::Keep, Err(unfit)),
+                Some((upload, Ok(()))) if upload.home == Home::Avatar => (Change::Keep, Ok(())),
+                Some((upload, Ok(()))) => {
+                    (Change::Put(Upload { home: Home::Avatar, ..upload.clone() }), Ok(()))
+                }
+            };
+        self.bucket.update(MediaKey::Upload(id), show).await?.1
+    }
+
+    /// Gives a file back to its uploader, for whom it is kept a while.
+    ///
+    /// # Errors
+    /// [`AvatarError`] when the records do not answer.
+    pub(crate) async fn withdraw_avatar(
+        &self,
+        user: UserId,
+        id: UploadId,
+    ) -> Result<(), AvatarError> {
+        let until = self.clock.now()?.plus(KEPT_FOR);
+        let withdraw = |found: Option<&Upload>| match found {
+            Some(upload) if upload.uploader == user && upload.home == Home::Avatar => {
+                (Change::Put(withdrawn(upload, until)), ())
+            }
+            Some(_) | None => (Change::Keep, ()),
+        };
+        self.bucket.update(MediaKey::Upload(id), withdraw).await?;
+        Ok(())
+    }
+}
+
+fn fitness(upload: &Upload, user: UserId) -> Result<(), AvatarError> {
+    if upload.uploader != user {
+        return Err(AvatarError::NotFound);
+    }
+    match upload.state {
+        State::Receiving | State::Finishing | State::Processing => Err(AvatarError::NotYet),
+        State::Dying => Err(AvatarError::NotFound),
+        State::Ready if matches!(upload.home, Home::Conversation(_)) => Err(AvatarError::Taken),
+        State::Ready if !upload.contents.contains_key(&Variant::Thumb) => {
+            Err(AvatarError::NoPicture)
+        }
+        State::Ready => Ok(()),
+    }
+}
+
+fn withdrawn(upload: &Upload, until: LogTime) -> Upload {
+    let keep_until = upload.keep_until.max(until);
+    Upload { home: Home::Uploader, keep_until, ..upload.clone() }
+}
+
+#[cfg(test)]
+mod tests;
