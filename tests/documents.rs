@@ -157,7 +157,7 @@ fn routes() -> BTreeSet<String> {
         // The rest of the router's chain begins with the next closed call.
         let methods = route.split(".fallback(").next().unwrap();
         let mut found = 0;
-        for method in ["get", "post", "put", "patch", "delete"] {
+        for method in ["get", "head", "post", "put", "patch", "delete"] {
             let call = format!("{method}(");
             let starts = methods.match_indices(&call).map(|(at, _)| methods.as_bytes()[at - 1]);
             if starts.into_iter().any(|before| !before.is_ascii_alphanumeric() && before != b'_') {

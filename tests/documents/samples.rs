@@ -261,12 +261,8 @@ fn server_schema(frame: &ServerFrame) -> &'static str {
 }
 
 fn media_info() -> MediaInfo {
-    let variant = MediaVariant {
-        media_type: "image/webp".to_owned(),
-        size: 3,
-        width: Some(2),
-        height: Some(1),
-    };
+    let (media_type, width, height) = ("image/webp".to_owned(), Some(2), Some(1));
+    let variant = MediaVariant { media_type, size: 3, width, height };
     MediaInfo {
         id: UploadId::from_entropy([5; 20]),
         state: MediaState::Ready,
@@ -592,6 +588,7 @@ pub(crate) fn read_and_write(schema: &str, value: Value) -> Result<Value, serde_
         "StoredEvent" => Ok(value),
         "UserId" => again::<UserId>(value),
         "DeviceId" => again::<DeviceId>(value),
+        "UploadId" => again::<UploadId>(value),
         "ConversationId" => again::<ConversationId>(value),
         "MessageId" => again::<MessageId>(value),
         "Handle" => again::<hansard_model::account::Handle>(value),

@@ -10,6 +10,7 @@ fn user(of: u8) -> UserId {
 fn picture() -> Upload {
     let content = Content {
         blob: Sha256([1; 32]),
+        sha256: None,
         size: 1,
         media_type: "image/webp".to_owned(),
         inline: true,
@@ -27,6 +28,7 @@ fn picture() -> Upload {
         generation: 0,
         parts: Vec::new(),
         sha256: None,
+        original: None,
         contents: [(Variant::File, content.clone()), (Variant::Thumb, content)].into(),
         facts: Facts::default(),
         home: Home::Uploader,

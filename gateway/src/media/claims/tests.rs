@@ -24,6 +24,7 @@ fn upload(home: Home) -> Upload {
         generation: 0,
         parts: Vec::new(),
         sha256: None,
+        original: None,
         contents: [].into(),
         facts: Facts::default(),
         home,

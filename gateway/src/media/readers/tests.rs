@@ -19,6 +19,7 @@ fn upload(state: State, home: Home) -> Upload {
         generation: 0,
         parts: Vec::new(),
         sha256: None,
+        original: None,
         contents: [].into(),
         facts: Facts::default(),
         home,

@@ -162,6 +162,7 @@ impl Files {
 pub(crate) fn picture(uploader: &str, of: u8) -> Upload {
     let content = |blob, size, media_type: &str| Content {
         blob: Sha256([blob; 32]),
+        sha256: None,
         size,
         media_type: media_type.to_owned(),
         inline: true,
@@ -179,6 +180,7 @@ pub(crate) fn picture(uploader: &str, of: u8) -> Upload {
         generation: 1,
         parts: Vec::new(),
         sha256: Some(Sha256([1; 32])),
+        original: None,
         contents: [
             (Variant::File, content(1, 9, "image/jpeg")),
             (Variant::Thumb, content(2, 5, "image/webp")),
