@@ -24,7 +24,7 @@ use hansard_nats::Log;
 use hansard_nats::media::{Change, MediaBucket, Revision};
 use hansard_nats::ownership::Tenure;
 use tokio::sync::mpsc;
-use tokio::time::{Instant, MissedTickBehavior};
+use tokio::time::Instant;
 
 pub use self::rules::Patience;
 use self::rules::{Verdict, judge};
@@ -40,6 +40,8 @@ const AT_ONCE: usize = 8;
 const REMOVED_MAX: usize = 1_000;
 /// How long a round waits for the log to be read to its end.
 const CAUGHT_UP_WITHIN: Duration = Duration::from_secs(10);
+/// Before a round that ended early is begun again.
+const RETRY_PAUSE: Duration = Duration::from_secs(1);
 /// Between two looks at how far it is read.
 const CATCHING_UP_PAUSE: Duration = Duration::from_millis(200);
 
@@ -74,21 +76,20 @@ impl Collector {
 
     /// Collects until it is dropped.
     pub(crate) async fn run(self, epoch: u64, tenure: Tenure) {
-        let mut rounds = tokio::time::interval(self.patience.look_every);
-        rounds.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
-            rounds.tick().await;
-            if !tenure.is_held() {
-                continue;
-            }
             let began = Instant::now();
-            match self.round(epoch, &tenure).await {
-                Ok(()) => metrics::collected(began.elapsed()),
-                Err(fault) => {
-                    metrics::collection_failed();
-                    tracing::warn!(error = %fault, "a round of the collector ended early");
+            let mut pause = self.patience.look_every;
+            if tenure.is_held() {
+                match self.round(epoch, &tenure).await {
+                    Ok(()) => metrics::collected(began.elapsed()),
+                    Err(fault) => {
+                        metrics::collection_failed();
+                        tracing::warn!(error = %fault, "a round of the collector ended early");
+                        pause = pause.min(RETRY_PAUSE);
+                    }
                 }
             }
+            tokio::time::sleep(pause).await;
         }
     }
 

@@ -139,7 +139,8 @@ mod tests {
         fn no_name_is_dangerous(text in "\\PC*|[\\x00-\\x1f/\\\\.a\u{202e}]*") {
             if let Some(name) = file_name(&text) {
                 prop_assert!(name.len() <= FILE_NAME_BYTES_MAX && !name.is_empty());
-                prop_assert!(!name.contains(['/', '\\', '\0', '\r', '\n', '\u{202e}']));
+                let is_dangerous = name.contains(['/', '\\', '\0', '\r', '\n', '\u{202e}']);
+                prop_assert!(!is_dangerous, "{:?}", name);
                 prop_assert_eq!(file_name(&name), Some(name));
             }
         }

@@ -394,12 +394,13 @@ pub enum MediaKey {
     Blob(Sha256),
     /// `o.<user>`: [`Holdings`].
     Holdings(UserId),
-    /// `m.<a>.<b>.<seq>`: the uploads that a message refers to, a list of ids.
+    /// `m.<a>.<b>.<seq>`: what is known of the media of a message, for media services alone.
     Message(ConversationId, Seq),
     /// `p.<partition>`: a [`Position`].
     Position(PartitionId),
     /// `w.<hour>.<upload>`: look at the upload then (hours since 1970): it may have ended, be stuck
-    /// in processing, or be referred to no more. Written before what it watches.
+    /// in processing, or be referred to no more. Written before what it watches. For media services
+    /// alone.
     Watch(u64, UploadId),
     /// `k.grants`: the secret with which gateways vouch to media services and sign URLs.
     GrantKey,
