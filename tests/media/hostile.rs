@@ -7,8 +7,8 @@ use serde_json::Value;
 
 use super::hostile_files::{SHOWN, hostile};
 use super::wire::{Answer, ask};
-use super::{READY_WITHIN, media_at, ready};
-use crate::harness::{Patience, Serve, Session, couple};
+use super::{media_at, ready};
+use crate::harness::{Serve, Session, couple};
 
 /// What it is that may be shown in a browser.
 const SHOWN_INLINE: [&str; 6] =
@@ -33,15 +33,7 @@ async fn upload(session: &Session, name: &str, bytes: &[u8]) -> Result<String, A
     let length = bytes.len().to_string();
     let tus = ("Tus-Resumable", "1.0.0");
     let create = [tus, ("Upload-Length", length.as_str()), ("Upload-Metadata", &metadata)];
-    let patience = Patience::of(READY_WITHIN);
-    let created = loop {
-        let answer = ask(session, "POST", "/v1/media", &create, &[]).await;
-        // So many at once nobody has in good faith.
-        if answer.code() != "rate_limited" {
-            break answer;
-        }
-        patience.look_again("another upload").await;
-    };
+    let created = ask(session, "POST", "/v1/media", &create, &[]).await;
     if created.status != 201 {
         return Err(created);
     }
