@@ -22,9 +22,10 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use hansard_client::media::{NewFile, Unfinished};
+use hansard_client::media::Unfinished;
 use hansard_client::{Http, Media, Store};
 use hansard_model::UploadId;
+use hansard_model::media::Declared;
 use hansard_protocol::media::{MediaInfo, MediaState};
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
@@ -65,7 +66,7 @@ fn write(directory: &Path, name: &str, bytes: &[u8]) -> PathBuf {
 /// Prepares the upload of a file.
 async fn prepared(media: &Media, path: &Path) -> Unfinished {
     let name = path.file_name().map(|name| name.to_str().unwrap().to_owned());
-    media.prepare(path, NewFile { name, ..NewFile::default() }, None).await.unwrap()
+    media.prepare(path, Declared { name, ..Declared::default() }, None).await.unwrap()
 }
 
 /// Waits until a file is ready.

@@ -21,7 +21,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use hansard_model::UploadId;
-use hansard_model::media::Variant;
+use hansard_model::media::{Declared, Variant};
 use hansard_protocol::media::{MediaInfo, MediaState};
 use serde_json::{Map, Value};
 
@@ -40,20 +40,6 @@ pub use crate::store::journal::{Draft, Fingerprint, UNFINISHED_MAX, Unfinished};
 const READY_POLL: Duration = Duration::from_millis(50);
 /// And at most.
 const READY_POLL_MAX: Duration = Duration::from_millis(500);
-
-/// What is said of a file when its upload begins.
-#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-#[serde(default)]
-pub struct NewFile {
-    /// What people see as its name.
-    pub name: Option<String>,
-    /// Its type, if it is known. The server looks for itself.
-    pub media_type: Option<String>,
-    /// Keep the file bit for bit: take nothing out that tells where a picture was taken.
-    pub original: bool,
-    /// The bytes are encrypted: the server looks at nothing of them.
-    pub opaque: bool,
-}
 
 /// How far a transfer is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -121,7 +107,7 @@ impl Media {
     pub async fn prepare(
         &self,
         path: &Path,
-        file: NewFile,
+        file: Declared,
         message: Option<Draft>,
     ) -> Result<Unfinished, MediaError> {
         let path = std::path::absolute(path).map_err(MediaError::Read)?;
@@ -153,7 +139,7 @@ impl Media {
 
     /// Uploads what is not a file of this device: it goes on after failures of the network, and
     /// not after the end of the process.
-    pub fn upload(&self, source: impl Source, file: NewFile) -> Upload {
+    pub fn upload(&self, source: impl Source, file: Declared) -> Upload {
         upload::start(self.clone(), Box::new(source), file, None)
     }
 

@@ -1,7 +1,6 @@
 //! A picture, from one person to another, and to nobody else.
 
-use hansard_client::media::NewFile;
-use hansard_model::media::Variant;
+use hansard_model::media::{Declared, Variant};
 use hansard_protocol::media::MediaState;
 use tempfile::TempDir;
 
@@ -23,7 +22,7 @@ async fn a_picture_reaches_those_in_its_conversation_whole_and_without_where_it_
     let mut socket = ben.connect().await;
     let picture = photograph();
     assert!(picture.windows(6).any(|window| window == b"SECRET"));
-    let file = NewFile { name: Some("the cat.jpg".to_owned()), ..NewFile::default() };
+    let file = Declared { name: Some("the cat.jpg".to_owned()), ..Declared::default() };
     let info = hers.upload(bytes::Bytes::from(picture), file).done().await.unwrap();
     // Nobody else knows of it before it is sent.
     assert_eq!(ask(&ben, "GET", &format!("/v1/media/{}", info.id), &[], &[]).await.status, 404);
@@ -69,7 +68,7 @@ async fn a_player_seeks_and_a_browser_asks_again_only_for_what_has_changed() {
     let (ana, _, _) = couple(serve.address).await;
     let media = media_at(&ana, serve.address);
     let bytes: Vec<u8> = (0..3_000_000_u32).map(|number| (number / 7) as u8).collect();
-    let file = NewFile { name: Some("numbers".to_owned()), ..NewFile::default() };
+    let file = Declared { name: Some("numbers".to_owned()), ..Declared::default() };
     let info = media.upload(bytes::Bytes::from(bytes.clone()), file).done().await.unwrap();
     ready(&media, info.id).await;
     let path = format!("/v1/media/{}", info.id);

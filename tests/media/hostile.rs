@@ -128,7 +128,7 @@ async fn an_encrypted_file_is_not_looked_at() {
     let (ana, _, _) = couple(serve.address).await;
     let media = media_at(&ana, serve.address);
     let picture = super::files::png(30, 20);
-    let file = hansard_client::media::NewFile { opaque: true, ..Default::default() };
+    let file = hansard_model::media::Declared { opaque: true, ..Default::default() };
     let info = media.upload(bytes::Bytes::from(picture.clone()), file).done().await.unwrap();
     let info = ready(&media, info.id).await;
     assert_eq!(info.media_type, "application/octet-stream");

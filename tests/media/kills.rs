@@ -4,8 +4,8 @@
 use std::time::Duration;
 
 use hansard_client::Store;
-use hansard_client::media::{Media, NewFile};
-use hansard_model::media::Variant;
+use hansard_client::media::Media;
+use hansard_model::media::{Declared, Variant};
 use serde_json::json;
 use tempfile::TempDir;
 
@@ -142,7 +142,7 @@ async fn an_upload_that_is_paused_holds_no_connection_and_goes_on_where_it_was()
     let media = media_of(&ana, gate.address, Store::none());
     let bytes = noise(&mut dice, BYTES);
     gate.let_through(2 << 20);
-    let upload = media.upload(bytes::Bytes::from(bytes.clone()), NewFile::default());
+    let upload = media.upload(bytes::Bytes::from(bytes.clone()), Declared::default());
     gate.reached().await;
     upload.pause();
     gate.open();
@@ -169,13 +169,13 @@ async fn nothing_is_left_of_what_nobody_sent_and_all_of_what_somebody_did() {
     let gate = Gate::before(serve.address).await;
     let media = media_at(&ana, serve.address);
     let whole = async |bytes: Vec<u8>| {
-        media.upload(bytes::Bytes::from(bytes), NewFile::default()).done().await.unwrap()
+        media.upload(bytes::Bytes::from(bytes), Declared::default()).done().await.unwrap()
     };
     // One that is cut off and never gone on with, one that nobody sends, one whose message is
     // deleted, and one that stays; the last two have the same bytes.
     let cut = media_at(&ana, gate.address);
     gate.let_through(3 << 20);
-    let cut = cut.upload(bytes::Bytes::from(noise(&mut dice, BYTES)), NewFile::default());
+    let cut = cut.upload(bytes::Bytes::from(noise(&mut dice, BYTES)), Declared::default());
     gate.reached().await;
     drop(cut);
     gate.open();

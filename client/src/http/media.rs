@@ -6,7 +6,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use hansard_model::UploadId;
-use hansard_model::media::{Sha256, Variant};
+use hansard_model::media::{Declared, Sha256, Variant};
 use hansard_protocol::media::{MediaInfo, MediaUrl};
 use http::request::Builder;
 use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, header};
@@ -15,7 +15,6 @@ use hyper::body::Body;
 
 use crate::http::streamed::Streamed;
 use crate::http::{Http, HttpError};
-use crate::media::NewFile;
 
 /// The version of tus that is spoken.
 const TUS: &str = "1.0.0";
@@ -53,7 +52,7 @@ impl Http {
     pub(crate) async fn create_upload(
         &self,
         length: u64,
-        file: &NewFile,
+        file: &Declared,
     ) -> Result<UploadId, HttpError> {
         let mut request = self.tus(Method::POST, "/v1/media").header(LENGTH, length);
         if let Some(metadata) = metadata(file) {
@@ -148,7 +147,7 @@ fn query(variant: Variant) -> &'static str {
 }
 
 /// `Upload-Metadata` as tus has it: a key, a space, the value in base64.
-fn metadata(file: &NewFile) -> Option<String> {
+fn metadata(file: &Declared) -> Option<String> {
     let pair = |key: &str, value: &str| format!("{key} {}", STANDARD.encode(value));
     let mut pairs = Vec::new();
     pairs.extend(file.name.as_deref().map(|name| pair("filename", name)));
@@ -173,11 +172,11 @@ mod tests {
 
     #[test]
     fn metadata_is_written_as_tus_has_it() {
-        let file = NewFile { name: Some("größe, 1.txt".to_owned()), ..NewFile::default() };
+        let file = Declared { name: Some("größe, 1.txt".to_owned()), ..Declared::default() };
         assert_eq!(metadata(&file).as_deref(), Some("filename Z3LDtsOfZSwgMS50eHQ="));
-        let file = NewFile { original: true, opaque: true, ..NewFile::default() };
+        let file = Declared { original: true, opaque: true, ..Declared::default() };
         assert_eq!(metadata(&file).as_deref(), Some("original dHJ1ZQ==,opaque dHJ1ZQ=="));
-        assert_eq!(metadata(&NewFile::default()), None);
+        assert_eq!(metadata(&Declared::default()), None);
     }
 
     #[test]

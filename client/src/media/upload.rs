@@ -6,6 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::stream;
 use hansard_model::UploadId;
+use hansard_model::media::Declared;
 use hansard_protocol::media::{MediaInfo, MediaState};
 use http_body_util::StreamBody;
 use hyper::body::Frame;
@@ -17,7 +18,7 @@ use crate::http::media::Received;
 use crate::media::digest::sha256;
 use crate::media::patience::Patience;
 use crate::media::source::{Source, read_ahead};
-use crate::media::{Media, MediaError, NewFile, Progress, off_the_loop};
+use crate::media::{Media, MediaError, Progress, off_the_loop};
 use crate::store::journal::Unfinished;
 
 /// How often an upload that has ended at the server, because it took too long, begins anew.
@@ -65,7 +66,7 @@ impl Upload {
 pub(super) fn start(
     media: Media,
     source: Box<dyn Source>,
-    file: NewFile,
+    file: Declared,
     journal: Option<Unfinished>,
 ) -> Upload {
     let (paused, pausing) = watch::channel(false);
@@ -88,7 +89,7 @@ pub(super) fn start(
 struct Run {
     media: Media,
     source: Arc<dyn Source>,
-    file: NewFile,
+    file: Declared,
     /// In the journal.
     row: Option<u64>,
     upload: Option<UploadId>,

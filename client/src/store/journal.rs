@@ -2,12 +2,11 @@
 
 use std::path::PathBuf;
 
-use hansard_model::media::{Sha256, Variant};
+use hansard_model::media::{Declared, Sha256, Variant};
 use hansard_model::{ConversationId, UploadId};
 use rusqlite::{Connection, OptionalExtension, params};
 use serde::{Deserialize, Serialize};
 
-use crate::media::NewFile;
 use crate::store::{Store, StoreError};
 
 /// Uploads of files that may be unfinished; one more is refused.
@@ -44,7 +43,7 @@ pub struct Unfinished {
     /// How it looked when this began.
     pub fingerprint: Fingerprint,
     /// What is said of it.
-    pub file: NewFile,
+    pub file: Declared,
     /// What the server calls it; `None` while that has not been asked.
     #[serde(default)]
     pub upload: Option<UploadId>,

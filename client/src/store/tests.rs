@@ -1,11 +1,10 @@
 use std::sync::Arc;
 
-use hansard_model::media::{Sha256, Variant};
+use hansard_model::media::{Declared, Sha256, Variant};
 use hansard_model::{GroupId, UploadId, UserId};
 
 use super::journal::{Beginning, Draft, Fingerprint, UNFINISHED_MAX, Unfinished};
 use super::*;
-use crate::media::NewFile;
 
 fn group(n: u8) -> ConversationId {
     ConversationId::Group(GroupId::from_entropy([n; 20]))
@@ -130,7 +129,7 @@ fn unfinished() -> Unfinished {
         row: 0,
         path: "/pictures/cat.jpg".into(),
         fingerprint: Fingerprint { length: 7, modified_ns: 3 },
-        file: NewFile { name: Some("cat.jpg".to_owned()), ..NewFile::default() },
+        file: Declared { name: Some("cat.jpg".to_owned()), ..Declared::default() },
         upload: None,
         message: Some(Draft { conversation: group(1), text: "look".to_owned() }),
     }

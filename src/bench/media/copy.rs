@@ -5,8 +5,7 @@ use std::time::Instant;
 use anyhow::ensure;
 use bytes::Bytes;
 use hansard_archive::{Objects, ObjectsUrl};
-use hansard_client::media::NewFile;
-use hansard_model::media::Variant;
+use hansard_model::media::{Declared, Variant};
 use serde_json::{Value, json};
 
 use super::super::people::random;
@@ -82,7 +81,7 @@ pub(super) async fn run(args: &Args, stage: &Stage) -> anyhow::Result<Value> {
 
         let other = Bytes::from(noise(size)?);
         let started = Instant::now();
-        let info = media.upload(other.clone(), NewFile::default()).done().await?;
+        let info = media.upload(other.clone(), Declared::default()).done().await?;
         up.sdk.push(rate(started));
         let started = Instant::now();
         let path = directory.join(round.to_string());

@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, bail};
-use hansard_client::media::{Draft, Media, NewFile, Progress, Unfinished, safe_name};
+use hansard_client::media::{Draft, Media, Progress, Unfinished, safe_name};
 use hansard_client::{Content, MediaError};
-use hansard_model::media::Variant;
+use hansard_model::media::{Declared, Variant};
 use hansard_model::{ConversationId, Event, UploadId};
 use hansard_protocol::media::MediaInfo;
 use serde_json::{Map, Value};
@@ -184,7 +184,7 @@ impl Chat {
         }
         let path = Path::new(path);
         let name = path.file_name().map(|name| name.to_string_lossy().into_owned());
-        let file = NewFile { name, ..NewFile::default() };
+        let file = Declared { name, ..Declared::default() };
         let draft = Draft { conversation, text };
         let prepared = self.client.media().prepare(path, file, Some(draft)).await;
         let unfinished = prepared.with_context(|| path.display().to_string())?;
