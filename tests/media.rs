@@ -4,6 +4,7 @@
 //! through; `terminal` is `hansard chat`.
 
 mod arrival;
+mod bench;
 mod gate;
 mod hostile;
 mod kills;
