@@ -4,10 +4,11 @@
 use std::time::Duration;
 
 use hansard_client::Store;
-use hansard_client::media::Media;
+use hansard_client::media::{Media, Progress};
 use hansard_model::media::{Declared, Variant};
 use serde_json::json;
 use tempfile::TempDir;
+use tokio::sync::watch;
 
 use super::gate::Gate;
 use super::{files, media_at, media_of, noise, prepared, ready, sha256, stored, with_file, write};
@@ -17,8 +18,19 @@ use crate::harness::{Dice, Patience, Plan, Roles, Serve, couple, eventually};
 const BYTES: usize = (5 << 20) + 12_345;
 /// How long what is over may stay, on a machine that is busy.
 const GONE_WITHIN: Duration = Duration::from_secs(90);
+/// What the SDK gathers before it writes, and a part of the service's.
+const UNWRITTEN: u64 = 2 << 20;
 /// Of each process.
 const KILLS: usize = 5;
+
+/// How far a transfer falls back before its end.
+async fn lowest(mut progress: watch::Receiver<Progress>) -> u64 {
+    let mut lowest = progress.borrow_and_update().done;
+    while progress.changed().await.is_ok() {
+        lowest = lowest.min(progress.borrow_and_update().done);
+    }
+    lowest
+}
 
 /// Uploads a file with a kill at some byte of it, and fetches it again with another.
 async fn killed_at_any_byte(
@@ -45,12 +57,16 @@ async fn killed_at_any_byte(
     let download = media.download(info.id, Variant::File, fetched.clone());
     let mut progress = download.progress();
     let at = dice.below(BYTES as u64);
-    let begun = progress.wait_for(|progress| progress.done >= at).await;
-    if begun.is_ok() {
-        drop(begun);
+    if progress.wait_for(|progress| progress.done >= at).await.is_ok() {
+        let lowest = tokio::spawn(lowest(progress));
         kill().await;
+        assert_eq!(download.done().await.unwrap(), fetched);
+        // What was written down when the connection broke is not fetched again.
+        let lowest = lowest.await.unwrap();
+        assert!(lowest + UNWRITTEN >= at, "at {at}, and then at {lowest}");
+    } else {
+        assert_eq!(download.done().await.unwrap(), fetched);
     }
-    assert_eq!(download.done().await.unwrap(), fetched);
     assert_eq!(std::fs::read(&fetched).unwrap(), bytes);
     assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 2, "a part is left");
 }
@@ -149,7 +165,11 @@ async fn an_upload_that_is_paused_holds_no_connection_and_goes_on_where_it_was()
     // What was let through arrived, and no more does.
     eventually("what has arrived", async || upload.progress().borrow().done > 0).await;
     upload.unpause();
+    let progress = upload.progress();
+    let lowest = tokio::spawn(lowest(progress));
     let info = upload.done().await.unwrap();
+    let lowest = lowest.await.unwrap();
+    assert!(lowest > 0, "it began anew");
     assert_eq!(info.sha256.map(|sha256| sha256.to_string()), Some(sha256(&bytes)));
 }
 
