@@ -23,9 +23,9 @@ async fn files_are_in_the_bucket_whole_whatever_was_killed_meanwhile() {
     let path = write(directory.path(), "noise", &bytes);
     let media = media_of(&ana, gate.address, Store::in_memory().await.unwrap());
     let unfinished = prepared(&media, &path).await;
-    gate.let_through(dice.below(5 << 20));
+    gate.up.let_through(dice.below(5 << 20));
     let upload = media.resume(unfinished);
-    gate.reached().await;
+    gate.up.reached().await;
     serve.process.kill().await;
     serve.restart().await;
     gate.open();

@@ -121,9 +121,9 @@ async fn a_terminal_that_is_killed_goes_on_with_its_files_and_sends_each_once() 
         ana.types(&format!("before {round}")).await;
         ben.says(&format!("before {round}")).await;
         let at = dice.below(bytes.len() as u64);
-        gate.let_through(at);
+        gate.up.let_through(at);
         ana.types(&format!("/send {} file {round}", path.display())).await;
-        gate.reached().await;
+        gate.up.reached().await;
         ana.kill().await;
         gate.open();
         let mut ana = Terminal::start("ana", gate.address, home.path());
