@@ -4,6 +4,11 @@ COPY . .
 RUN cargo build --release --locked --bin hansard
 
 FROM debian:bookworm-slim
+# What shows frames of videos and pages of documents.
+RUN apt-get update && apt-get install --yes --no-install-recommends ffmpeg poppler-utils \
+  && rm -rf /var/lib/apt/lists/*
 COPY --from=build /source/target/release/hansard /usr/local/bin/hansard
+# A volume that is empty takes its owner from here.
+RUN mkdir /objects && chown nobody /objects
 USER nobody
 ENTRYPOINT ["hansard"]

@@ -43,6 +43,15 @@ impl Terminal {
         Self { input: child.stdin.take(), child, lines, said: Vec::new() }
     }
 
+    /// The same, once it is online and has an account.
+    pub(super) async fn online(handle: &str, server: SocketAddr, home: &Path) -> Self {
+        let mut terminal = Self::start(handle, server, home);
+        terminal.types(&format!("/open {handle}")).await;
+        terminal.types("a note to myself").await;
+        terminal.says("a note to myself").await;
+        terminal
+    }
+
     /// Types a line.
     pub(super) async fn types(&mut self, line: &str) {
         let input = self.input.as_mut().unwrap();
@@ -82,9 +91,8 @@ async fn a_file_is_sent_and_fetched_from_a_terminal() {
     let home = TempDir::new().unwrap();
     let picture = files::jpeg(640, 480);
     let path = write(home.path(), "my cat.jpg", &picture);
+    let mut ben = Terminal::online("ben", serve.address, home.path()).await;
     let mut ana = Terminal::start("ana", serve.address, home.path());
-    let mut ben = Terminal::start("ben", serve.address, home.path());
-    ben.types("/open ben").await;
     ana.types("/open ben").await;
     ana.types(&format!("/send \"{}\" look, a cat", path.display())).await;
     ana.says("[picture my cat.jpg").await;
@@ -111,8 +119,7 @@ async fn a_terminal_that_is_killed_goes_on_with_its_files_and_sends_each_once() 
     let serve = Serve::start().await;
     let (home, mut dice) = (TempDir::new().unwrap(), Dice::new());
     let gate = Gate::before(serve.address).await;
-    let mut ben = Terminal::start("ben", serve.address, home.path());
-    ben.types("/open ben").await;
+    let mut ben = Terminal::online("ben", serve.address, home.path()).await;
     for round in 0..5 {
         let bytes = noise(&mut dice, 3 << 20);
         let path = write(home.path(), &format!("noise-{round}"), &bytes);

@@ -1,0 +1,122 @@
+//! What a gateway does about files when messages are sent: claims, and events of the log.
+
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering::Relaxed;
+
+use hansard_model::draft::Draft;
+use hansard_model::media::{Home, MediaKey, Upload};
+use hansard_model::record::EventKey;
+use hansard_model::{
+    ConversationId, DeviceId, GroupId, LogTime, MessageId, PartitionId, Seq, UploadId, envelope,
+};
+use hansard_nats::log::Append;
+use hansard_nats::media::{Change, MediaBucket};
+use hansard_nats::{Log, LogClock, deployment};
+use serde_json::{Value, json};
+
+use crate::rig::{Rig, user, within};
+
+/// Somebody who writes to the log.
+pub(crate) struct Hand {
+    log: Log,
+    bucket: MediaBucket,
+    clock: LogClock,
+    minted: AtomicU64,
+}
+
+pub(crate) fn group(number: u8) -> ConversationId {
+    ConversationId::Group(GroupId::from_entropy([number; 20]))
+}
+
+/// Entries of a message.
+pub(crate) fn entries(uploads: &[UploadId]) -> Value {
+    uploads.iter().map(|upload| json!({"id": upload})).collect()
+}
+
+impl Hand {
+    pub(crate) async fn of(rig: &Rig) -> Self {
+        let deployment = deployment::open(&rig.operator).await.expect("a deployment");
+        let log = Log::open(&rig.operator, &deployment, rig.clock.clone());
+        let (bucket, clock) = (rig.bucket.clone(), rig.clock.clone());
+        Self { log, bucket, clock, minted: AtomicU64::new(1) }
+    }
+
+    /// Claims an upload as a gateway does before it lets a message in; `false`: it may not be sent.
+    pub(crate) async fn claim(&self, sender: u8, at: ConversationId, upload: UploadId) -> bool {
+        let now = self.clock.now().expect("log time");
+        let claim = |found: Option<&Upload>| match found {
+            Some(found) if found.sendable(user(sender), at, now).is_some() => {
+                let home = Home::Conversation(at);
+                (Change::Put(Upload { home, claimed: Some(now), ..found.clone() }), true)
+            }
+            Some(_) | None => (Change::Keep, false),
+        };
+        self.bucket.update(MediaKey::Upload(upload), claim).await.expect("an answer").1
+    }
+
+    /// Claims and sends files in a message; `None`: one of them may not be sent.
+    pub(crate) async fn send(
+        &self,
+        sender: u8,
+        at: ConversationId,
+        uploads: &[UploadId],
+    ) -> Option<Seq> {
+        for &upload in uploads {
+            if !self.claim(sender, at, upload).await {
+                return None;
+            }
+        }
+        let event = json!({"kind": "message", "text": "", "media": entries(uploads)});
+        Some(self.say(sender, at, event).await)
+    }
+
+    /// Claims files and edits a message to have them.
+    pub(crate) async fn edit(
+        &self,
+        sender: u8,
+        at: ConversationId,
+        target: Seq,
+        uploads: &[UploadId],
+    ) -> Option<Seq> {
+        for &upload in uploads {
+            if !self.claim(sender, at, upload).await {
+                return None;
+            }
+        }
+        let event =
+            json!({"kind": "edit", "target": target, "text": "x", "media": entries(uploads)});
+        Some(self.say(sender, at, event).await)
+    }
+
+    pub(crate) async fn delete(&self, sender: u8, at: ConversationId, target: Seq) -> Seq {
+        self.say(sender, at, json!({"kind": "delete", "target": target})).await
+    }
+
+    /// Stores an event, whatever it says.
+    pub(crate) async fn say(&self, sender: u8, at: ConversationId, event: Value) -> Seq {
+        let draft = Draft::parse(&event.to_string()).expect("an event");
+        let device = DeviceId::from_entropy([sender; 20]);
+        let id = MessageId::new(self.minted.fetch_add(1, Relaxed), [sender; 10]);
+        let payload = envelope::encode(id, user(sender), device, &draft);
+        let append = Append {
+            key: EventKey { conversation: at, sender: user(sender), id },
+            void: Vec::new(),
+            class: draft.event().class(),
+            kind: "test",
+            vouch_until: LogTime::from_nanos(u64::MAX),
+            expected: None,
+            payload: payload.into(),
+        };
+        // The same id: stored once, however often it is tried.
+        within("an acknowledgement", async || {
+            let pending = self.log.append(append.clone()).await.ok()?;
+            pending.await.ok().map(|stored| stored.seq)
+        })
+        .await
+    }
+
+    /// The end of a partition.
+    pub(crate) async fn end(&self, partition: u16) -> Seq {
+        within("the log", async || self.log.last_seq(PartitionId(partition)).await.ok()).await
+    }
+}

@@ -1,0 +1,176 @@
+//! What is worked out of files, away from all requests.
+
+use std::collections::BTreeSet;
+use std::io::Cursor;
+
+use hansard_model::media::{State, Upload, Variant};
+use hansard_model::{Seq, UploadId};
+use image::{DynamicImage, ImageFormat, RgbImage};
+
+use crate::collecting::{refers, watches};
+use crate::hand::{Hand, group};
+use crate::process::Process;
+use crate::rig::{Rig, patient, within};
+
+const ANA: u8 = 1;
+/// What stands for where a picture was taken.
+const SECRET: &[u8] = b"52.5200 N 13.4050 E";
+
+/// A JPEG with metadata.
+fn photograph(width: u32, height: u32, seed: u8) -> Vec<u8> {
+    let picture = RgbImage::from_fn(width, height, |x, y| {
+        image::Rgb([(x % 256) as u8, (y % 256) as u8, seed])
+    });
+    let mut jpeg = Vec::new();
+    DynamicImage::from(picture)
+        .write_to(&mut Cursor::new(&mut jpeg), ImageFormat::Jpeg)
+        .expect("a picture");
+    // Behind the first marker, as cameras do it.
+    let mut comment = vec![0xff, 0xfe];
+    comment.extend((SECRET.len() as u16 + 2).to_be_bytes());
+    comment.extend(SECRET);
+    jpeg.splice(2..2, comment);
+    jpeg
+}
+
+fn tells(bytes: &[u8]) -> bool {
+    bytes.windows(SECRET.len()).any(|window| window == SECRET)
+}
+
+async fn body(rig: &Rig, address: &str, upload: UploadId, variant: &str, of: Variant) -> Vec<u8> {
+    let reader = rig.reader(address, upload, of);
+    within("a file", async || {
+        let path = format!("/v1/media/{upload}{variant}");
+        let answer = reader.fetch(&path).await?;
+        (answer.status == 200).then(|| answer.body.to_vec())
+    })
+    .await
+}
+
+async fn processed(rig: &Rig, upload: UploadId) -> Upload {
+    rig.ready(upload).await;
+    rig.upload(upload).await.expect("an upload")
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_picture_is_shown_small_and_tells_nobody_where_it_was_taken() {
+    let rig = Rig::start().await;
+    let service = rig.service("one", patient()).await;
+    let (hand, ana) = (Hand::of(&rig).await, rig.uploader(&service.address, ANA));
+    let mut notices = rig.bucket.ready_notices().await.expect("a subscription");
+    let photograph = photograph(1_600, 900, 1);
+    assert!(tells(&photograph));
+    let id = ana.post("?name=cat.jpg", "image/jpeg", &photograph).await.id();
+    let said = hand.send(ANA, group(1), &[id]).await.expect("sent");
+    let notice = notices.next().await.expect("a notice");
+    assert_eq!((notice.conversation, notice.upload.id), (group(1), id));
+    assert_eq!(notice.upload.state, State::Ready);
+    assert!(notice.references.contains(&said));
+    let upload = processed(&rig, id).await;
+    let file = &upload.contents[&Variant::File];
+    assert_eq!((file.width, file.height, file.inline), (Some(1_600), Some(900), true));
+    assert_eq!(file.media_type, "image/jpeg");
+    assert!(upload.facts.stripped && upload.facts.placeholder.is_some());
+    let own = body(&rig, &service.address, id, "", Variant::File).await;
+    assert!(!tells(&own) && own.len() as u64 == file.size);
+    for (variant, query, width) in
+        [(Variant::Thumb, "?variant=thumb", 320), (Variant::Preview, "?variant=preview", 1_280)]
+    {
+        let content = &upload.contents[&variant];
+        assert_eq!((content.media_type.as_str(), content.width), ("image/webp", Some(width)));
+        let bytes = body(&rig, &service.address, id, query, variant).await;
+        let shown = image::load_from_memory_with_format(&bytes, ImageFormat::WebP);
+        assert_eq!(shown.expect("a picture").width(), width);
+    }
+    // The bytes with metadata are held no more, and nothing else is left over.
+    let original = upload.original.expect("a blob");
+    within("the end of the original", async || rig.blob(original).await.is_none().then_some(()))
+        .await;
+    let mut needed = 0;
+    for content in upload.contents.values() {
+        needed += rig.blob(content.blob).await.expect("a blob").parts.len();
+    }
+    assert_eq!(rig.part_objects().await.len(), needed);
+    refers(&rig, id, group(1), &[said]).await;
+    within("no more to look at", async || {
+        watches(&rig, id).await.len().checked_sub(2).is_none().then_some(())
+    })
+    .await;
+    service.stop().await;
+    rig.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_original_is_kept_bit_for_bit_on_request() {
+    let rig = Rig::start().await;
+    let service = rig.service("one", patient()).await;
+    let ana = rig.uploader(&service.address, ANA);
+    let photograph = photograph(64, 48, 2);
+    let id = ana.upload(&photograph, "filename Y2F0LmpwZw==,original dHJ1ZQ==").await;
+    let upload = processed(&rig, id).await;
+    assert!(!upload.facts.stripped);
+    assert!(upload.contents.contains_key(&Variant::Thumb));
+    assert_eq!(body(&rig, &service.address, id, "", Variant::File).await, photograph);
+    // Of the same bytes, looked at and not looked at.
+    let opaque = ana.upload(&photograph, "opaque dHJ1ZQ==").await;
+    let upload = processed(&rig, opaque).await;
+    let file = &upload.contents[&Variant::File];
+    assert_eq!((file.media_type.as_str(), file.inline), ("application/octet-stream", false));
+    assert_eq!((upload.contents.len(), file.width), (1, None));
+    assert_eq!(body(&rig, &service.address, opaque, "", Variant::File).await, photograph);
+    service.stop().await;
+    rig.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn processing_that_died_is_begun_again() {
+    let rig = Rig::start().await;
+    let mut ids = Vec::new();
+    for number in 0..4_u8 {
+        let process = Process::start(&rig, "one").await;
+        let ana = rig.uploader(&process.address, ANA);
+        let id = ana.post("", "image/jpeg", &photograph(2_400, 1_800, number)).await.id();
+        // In the middle of it: later each time.
+        let until = rig.clock.now().expect("log time");
+        let until = until.plus(std::time::Duration::from_millis(u64::from(number) * 120));
+        within("time", async || (rig.clock.now().ok()? >= until).then_some(())).await;
+        process.kill();
+        ids.push(id);
+    }
+    let process = Process::start(&rig, "one").await;
+    let mut needed = BTreeSet::new();
+    for id in ids {
+        let upload = processed(&rig, id).await;
+        assert!(upload.facts.stripped, "{upload:?}");
+        assert_eq!(upload.contents.len(), 3);
+        assert!(!tells(&body(&rig, &process.address, id, "", Variant::File).await));
+        for content in upload.contents.values() {
+            let blob = rig.blob(content.blob).await.expect("a blob");
+            needed.extend(blob.parts.iter().map(|part| (part.upload, part.sha256)));
+        }
+    }
+    within("nothing left over", async || {
+        (rig.part_objects().await.len() == needed.len()).then_some(())
+    })
+    .await;
+    drop(process);
+    rig.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_damaged_picture_is_ready_without_a_preview() {
+    let rig = Rig::start().await;
+    let service = rig.service("one", patient()).await;
+    let ana = rig.uploader(&service.address, ANA);
+    let mut damaged = photograph(640, 480, 3);
+    damaged.truncate(400);
+    let id = ana.post("", "image/jpeg", &damaged).await.id();
+    let upload = processed(&rig, id).await;
+    assert_eq!(upload.facts.reason.as_deref(), Some("unreadable"));
+    let text = ana.post("", "image/png", b"no picture at all").await.id();
+    let upload = processed(&rig, text).await;
+    assert_eq!(upload.facts.reason.as_deref(), Some("unsupported"));
+    assert_eq!(upload.references, BTreeSet::<Seq>::new());
+    service.stop().await;
+    rig.stop().await;
+}
