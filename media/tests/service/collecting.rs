@@ -218,7 +218,8 @@ async fn a_claim_holds_until_its_message_comes() {
     let until = rig.clock.now().expect("log time").plus(GRACE * 2);
     within("some time", async || (rig.clock.now().ok()? > until).then_some(())).await;
     let media = entries(&[upload]);
-    let sent = hand.say(ANA, group(1), json!({"kind": "message", "text": "", "media": media})).await;
+    let sent =
+        hand.say(ANA, group(1), json!({"kind": "message", "text": "", "media": media})).await;
     refers(&rig, upload, group(1), &[sent]).await;
     assert_eq!(rig.upload(upload).await.expect("an upload").uploader, user(ANA));
     let until = rig.clock.now().expect("log time").plus(GRACE * 4);

@@ -33,8 +33,7 @@ async fn records_that_are_lost_are_put_back_with_what_refers_to_them() {
     let rig = Rig::start().await;
     let service = rig.service("one", hasty(GRACE * 100)).await;
     let hand = Hand::of(&rig).await;
-    let (ana, ben) =
-        (rig.uploader(&service.address, ANA), rig.uploader(&service.address, BEN));
+    let (ana, ben) = (rig.uploader(&service.address, ANA), rig.uploader(&service.address, BEN));
     let text = bytes(1, 2_500_000);
     let sent = ana.upload(&text, "").await;
     let same = ben.upload(&text, "").await;
