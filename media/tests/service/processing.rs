@@ -92,8 +92,10 @@ async fn a_picture_is_shown_small_and_tells_nobody_where_it_was_taken() {
     }
     assert_eq!(rig.part_objects().await.len(), needed);
     refers(&rig, id, group(1), &[said]).await;
-    within("no more to look at", async || watches(&rig, id).await.len().checked_sub(2).is_none().then_some(()))
-        .await;
+    within("no more to look at", async || {
+        watches(&rig, id).await.len().checked_sub(2).is_none().then_some(())
+    })
+    .await;
     service.stop().await;
     rig.stop().await;
 }
