@@ -43,7 +43,7 @@ pub(crate) enum ClaimError {
     /// One of them is none that the sender may send there.
     #[error("no such file to send")]
     NotFound,
-    /// It is not known yet whether the sender sees one of them there.
+    /// It is not known yet whether the sender may send one of them.
     #[error("it is not known yet which messages have the file")]
     Behind,
     /// The records do not answer.
@@ -126,8 +126,7 @@ impl Media {
         let verdict = found.as_ref().map_or(Verdict::Refused, |upload| claim.judge(upload, now));
         match verdict {
             Verdict::Sendable => return Ok(()),
-            Verdict::Refused => return Err(ClaimError::NotFound),
-            Verdict::Unseen => return self.wait_or_refuse(claim, id, now).await,
+            Verdict::Unseen | Verdict::Refused => return self.refuse(claim, id, now).await,
             Verdict::ToClaim => {}
         }
         let make = |found: Option<&Upload>| {
@@ -146,18 +145,13 @@ impl Media {
         match self.bucket.update(MediaKey::Upload(id), make).await?.1 {
             Verdict::Sendable | Verdict::ToClaim => Ok(()),
             // Others changed it in between: the next attempt looks anew.
-            Verdict::Unseen => Err(ClaimError::Behind),
-            Verdict::Refused => Err(ClaimError::NotFound),
+            Verdict::Unseen | Verdict::Refused => Err(ClaimError::Behind),
         }
     }
 
-    /// Refuses a file that the sender does not see, once that is certain.
-    async fn wait_or_refuse(
-        &self,
-        claim: &Claim,
-        id: UploadId,
-        now: LogTime,
-    ) -> Result<(), ClaimError> {
+    /// Refuses a file once that is certain: the records have everything that was delivered here.
+    /// They may lack a message that the sender sees, and after a loss the file itself.
+    async fn refuse(&self, claim: &Claim, id: UploadId, now: LogTime) -> Result<(), ClaimError> {
         let delivered = claim.delivered.ok_or(ClaimError::Behind)?;
         if self.referenced(claim.partition, claim.epoch).await? < delivered {
             return Err(ClaimError::Behind);

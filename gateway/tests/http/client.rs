@@ -22,6 +22,7 @@ pub(crate) struct Answer {
     pub(crate) status: u16,
     pub(crate) headers: http::HeaderMap,
     pub(crate) text: String,
+    pub(crate) bytes: Bytes,
 }
 
 impl Answer {
@@ -97,8 +98,8 @@ impl Client {
             let (parts, body) = response.into_parts();
             let bytes = body.collect().await.expect("a body").to_bytes();
             connection.abort();
-            let text = String::from_utf8(bytes.to_vec()).expect("text");
-            Answer { status: parts.status.as_u16(), headers: parts.headers, text }
+            let text = String::from_utf8_lossy(&bytes).into_owned();
+            Answer { status: parts.status.as_u16(), headers: parts.headers, text, bytes }
         };
         tokio::time::timeout(DEADLINE, exchange).await.expect("an answer in time")
     }

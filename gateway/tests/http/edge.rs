@@ -65,8 +65,8 @@ async fn web_pages_of_allowed_origins_may_read_what_they_ask_for() {
     assert!(told.starts_with("http/1.1 200 "), "{told}");
     for header in [
         "access-control-allow-origin: https://chat.example.org",
-        "access-control-allow-methods: get,post,patch,delete",
-        "access-control-allow-headers: authorization,content-type",
+        "access-control-allow-methods: get,head,post,patch,delete",
+        "access-control-allow-headers: authorization,content-type,tus-resumable,",
         "access-control-max-age: 600",
     ] {
         assert!(told.contains(header), "{header}: {told}");

@@ -5,3 +5,4 @@ mod passing;
 mod reading;
 mod sending;
 pub(crate) mod service;
+mod whole;

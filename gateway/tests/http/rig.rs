@@ -4,6 +4,8 @@ use std::time::{Duration, Instant};
 
 use hansard_archive::{ArchiverSettings, Objects, ObjectsUrl};
 use hansard_gateway::{Config, Running};
+use hansard_media::Patience;
+use hansard_model::media::{UPLOAD_BYTES_DEFAULT, USER_BYTES_DEFAULT};
 use hansard_model::{MessageId, PartitionCount};
 use hansard_nats::deployment::{self, ProvisionOptions};
 use hansard_nats::server::{Server, ServerOptions, ServerUser};
@@ -11,6 +13,7 @@ use hansard_nats::{Connection, Durability, Endpoint, LogClock, ServiceRole};
 use hansard_projector::Progress;
 use serde_json::json;
 use tempfile::TempDir;
+use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
@@ -27,7 +30,8 @@ pub(crate) struct Rig {
     projector: JoinHandle<()>,
     stop_projector: CancellationToken,
     gateways: Vec<Running>,
-    _data: TempDir,
+    media: Vec<(JoinHandle<()>, CancellationToken)>,
+    data: TempDir,
 }
 
 impl Rig {
@@ -45,7 +49,12 @@ impl Rig {
             password: password.clone(),
             publish_deny: role.publish_deny(),
         };
-        let roles = [ServiceRole::Operator, ServiceRole::Gateway, ServiceRole::Projector];
+        let roles = [
+            ServiceRole::Operator,
+            ServiceRole::Gateway,
+            ServiceRole::Projector,
+            ServiceRole::Media,
+        ];
         let options = ServerOptions {
             data_dir: data.path().to_owned(),
             durability: Durability::Os,
@@ -77,8 +86,8 @@ impl Rig {
             );
             async move { hansard_projector::run(config, stop).await.expect("a projector") }
         });
-        let mut rig =
-            Self { endpoint, server, projector, stop_projector, gateways: Vec::new(), _data: data };
+        let (gateways, media) = (Vec::new(), Vec::new());
+        let mut rig = Self { endpoint, server, projector, stop_projector, gateways, media, data };
         rig.add_gateway(configure).await;
         rig
     }
@@ -94,6 +103,30 @@ impl Rig {
         let client = Client::new(running.addr());
         self.gateways.push(running);
         client
+    }
+
+    /// A media service that listens, and is known to gateways.
+    pub(crate) async fn add_media(&mut self, patience: Patience) {
+        let listener = TcpListener::bind(("127.0.0.1", 0)).await.expect("a listener");
+        let objects = ObjectsUrl::Directory(self.data.path().join("objects"));
+        let progress = hansard_media::Progress::new();
+        let config = hansard_media::Config {
+            endpoint: self.endpoint.clone(),
+            holder: format!("media-{}", self.media.len()),
+            progress: progress.clone(),
+            objects: Objects::open(&objects).expect("a store"),
+            listener,
+            advertise: None,
+            clock: LogClock::new(),
+            upload_bytes_max: UPLOAD_BYTES_DEFAULT,
+            user_bytes_max: USER_BYTES_DEFAULT,
+            patience,
+        };
+        let stop = CancellationToken::new();
+        let run = hansard_media::run(config, stop.clone());
+        let run = async move { Box::pin(run).await.expect("a media service") };
+        self.media.push((tokio::spawn(run), stop));
+        eventually("gateways know of the service", async || progress.serves()).await;
     }
 
     /// A client of the first gateway, without a token.
@@ -133,6 +166,10 @@ impl Rig {
     pub(crate) async fn stop(self) {
         for gateway in self.gateways {
             gateway.stop().await;
+        }
+        for (media, stop) in self.media {
+            stop.cancel();
+            media.await.expect("the media service ends");
         }
         self.stop_projector.cancel();
         self.projector.await.expect("the projector ends");

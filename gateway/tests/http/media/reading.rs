@@ -88,6 +88,7 @@ async fn whoever_sees_one_of_the_messages_sees_the_file_and_nothing_of_it_elsewh
     let second = ana.say(&group, "look again").await;
     let file = files.sent(&ana.user, 1, &group, &[first, second]).await;
     assert_eq!(status(&eve, &path(file)).await, 200);
+    files.catch_up().await;
     // A message that refers to a file of another conversation shares nothing of it.
     let other = eve.found("other", &[]).await;
     let stolen = json!({"kind": "message", "text": "", "media": [{"id": file}]});
