@@ -12,7 +12,7 @@ use hansard_protocol::{ClientFrame, ErrorCode};
 use toml::{Table, Value};
 
 /// Which crates of the workspace each crate may use. Services never depend on each other.
-const MAY_USE: [(&str, &[&str]); 12] = [
+const MAY_USE: [(&str, &[&str]); 13] = [
     ("nats/model", &[]),
     ("gateway/protocol", &["hansard-model"]),
     ("client", &["hansard-model", "hansard-protocol"]),
@@ -26,12 +26,14 @@ const MAY_USE: [(&str, &[&str]); 12] = [
             "hansard-presence",
             "hansard-protocol",
             "hansard-search-language",
+            "hansard-web",
         ],
     ),
     ("archive", &["hansard-model", "hansard-nats"]),
     ("projector", &["hansard-archive", "hansard-model", "hansard-nats"]),
     ("search/language", &["hansard-model"]),
     ("media/processing", &[]),
+    ("web/embed", &[]),
     ("search", &["hansard-archive", "hansard-model", "hansard-nats", "hansard-search-language"]),
     (
         ".",

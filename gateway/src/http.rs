@@ -7,7 +7,6 @@ mod explain;
 mod extract;
 mod gateways;
 mod history;
-mod landing;
 mod mentions;
 mod messages;
 mod presence;
@@ -17,6 +16,7 @@ mod sessions;
 pub(crate) mod sync;
 mod upgrade;
 mod users;
+mod web;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -49,8 +49,6 @@ const PREFLIGHT_AGE: Duration = Duration::from_secs(600);
 /// All routes of the listener for clients.
 pub(crate) fn router(gateway: Arc<Gateway>) -> Router {
     Router::new()
-        .route("/", get(landing::page))
-        .route("/landing.css", get(landing::style))
         .route("/v1/ws", get(upgrade::upgrade))
         .route("/v1/sync", get(sync::sync))
         .route("/v1/users", post(users::create).get(users::list).layer(of_strangers()))
@@ -76,6 +74,7 @@ pub(crate) fn router(gateway: Arc<Gateway>) -> Router {
         .route("/v1/search", get(search::search))
         .route("/v1/search/suggestions", get(search::suggest))
         .route("/v1/gateways", get(gateways::list))
+        .merge(web::client())
         .fallback(no_route)
         .method_not_allowed_fallback(wrong_method)
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
