@@ -135,7 +135,7 @@ mod tests {
         let listed = list(root.path()).unwrap();
         let routes: Vec<(&str, bool)> =
             listed.iter().map(|file| (file.route.as_str(), file.immutable)).collect();
-        assert_eq!(routes, [("/assets/main-1a2b.js", true), ("/", false), ("/sw.js", false)]);
+        assert_eq!(routes, [("/", false), ("/assets/main-1a2b.js", true), ("/sw.js", false)]);
         assert_ne!(listed[0].hash, listed[1].hash);
     }
 

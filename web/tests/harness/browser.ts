@@ -1,0 +1,161 @@
+/** Chromium, and people who sit at it. Everything they do, they do as a person does: by what is on the screen. */
+import { type Browser, type BrowserContext, type ConsoleMessage, type Locator, type Page, chromium } from "playwright-core";
+import { expect } from "vitest";
+import { PASSWORD } from "./api.ts";
+import { DEADLINE_MS, type Server } from "./server.ts";
+import { type Key, type Language, words } from "./words.ts";
+
+/** Debian's. */
+const CHROMIUM = process.env["CHROMIUM"] ?? "/usr/bin/chromium";
+
+export function launch(...more: string[]): Promise<Browser> {
+  // Root cannot have Chromium's sandbox, and containers have little shared memory.
+  const sandbox = process.getuid?.() === 0 ? ["--no-sandbox"] : [];
+  return chromium.launch({ executablePath: CHROMIUM, args: [...sandbox, "--disable-dev-shm-usage", ...more] });
+}
+
+export interface Seat {
+  readonly language?: Language;
+  readonly theme?: "light" | "dark";
+  readonly width?: number;
+  readonly height?: number;
+  /** Runs in every page before its own scripts. */
+  readonly prepare?: string | (() => void);
+}
+
+/** What the network is expected to say while a server is dead or out of reach. */
+const NETWORK = /net::ERR_|Failed to load resource|WebSocket connection to|status of \d+/;
+
+/** One browser profile. */
+export class Person {
+  /** What went wrong in its pages: errors, violations of the policy, dialogs. Empty in a good test. */
+  readonly faults: string[] = [];
+
+  private constructor(
+    readonly context: BrowserContext,
+    readonly page: Page,
+    private readonly url: string,
+    readonly language: Language,
+  ) {}
+
+  static async sit(browser: Browser, server: Server, seat: Seat = {}): Promise<Person> {
+    const language = seat.language ?? "en";
+    const context = await browser.newContext({
+      locale: language === "de" ? "de-DE" : "en-GB",
+      timezoneId: "Europe/Berlin",
+      colorScheme: seat.theme ?? "light",
+      viewport: { width: seat.width ?? 1280, height: seat.height ?? 800 },
+      reducedMotion: "reduce",
+      permissions: ["notifications", "clipboard-read", "clipboard-write", "microphone"],
+    });
+    context.setDefaultTimeout(DEADLINE_MS);
+    if (seat.prepare !== undefined) await context.addInitScript(seat.prepare);
+    const page = await context.newPage();
+    const person = new Person(context, page, server.url, language);
+    person.watch(page);
+    await page.goto(server.url);
+    return person;
+  }
+
+  /** Another tab of the same person. */
+  async tab(): Promise<Page> {
+    const page = await this.context.newPage();
+    this.watch(page);
+    await page.goto(this.url);
+    return page;
+  }
+
+  private watch(page: Page): void {
+    page.on("pageerror", (error) => this.faults.push(`error: ${error.stack ?? error.message}`));
+    page.on("dialog", (dialog) => {
+      this.faults.push(`dialog: ${dialog.message()}`);
+      void dialog.dismiss();
+    });
+    page.on("console", (message: ConsoleMessage) => {
+      if (message.type() === "error" && !NETWORK.test(message.text())) this.faults.push(`console: ${message.text()}`);
+    });
+  }
+
+  words(key: Key, parameters: Readonly<Record<string, string | number>> = {}): RegExp {
+    return words(key, parameters, this.language);
+  }
+
+  button(key: Key, parameters: Readonly<Record<string, string | number>> = {}, within: Page | Locator = this.page): Locator {
+    return within.getByRole("button", { name: this.words(key, parameters) });
+  }
+
+  async signUp(handle: string, name?: string): Promise<void> {
+    const { page } = this;
+    await page.getByRole("button", { name: this.words("login.toSignUp") }).or(page.getByRole("link", { name: this.words("login.toSignUp") })).first().click();
+    await page.getByLabel(this.words("field.handle")).fill(handle);
+    if (name !== undefined) await page.getByLabel(this.words("field.name")).fill(name);
+    await page.getByLabel(this.words("field.password")).fill(PASSWORD);
+    await this.button("signup.submit").click();
+    await this.inbox().waitFor();
+  }
+
+  async logIn(handle: string): Promise<void> {
+    await this.page.getByLabel(this.words("field.handle")).fill(handle);
+    await this.page.getByLabel(this.words("field.password")).fill(PASSWORD);
+    await this.button("login.submit").click();
+    await this.inbox().waitFor();
+  }
+
+  /** The list of conversations. */
+  inbox(page: Page = this.page): Locator {
+    return page.getByRole("navigation", { name: this.words("inbox.title") });
+  }
+
+  row(title: string, page: Page = this.page): Locator {
+    return this.inbox(page).getByRole("link", { name: new RegExp(`^${title}\\b`) });
+  }
+
+  /** Opens what the list has by this title. */
+  async open(title: string, page: Page = this.page): Promise<void> {
+    await this.row(title, page).click();
+    await this.composer(page).waitFor();
+  }
+
+  /** Finds somebody by handle, and opens the conversation with them. */
+  async openDirect(handle: string): Promise<void> {
+    const { page } = this;
+    await page.getByRole("searchbox", { name: this.words("inbox.search") }).fill(handle);
+    await page.getByRole("link", { name: new RegExp(handle) }).first().click();
+    await this.composer().waitFor();
+  }
+
+  composer(page: Page = this.page): Locator {
+    return page.getByRole("textbox", { name: this.words("composer.label") });
+  }
+
+  log(page: Page = this.page): Locator {
+    return page.getByRole("log", { name: this.words("conversation.log") });
+  }
+
+  /** The message with exactly this text. */
+  message(text: string, page: Page = this.page): Locator {
+    const words = page.locator("[data-text]").filter({ hasText: text });
+    return this.log(page).getByRole("article").filter({ has: words });
+  }
+
+  async say(text: string, page: Page = this.page): Promise<void> {
+    await this.composer(page).fill(text);
+    await this.composer(page).press("Enter");
+  }
+
+  /** The texts that the timeline shows, from the top. */
+  texts(page: Page = this.page): Promise<string[]> {
+    return this.log(page).locator("article [data-text]").allInnerTexts();
+  }
+
+  /** What stands beside a message of one's own. */
+  mark(text: string, state: "pending" | "sent" | "delivered" | "read" | "failed"): Locator {
+    return this.message(text).getByLabel(this.words(`message.status.${state}`));
+  }
+
+  async leave(): Promise<void> {
+    const { faults } = this;
+    await this.context.close();
+    expect(faults).toEqual([]);
+  }
+}
