@@ -23,6 +23,8 @@ export interface Seat {
   readonly prepare?: string | (() => void);
 }
 
+export type State = "pending" | "sent" | "delivered" | "read" | "failed";
+
 /** What the network is expected to say while a server is dead or out of reach. */
 const NETWORK = /net::ERR_|Failed to load resource|WebSocket connection to|status of \d+/;
 
@@ -57,11 +59,11 @@ export class Person {
     return person;
   }
 
-  /** Another tab of the same person. */
-  async tab(): Promise<Page> {
+  /** Another tab of the same person, at a place such as `#/settings`. */
+  async tab(place = ""): Promise<Page> {
     const page = await this.context.newPage();
     this.watch(page);
-    await page.goto(this.url);
+    await page.goto(`${this.url}/${place}`);
     return page;
   }
 
@@ -103,11 +105,12 @@ export class Person {
 
   /** The list of conversations. */
   inbox(page: Page = this.page): Locator {
-    return page.getByRole("navigation", { name: this.words("inbox.title") });
+    return page.getByRole("navigation", { name: this.words("shell.sidebar") });
   }
 
   row(title: string, page: Page = this.page): Locator {
-    return this.inbox(page).getByRole("link", { name: new RegExp(`^${title}\\b`) });
+    const named = page.locator("bdi").getByText(title, { exact: true });
+    return this.inbox(page).getByRole("link").filter({ has: named });
   }
 
   /** Opens what the list has by this title. */
@@ -120,7 +123,7 @@ export class Person {
   async openDirect(handle: string): Promise<void> {
     const { page } = this;
     await page.getByRole("searchbox", { name: this.words("inbox.search") }).fill(handle);
-    await page.getByRole("link", { name: new RegExp(handle) }).first().click();
+    await this.inbox().getByRole("link").filter({ hasText: `@${handle}` }).click();
     await this.composer().waitFor();
   }
 
@@ -149,8 +152,84 @@ export class Person {
   }
 
   /** What stands beside a message of one's own. */
-  mark(text: string, state: "pending" | "sent" | "delivered" | "read" | "failed"): Locator {
-    return this.message(text).getByLabel(this.words(`message.status.${state}`));
+  mark(text: string, state: State): Locator {
+    return this.message(text).getByRole("img", { name: this.words(`message.status.${state}`) });
+  }
+
+  /** All messages of one's own in this state. */
+  marks(state: State): Locator {
+    return this.log().getByRole("img", { name: this.words(`message.status.${state}`) });
+  }
+
+  /** Opens the menu of a message by keyboard, and takes an entry. */
+  async act(text: string, entry: Key): Promise<void> {
+    await this.item(text).press("Enter");
+    await this.page.getByRole("menuitem", { name: this.words(entry) }).click();
+  }
+
+  /** What has the focus when one goes through the messages by keys. */
+  item(text: string): Locator {
+    return this.message(text).and(this.page.locator("[data-item]")).or(this.message(text).locator("[data-item]")).first();
+  }
+
+  /** Takes an emoji by its name from the picker that is open. */
+  async pickEmoji(name: string): Promise<void> {
+    const dialog = this.page.getByRole("dialog", { name: this.words("emoji.title") });
+    await dialog.getByLabel(this.words("emoji.search")).fill(name);
+    await dialog.getByText("🎉", { exact: true }).first().waitFor();
+    await dialog.getByText("🎉", { exact: true }).first().click();
+  }
+
+  /** The menu of the whole client. */
+  async menu(entry: Key): Promise<void> {
+    await this.button("shell.menu").click();
+    await this.page.getByRole("menuitem", { name: this.words(entry) }).click();
+  }
+
+  /** The menu of the conversation that is open. */
+  async options(entry: Key): Promise<void> {
+    await this.button("conversation.options").click();
+    await this.page.getByRole("menuitem", { name: this.words(entry) }).click();
+  }
+
+  /** Makes a group of people, and opens it. */
+  async found(title: string, handles: readonly string[]): Promise<void> {
+    const { page } = this;
+    await this.menu("inbox.newGroup");
+    const dialog = page.getByRole("dialog", { name: this.words("group.title") });
+    await dialog.getByLabel(this.words("group.name")).fill(title);
+    for (const handle of handles) {
+      await dialog.getByLabel(this.words("group.people.search")).fill(handle);
+      await dialog.getByRole("option").or(dialog.getByRole("button")).filter({ hasText: `@${handle}` }).first().click();
+    }
+    await dialog.getByRole("button", { name: this.words("group.create") }).click();
+    await this.composer().waitFor();
+  }
+
+  /** Goes to the first message of a day. */
+  async toDate(day: Date): Promise<void> {
+    await this.options("conversation.jumpDate");
+    const dialog = this.page.getByRole("dialog", { name: this.words("conversation.jumpDate") });
+    const iso = new Intl.DateTimeFormat("sv-SE", { timeZone: "Europe/Berlin" }).format(day);
+    await dialog.getByLabel(this.words("conversation.jumpDate.label")).fill(iso);
+    await dialog.getByRole("button", { name: this.words("conversation.jumpDate.go") }).click();
+  }
+
+  /** Goes to the newest message, if it is not on the screen. */
+  async toNewest(): Promise<void> {
+    const button = this.button("conversation.toNewest").or(this.button("conversation.toNewest.count"));
+    if (await button.isVisible()) await button.click();
+    await button.waitFor({ state: "detached" });
+  }
+
+  /** The line that says that there is no connection. */
+  connectionLine(): Locator {
+    return this.page.getByTestId("connection");
+  }
+
+  /** Waits until the service worker has the shell. */
+  async shellIsKept(): Promise<void> {
+    await this.page.evaluate(async () => void (await navigator.serviceWorker.ready));
   }
 
   async leave(): Promise<void> {
