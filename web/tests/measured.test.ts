@@ -2,9 +2,12 @@
  * Bytes and times. What is asserted holds on a busy machine; `BARS=strict` asserts the goals themselves, for a machine
  * that does nothing else. Each test prints one line of JSON.
  */
+import { type ChildProcess } from "node:child_process";
+import { once } from "node:events";
+import { createInterface } from "node:readline";
 import type { Browser } from "playwright-core";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { Account } from "./harness/api.ts";
+import { Account, PASSWORD } from "./harness/api.ts";
 import { Person, launch } from "./harness/browser.ts";
 import { quantile, rounded, times, watchTimes } from "./harness/clock.ts";
 import { Server } from "./harness/server.ts";
@@ -100,8 +103,39 @@ test("what is typed is on the screen at once, and at the other soon", async () =
     p50: rounded(quantile(values, 0.5)),
     p99: rounded(quantile(values, 0.99)),
   });
-  console.log(JSON.stringify({ "key to echo, ms": of(echo), "key to shown at the other, ms": of(shown), sends: said.length }));
+  const terminal = await inTerminals();
+  const line = { echo: of(echo), "shown at the other": of(shown), "line to shown at the other, in terminals": of(terminal), sends: said.length };
+  console.log(JSON.stringify({ "from the key, ms": line }));
   expect(quantile(echo, STRICT ? 0.99 : 0.5)).toBeLessThanOrEqual(50);
   expect(quantile(shown, STRICT ? 0.99 : 0.5)).toBeLessThanOrEqual(150);
   await Promise.all([ana.leave(), bo.leave()]);
 }, 150_000);
+
+/** The same between two people at terminals: from the line that is written to the line that the other's prints. */
+async function inTerminals(): Promise<number[]> {
+  await Promise.all([Account.create(server.url, "term.ana"), Account.create(server.url, "term.bo")]);
+  const [ana, bo] = [server.terminal("term.ana", PASSWORD), server.terminal("term.bo", PASSWORD)];
+  const printed = new Map<string, () => void>();
+  const seen = (text: string): Promise<void> => new Promise((found) => printed.set(text, found));
+  createInterface({ input: bo.stdout! }).on("line", (line) => {
+    for (const [text, found] of printed) if (line.endsWith(`: ${text}`)) found();
+  });
+  bo.stdin!.write("/open term.ana\n");
+  ana.stdin!.write("/open term.bo\n");
+  const took: number[] = [];
+  for (let number = 0; number < SENDS + 5; number++) {
+    const text = `line ${number}`;
+    const shown = seen(text);
+    const started = performance.now();
+    ana.stdin!.write(`${text}\n`);
+    await shown;
+    if (number >= 5) took.push(performance.now() - started);
+    printed.delete(text);
+  }
+  const ended = (terminal: ChildProcess): Promise<unknown> => {
+    terminal.stdin!.end();
+    return once(terminal, "exit");
+  };
+  await Promise.all([ana, bo].map(ended));
+  return took;
+}

@@ -19,12 +19,13 @@ use http::{HeaderMap, HeaderValue, StatusCode};
 use crate::Gateway;
 
 /// What the client may do in a browser: talk to this host, and nothing else. No script and no style
-/// but its own files; HTML is made of strings only by the named policies of the client's libraries,
-/// whose strings are constants.
+/// but its own files. Strings become HTML or the address of a script only by two policies: that of
+/// Svelte, for the templates of components, and the client's own, for its service worker.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; \
     img-src 'self' blob: data:; media-src 'self' blob:; connect-src 'self'; font-src 'self'; \
     manifest-src 'self'; worker-src 'self'; base-uri 'none'; form-action 'self'; \
-    frame-ancestors 'none'";
+    frame-ancestors 'none'; require-trusted-types-for 'script'; \
+    trusted-types svelte-trusted-html hansard";
 /// Other origins have no handle on the client's window and none on its files; of the powers of a
 /// browser it asks for the microphone.
 const ISOLATION: [(HeaderName, &str); 3] = [

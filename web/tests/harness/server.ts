@@ -127,6 +127,15 @@ export class Server {
     return stdout;
   }
 
+  /** `hansard chat`, line by line: somebody at a terminal. Their profile is in a folder that is gone with the server's. */
+  terminal(handle: string, password: string): ChildProcess {
+    const home = join(this.data, "terminals");
+    return spawn(BINARY, ["chat", "--lines", "--server", this.url, "--handle", handle], {
+      env: { ...environment(), HANSARD_PASSWORD: password, XDG_DATA_HOME: home },
+      stdio: ["pipe", "pipe", "ignore"],
+    });
+  }
+
   /** Ends it in order, and forgets its data. */
   async stop(): Promise<void> {
     const child = this.child;
