@@ -50,13 +50,13 @@ export type Writing<S extends StoreName[] = StoreName[]> = IDBPTransaction<Schem
 
 const VERSION = 1;
 
-export function databaseName(user: UserId): string {
-  return `hansard.${user}`;
+export function databaseName(scope: string, user: UserId): string {
+  return `${scope}.${user}`;
 }
 
 /** `onGone`: another tab deletes it, or the browser closed it; there is nothing to keep open. */
-export function openDatabase(user: UserId, onGone: () => void): Promise<Database> {
-  return openDB<Schema>(databaseName(user), VERSION, {
+export function openDatabase(scope: string, user: UserId, onGone: () => void): Promise<Database> {
+  return openDB<Schema>(databaseName(scope, user), VERSION, {
     upgrade(db) {
       db.createObjectStore("meta");
       db.createObjectStore("conversations", { keyPath: "id" });
@@ -80,8 +80,8 @@ export function openDatabase(user: UserId, onGone: () => void): Promise<Database
   });
 }
 
-export function deleteDatabase(user: UserId): Promise<void> {
-  return deleteDB(databaseName(user));
+export function deleteDatabase(scope: string, user: UserId): Promise<void> {
+  return deleteDB(databaseName(scope, user));
 }
 
 export async function readMeta<K extends keyof Meta>(db: Database, key: K): Promise<Meta[K] | undefined> {

@@ -171,6 +171,7 @@ class Batch {
   readonly #conversations = new Map<string, ConversationRow>();
   readonly #messages: Record<string, Set<number> | "all"> = {};
   readonly #people = new Set<string>();
+  readonly #members = new Set<string>();
   readonly #receipts = new Set<string>();
   readonly #delivered = new Map<string, number>();
   readonly #settled: string[] = [];
@@ -223,6 +224,7 @@ class Batch {
         conversations: [...this.#conversations.keys()],
         messages,
         people: [...this.#people],
+        members: [...this.#members],
         receipts: [...this.#receipts],
         outbox: this.#settled.length > 0,
       },
@@ -261,6 +263,7 @@ class Batch {
     row.ranges = join(row.ranges, { from, to: frame.seq });
     this.#conversations.set(id, row);
     this.#delivered.set(id, frame.seq);
+    if (frame.body.event.kind === "member" || frame.body.event.kind === "create") this.#members.add(id);
     if (isShown(frame)) await this.#shown(frame, before);
     if (isModifier(frame)) await this.#modifier(frame, row);
   }

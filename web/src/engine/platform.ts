@@ -2,6 +2,8 @@ import type { Socket } from "../protocol/link.ts";
 
 /** What the engine needs of its surroundings; a browser has it, and a test can give it. */
 export interface Platform {
+  /** What the names of databases, channels and locks begin with. */
+  readonly scope: string;
   /** Scheme and host of the server; empty: the page's own. */
   readonly base: string;
   readonly fetch: typeof fetch;
@@ -32,6 +34,7 @@ export interface Channel {
 
 export function browser(): Platform {
   return {
+    scope: "hansard",
     base: "",
     fetch: (...all) => fetch(...all),
     socket() {

@@ -180,6 +180,8 @@ export interface Change {
   /** Seqs of messages by conversation; `all` when cached ones were dropped. */
   messages?: Record<ConversationId, Seq[] | "all">;
   people?: UserId[];
+  /** Groups whose members changed. */
+  members?: ConversationId[];
   receipts?: ConversationId[];
   outbox?: boolean;
   drafts?: string[];

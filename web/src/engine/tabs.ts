@@ -46,7 +46,7 @@ export class Tabs {
   #isClosed = false;
 
   constructor(platform: Platform, user: string) {
-    this.#channel = platform.channel(`hansard.${user}`);
+    this.#channel = platform.channel(`${platform.scope}.${user}`);
     this.#channel.onmessage = ({ data }) => this.#hear(data as Notice);
   }
 
@@ -80,7 +80,7 @@ export function elect(
   lead: (signal: AbortSignal) => Promise<void>,
 ): Promise<void> {
   return platform.locks
-    .request(`hansard.${user}`, { signal }, () => lead(signal))
+    .request(`${platform.scope}.${user}`, { signal }, () => lead(signal))
     .then(
       () => {},
       (cause: unknown) => {
