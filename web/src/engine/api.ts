@@ -542,6 +542,8 @@ export interface MediaApi {
   url(id: string, variant?: MediaVariant): Promise<string>;
   /** What is known of a file; asks the server once. */
   info(id: string): Readable<MediaInfo | undefined>;
+  /** Uploads a small file at once, as for an avatar; resolves with its media id. */
+  store(file: Attachment): Promise<string>;
   /** The file, for `URL.createObjectURL` and downloads where signed addresses are not to be had. */
   fetch(id: string, variant?: MediaVariant): Promise<Blob>;
 }

@@ -276,7 +276,11 @@ export class Core {
   #notice(notice: Notice): void {
     switch (notice.type) {
       case "changed":
-        this.#turn = this.#turn.then(() => this.#refresh(notice.change)).catch(() => {});
+        this.#turn = this.#turn
+          .then(() => this.#refresh(notice.change))
+          .catch((cause: unknown) => {
+            if (!this.isClosed) console.error("hansard: not shown", cause);
+          });
         return;
       case "connection":
         this.link.set(notice.state);

@@ -58,8 +58,8 @@ test("two people talk, and both see what became of it", async () => {
   const hers = ana.engine.open(id);
   say(hers, "hello *bo*");
   expect(messages(hers)[0]?.mark, "shown in the same turn").toBe("pending");
-  await value(bo.engine.inbox.rows, "bo has it in his inbox", (rows) => rows[0]?.unread === 1);
-  expect(bo.engine.inbox.rows.get()[0]).toMatchObject({ id, title: "ana", last: { text: "hello *bo*", mine: false } });
+  await value(bo.engine.inbox.rows, "bo has it in his inbox", (rows) => rows[0]?.unread === 1 && rows[0].title === "ana");
+  expect(bo.engine.inbox.rows.get()[0]).toMatchObject({ id, last: { text: "hello *bo*", mine: false } });
 
   const his = bo.engine.open(id);
   await until("bo reads it", () => texts(his)[0] === "hello *bo*");

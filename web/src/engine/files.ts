@@ -1,6 +1,6 @@
 /** Files of messages: signed addresses, what is known of them; and uploads of this tab. */
 import { Refused } from "../protocol/refusal.ts";
-import type { MediaApi, MediaInfo, MediaVariant, Upload } from "./api.ts";
+import type { Attachment, MediaApi, MediaInfo, MediaVariant, Upload } from "./api.ts";
 import { Cells } from "./cell.ts";
 import type { Core, View } from "./core.ts";
 import type { Change } from "./rows.ts";
@@ -77,6 +77,11 @@ export class Files implements MediaApi, View {
 
   info(id: string) {
     return this.#infos.of(id);
+  }
+
+  async store({ blob, type }: Attachment): Promise<string> {
+    const { id } = await this.core.http.storeMedia(blob, type);
+    return id;
   }
 
   fetch(id: string, variant?: MediaVariant): Promise<Blob> {

@@ -19,6 +19,12 @@ export interface Slice {
   readonly atEnd: boolean;
 }
 
+/** A piece of the cache without gaps, and the conversation at the same moment. */
+interface Piece {
+  readonly row: ConversationRow;
+  readonly range: Range;
+}
+
 export class History {
   constructor(
     private readonly core: Core,
@@ -30,7 +36,7 @@ export class History {
     const row = await this.#row();
     const range = row?.ranges.at(-1);
     if (!row || !range || range.to < row.head) return undefined;
-    return this.#before(range, Infinity);
+    return this.#before({ row, range }, Infinity);
   }
 
   async newest(): Promise<Slice> {
@@ -41,22 +47,22 @@ export class History {
   }
 
   async before(seq: Seq): Promise<Slice> {
-    const known = holding((await this.#row())?.ranges ?? [], seq);
+    const known = await this.#piece(seq);
     const cached = known && (await this.#before(known, seq - 1));
     if (cached && (cached.rows.length > 0 || cached.atStart)) return cached;
     // Up to what is cached already, which is without a gap: the page joins it.
-    await this.#fetch({ before: known ? Math.max(known.from, 1) : seq, limit: PAGE });
-    const range = holding((await this.#row())?.ranges ?? [], seq - 1);
-    return range ? this.#before(range, seq - 1) : { rows: [], atStart: true, atEnd: false };
+    await this.#fetch({ before: known ? Math.max(known.range.from, 1) : seq, limit: PAGE });
+    const piece = await this.#piece(seq - 1);
+    return piece ? this.#before(piece, seq - 1) : { rows: [], atStart: true, atEnd: false };
   }
 
   async after(seq: Seq): Promise<Slice> {
-    const known = holding((await this.#row())?.ranges ?? [], seq);
+    const known = await this.#piece(seq);
     const cached = known && (await this.#after(known, seq + 1));
     if (cached && (cached.rows.length > 0 || cached.atEnd)) return cached;
-    await this.#fetch({ after: known ? known.to : seq, limit: PAGE });
-    const range = holding((await this.#row())?.ranges ?? [], seq + 1);
-    return range ? this.#after(range, seq + 1) : { rows: [], atStart: false, atEnd: true };
+    await this.#fetch({ after: known ? known.range.to : seq, limit: PAGE });
+    const piece = await this.#piece(seq + 1);
+    return piece ? this.#after(piece, seq + 1) : { rows: [], atStart: false, atEnd: true };
   }
 
   /** Half before it, half from it on. */
@@ -100,10 +106,10 @@ export class History {
   }
 
   async #aroundCached(seq: Seq): Promise<Slice | undefined> {
-    const range = holding((await this.#row())?.ranges ?? [], seq);
-    if (!range) return undefined;
-    const older = await this.#before(range, seq - 1, PAGE / 2);
-    const newer = await this.#after(range, seq, PAGE / 2);
+    const piece = await this.#piece(seq);
+    if (!piece) return undefined;
+    const older = await this.#before(piece, seq - 1, PAGE / 2);
+    const newer = await this.#after(piece, seq, PAGE / 2);
     if (older.rows.length === 0 && !older.atStart) return undefined;
     return { rows: [...older.rows, ...newer.rows], atStart: older.atStart, atEnd: newer.atEnd };
   }
@@ -113,25 +119,29 @@ export class History {
     return (await this.#aroundCached(seq)) ?? (await this.newest());
   }
 
-  async #before(range: Range, to: Seq, count = PAGE): Promise<Slice> {
+  async #before({ row, range }: Piece, to: Seq, count = PAGE): Promise<Slice> {
     const { db } = this.core;
     const upper = Math.min(to, range.to);
     if (upper < range.from) return { rows: [], atStart: range.from <= 0, atEnd: false };
     const keys = await db.getAllKeys("messages", within(this.id, range.from, upper));
     const first = keys[Math.max(keys.length - count, 0)];
     const rows = first ? await db.getAll("messages", within(this.id, first[1], upper)) : [];
-    const row = await this.#row();
     const isAll = keys.length <= count;
-    return { rows, atStart: isAll && range.from <= 0, atEnd: upper >= (row?.head ?? 0) };
+    return { rows, atStart: isAll && range.from <= 0, atEnd: upper >= row.head };
   }
 
-  async #after(range: Range, from: Seq, count = PAGE): Promise<Slice> {
-    const { db } = this.core;
-    const row = await this.#row();
-    const isToEnd = range.to >= (row?.head ?? 0);
+  async #after({ row, range }: Piece, from: Seq, count = PAGE): Promise<Slice> {
+    const isToEnd = range.to >= row.head;
     if (from > range.to) return { rows: [], atStart: false, atEnd: isToEnd };
-    const rows = await db.getAll("messages", within(this.id, from, range.to), count);
+    const rows = await this.core.db.getAll("messages", within(this.id, from, range.to), count);
     return { rows, atStart: false, atEnd: isToEnd && rows.length < count };
+  }
+
+  /** The piece of the cache that a seq is in, as of one moment: what comes after it is told of. */
+  async #piece(seq: Seq): Promise<Piece | undefined> {
+    const row = await this.#row();
+    const range = row && holding(row.ranges, seq);
+    return row && range && { row, range };
   }
 
   async #fetch(place: PageOf) {

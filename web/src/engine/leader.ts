@@ -63,6 +63,7 @@ class Leader {
   readonly #typed = new Map<string, number>();
   #isIngesting = false;
   #isReset = false;
+  #isStopped = false;
   #ends: (() => void)[] = [];
 
   constructor(private readonly ports: LeaderPorts) {
@@ -72,7 +73,7 @@ class Leader {
       connect: () => platform.socket(),
       hello: () => this.#hello(),
       onState: (state) => this.#state(state),
-      onWelcome: (welcome) => void this.#welcome(welcome),
+      onWelcome: (welcome) => void this.#welcome(welcome).catch((cause) => this.#failed(cause)),
       onFrame: (frame) => this.#frame(frame),
       hasNetwork: () => platform.hasNetwork(),
     });
@@ -123,6 +124,7 @@ class Leader {
   }
 
   stop(): void {
+    this.#isStopped = true;
     for (const end of this.#ends) end();
     this.#link.stop();
     this.#outbox.stop();
@@ -167,6 +169,14 @@ class Leader {
     await this.#readMe();
   }
 
+  /** The database did not take it: with the next connection it comes again. */
+  #failed(cause: unknown): void {
+    if (this.#isStopped) return;
+    console.error("hansard: not stored", cause);
+    this.#queue.length = 0;
+    this.#link.abandon();
+  }
+
   #frame(frame: ServerFrame): void {
     switch (frame.type) {
       case "typing":
@@ -197,10 +207,7 @@ class Leader {
     try {
       while (this.#queue.length > 0) await this.#batch(this.#queue.splice(0, BATCH_MAX));
     } catch (cause) {
-      // The database did not take it: with the next connection it comes again.
-      console.error("hansard: a batch was not stored", cause);
-      this.#queue.length = 0;
-      this.#link.abandon();
+      this.#failed(cause);
     } finally {
       this.#isIngesting = false;
     }
@@ -222,7 +229,9 @@ class Leader {
     this.#outbox.settled(done.settled);
     this.#marks.delivered(done.delivered);
     this.#arrivals(done);
-    for (const id of done.unknownConversations) void this.#readConversation(id);
+    for (const id of done.unknownConversations) void this.#readConversation(id).catch((cause) => this.#failed(cause));
+    // Presence is told of those with whom one shares a conversation: it may begin to be.
+    if (done.unknownConversations.length > 0) this.#showing.again();
     if (synced) await this.#synced(synced.complete);
   }
 
@@ -230,7 +239,7 @@ class Leader {
     this.#link.synced(complete);
     if (!complete) return;
     const isRead = await readMeta(this.ports.db, "inboxComplete");
-    if (!isRead || this.#isReset) void this.#readInbox();
+    if (!isRead || this.#isReset) void this.#readInbox().catch((cause) => this.#failed(cause));
     this.#isReset = false;
   }
 

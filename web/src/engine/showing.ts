@@ -48,6 +48,12 @@ export class Showing {
     this.#say();
   }
 
+  /** There may be more to be told of those who are watched. */
+  again(): void {
+    this.#watched = "";
+    this.#soon(GATHER_MS);
+  }
+
   heard(people: readonly Omit<PresenceOfOthers, "type">[]): void {
     const news = people.map(({ user, state, last_seen }) => ({
       user,

@@ -143,6 +143,11 @@ export class Http {
   mediaUrl(id: string, variant?: MediaVariant) {
     return this.#json<{ url: string; expires_at: string }>("GET", `/v1/media/${id}/url`, { query: { variant } });
   }
+  /** A small file, in one request. */
+  async storeMedia(blob: Blob, type: string): Promise<MediaInfo> {
+    const answer = await this.#ask("POST", "/v1/media", { blob, type });
+    return (await answer.json()) as MediaInfo;
+  }
   async media(id: string, variant?: MediaVariant): Promise<Blob> {
     const answer = await this.#ask("GET", `/v1/media/${id}`, { query: { variant } });
     return answer.blob();
@@ -158,18 +163,20 @@ export class Http {
     }
   }
 
-  async #ask(method: string, path: string, { query, body, signal }: Ask): Promise<Response> {
+  async #ask(method: string, path: string, { query, body, blob, type, signal }: Ask): Promise<Response> {
     const headers: Record<string, string> = {};
     const token = this.token();
     if (token) headers["authorization"] = `Bearer ${token}`;
     if (body !== undefined) headers["content-type"] = "application/json";
+    if (blob && type) headers["content-type"] = type;
+    const content = blob ?? (body === undefined ? undefined : JSON.stringify(body));
     const timeout = AbortSignal.timeout(ANSWER_TIMEOUT_MS);
     let answer: Response;
     try {
       answer = await this.fetcher(this.base + path + text(query), {
         method,
         headers,
-        ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+        ...(content === undefined ? {} : { body: content }),
         signal: signal ? AbortSignal.any([signal, timeout]) : timeout,
         cache: "no-store",
         credentials: "omit",
@@ -186,6 +193,9 @@ export class Http {
 interface Ask {
   readonly query?: Query | undefined;
   readonly body?: unknown;
+  /** In place of a body. */
+  readonly blob?: Blob;
+  readonly type?: string;
   readonly signal?: AbortSignal | undefined;
 }
 
