@@ -53,6 +53,9 @@ export function language(): Language {
   return current.language;
 }
 
+/** The messages without parameters, for tables of them. */
+export type PlainKey = { [K in Key]: keyof Parameters<(typeof en)[K]> extends never ? K : never }[Key];
+
 type Rest<K extends Key> = keyof Parameters<(typeof en)[K]> extends never ? [] : [Parameters<(typeof en)[K]>];
 
 /** The text of `key` in the chosen language; read in a template, it follows the choice. */
