@@ -21,6 +21,8 @@ export class Inbox implements InboxApi, View {
   #shown = new Map<ConversationId, InboxRow>();
   #isDue = false;
   #waiting = new Set<ConversationId>();
+  /** Conversations that had something in the outbox. */
+  #unsent = new Set<ConversationId>();
   #timer: ReturnType<typeof setInterval>;
 
   constructor(private readonly core: Core) {
@@ -73,11 +75,14 @@ export class Inbox implements InboxApi, View {
   }
 
   refresh(change: Change): void {
-    if (change.people || change.outbox || change.drafts) {
-      this.#later();
-      return;
-    }
+    if (change.people && change.people.length > 0) this.#later();
     const ids = [...(change.conversations ?? []), ...(change.receipts ?? [])];
+    for (const place of change.drafts ?? []) ids.push(place.split("#")[0] ?? place);
+    if (change.outbox) {
+      const unsent = new Set(this.core.outbox.map(({ c }) => c));
+      ids.push(...unsent, ...this.#unsent);
+      this.#unsent = unsent;
+    }
     if (ids.length === 0) return;
     for (const id of ids) this.#waiting.add(id);
     this.#flush();

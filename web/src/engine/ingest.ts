@@ -100,6 +100,25 @@ export async function cachePage(
   return true;
 }
 
+/**
+ * Takes out of the outbox what is stored and whose event does not come any more: it was had before, or the person was
+ * removed. True if there was any.
+ */
+export async function sweep(db: Database): Promise<boolean> {
+  const tx = db.transaction(["outbox", "conversations"], "readwrite");
+  const outbox = tx.objectStore("outbox");
+  let isSwept = false;
+  for (const sent of await outbox.getAll()) {
+    if (sent.state.kind !== "stored") continue;
+    const row = await tx.objectStore("conversations").get(sent.c);
+    if (row && row.role !== undefined && row.head < sent.state.seq) continue;
+    await outbox.delete(sent.key);
+    isSwept = true;
+  }
+  await tx.done;
+  return isSwept;
+}
+
 /** A page counts reactions and names nobody: those who were known stay known, as far as the count allows. */
 function withNames(message: MessageRow, known: MessageRow): MessageRow {
   const reactions = message.reactions.map((reaction) => {

@@ -5,7 +5,7 @@ import { Link, type LinkState } from "../protocol/link.ts";
 import { Refused } from "../protocol/refusal.ts";
 import type { ClientFrame, ServerFrame, UserId, Welcome } from "../protocol/types.ts";
 import { type Database, readMeta } from "./database.ts";
-import { type Ingested, ingest } from "./ingest.ts";
+import { type Ingested, ingest, sweep } from "./ingest.ts";
 import { Marks } from "./marks.ts";
 import { Outbox } from "./outbox.ts";
 import type { Platform } from "./platform.ts";
@@ -238,6 +238,7 @@ class Leader {
   async #synced(complete: boolean): Promise<void> {
     this.#link.synced(complete);
     if (!complete) return;
+    if (await sweep(this.ports.db)) this.ports.tabs.post({ type: "changed", change: { outbox: true } });
     const isRead = await readMeta(this.ports.db, "inboxComplete");
     if (!isRead || this.#isReset) void this.#readInbox().catch((cause) => this.#failed(cause));
     this.#isReset = false;

@@ -6,6 +6,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { WebSocket } from "ws";
 import type { Socket } from "../protocol/link.ts";
+import type { EventFrame } from "../protocol/types.ts";
 import type { Readable } from "./api.ts";
 import type { Channel, Locks, Platform } from "./platform.ts";
 
@@ -20,6 +21,21 @@ export async function until(what: string, holds: () => boolean | Promise<boolean
 
 export function value<T>(store: Readable<T>, what: string, holds: (value: T) => boolean, ms?: number): Promise<void> {
   return until(what, () => holds(store.get()), ms);
+}
+
+/** An event of a group, a second after the one before. */
+export function frame(seq: number, event: object, more: Partial<EventFrame> & { sender?: string; id?: string } = {}): EventFrame {
+  const { sender = "other", id, ...rest } = more;
+  return {
+    type: "event",
+    conversation: "g.a",
+    seq,
+    prev: seq - 1,
+    n: seq,
+    ts: new Date(Date.UTC(2025, 10, 19) + seq * 1_000).toISOString(),
+    body: { v: 1, sender, ...(id ? { id } : {}), event: event as EventFrame["body"]["event"] },
+    ...rest,
+  };
 }
 
 /** A lock as browsers have it, within this process. */
