@@ -1,4 +1,4 @@
-/** Two people with the real binary. HANSARD_BINARY says which; without it the debug build of this tree. */
+/** Two people with the real binary. WEB_TEST_BINARY says which; without it the debug build of this tree. */
 import { existsSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, expect, test } from "vitest";
@@ -6,12 +6,12 @@ import type { ConversationWindow, Engine, MessageItem } from "./api.ts";
 import { openEngine } from "./engine.ts";
 import { Device, Server, until, value } from "./testing.ts";
 
-const binary = process.env["HANSARD_BINARY"] ?? fileURLToPath(new URL("../../../target/debug/hansard", import.meta.url));
+const binary = process.env["WEB_TEST_BINARY"] ?? fileURLToPath(new URL("../../../target/debug/hansard", import.meta.url));
 const server = new Server(binary);
 const opened: Engine[] = [];
 
 beforeAll(async () => {
-  if (!existsSync(binary)) throw new Error(`no server at ${binary}: cargo build, or set HANSARD_BINARY`);
+  if (!existsSync(binary)) throw new Error(`no server at ${binary}: cargo build, or set WEB_TEST_BINARY`);
   await server.start();
 }, 120_000);
 

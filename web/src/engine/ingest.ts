@@ -22,6 +22,7 @@ import { happened, readUpTo, unknownConversation, viewed } from "./counts.ts";
 import { type Database, STORES, type StoreName, type Writing, within } from "./database.ts";
 import { applied, isModifier, isShown, rowOf, targetOf, threadOf } from "./fold.ts";
 import { cut, join } from "./ranges.ts";
+import { given, references } from "./references.ts";
 import type { Change, ConversationRow, MessageRow } from "./rows.ts";
 
 /** Events of a page, when a hole in the chain is filled. */
@@ -409,16 +410,11 @@ class Batch {
     const messages = this.#tx.objectStore("messages");
     const row = await messages.get([conversation, seq]);
     if (!row || row.event.kind !== "message" || !("text" in row.event) || !row.event.media) return;
-    const known = row.event.media.map((one) => {
-      if (one["id"] !== media.id) return one;
-      const { width, height, duration_ms, placeholder } = media;
-      return { ...one, ...given({ width, height, duration_ms, placeholder }) };
+    const { width, height, duration_ms, placeholder } = media;
+    const known = references(row.event.media).map((one) => {
+      return one.id === media.id ? { ...one, ...given({ width, height, duration_ms, placeholder }) } : one;
     });
     await messages.put({ ...row, event: { ...row.event, media: known } });
     this.#changed(conversation, seq);
   }
-}
-
-function given<T extends object>(values: T): Partial<T> {
-  return Object.fromEntries(Object.entries(values).filter(([, value]) => value !== undefined)) as Partial<T>;
 }

@@ -15,7 +15,8 @@ import type {
 import { mentionsMe } from "./counts.ts";
 import { reacted } from "./fold.ts";
 import type { ConversationRow, DraftRow, MessageRow, OutboxRow, ReceiptRow, UploadRow } from "./rows.ts";
-import type { EventFrame, MediaReference } from "../protocol/types.ts";
+import type { EventFrame } from "../protocol/types.ts";
+import { references } from "./references.ts";
 
 /** Messages of one person within this time stand together, in milliseconds. */
 const CONTINUES_WITHIN_MS = 300_000;
@@ -40,7 +41,7 @@ export function stored(row: MessageRow, scene: Scene): TimelineItem {
 }
 
 function message(row: MessageRow, scene: Scene): MessageItem {
-  const event = row.event as { text?: string; mentions?: string[]; media?: MediaReference[]; reply_to?: number };
+  const event = row.event as { text?: string; mentions?: string[]; media?: unknown; reply_to?: number };
   const mine = row.sender === scene.me;
   const about = scene.outbox.filter(({ event: sent }) => "target" in sent && sent.target === row.seq);
   let text = event.text ?? "";
@@ -82,7 +83,7 @@ function message(row: MessageRow, scene: Scene): MessageItem {
     mentions,
     mentioned: mentions.filter((id) => id !== "all").map(scene.person),
     mentionsMe: !mine && scene.row !== undefined && mentionsMe(scene.row, mentions, scene.me),
-    media: deleted ? [] : (event.media ?? []),
+    media: deleted ? [] : references(event.media),
     uploads: [],
     may: {
       edit: mine && !deleted && canWrite,
@@ -250,7 +251,7 @@ export function inboxRow(
 }
 
 function lastOf(row: ConversationRow, frame: EventFrame, scene: Pick<Scene, "me" | "person" | "receipts">): LastMessage {
-  const event = frame.body.event as { text?: string; deleted?: boolean; media?: { type?: string }[] };
+  const event = frame.body.event as { text?: string; deleted?: boolean; media?: unknown };
   const sender = frame.body.sender ?? "";
   const mine = sender === scene.me;
   return {
@@ -272,10 +273,10 @@ function lastOfUnsent(sent: OutboxRow, scene: Pick<Scene, "me" | "person">): Las
   return { sender: scene.person(scene.me), mine: true, text: text.slice(0, 160), deleted: false, media, ts: sent.ts, mark };
 }
 
-export function mediaKind(media: readonly { type?: unknown }[] | undefined): LastMessage["media"] {
-  const type = media?.[0]?.type;
-  if (media === undefined || media.length === 0) return undefined;
-  const kind = typeof type === "string" ? type.split("/")[0] : "";
+export function mediaKind(said: unknown): LastMessage["media"] {
+  const first = references(said)[0];
+  if (!first) return undefined;
+  const kind = first.type.split("/")[0];
   return kind === "image" || kind === "audio" || kind === "video" ? kind : "file";
 }
 

@@ -34,7 +34,7 @@ export class Quotes {
   }
 
   quoted(row: MessageRow): Quote {
-    const event = row.event as { text?: string; deleted?: boolean; media?: { type?: string }[] };
+    const event = row.event as { text?: string; deleted?: boolean; media?: unknown };
     const deleted = row.deleted !== undefined || event.deleted === true;
     const text = deleted ? "" : (event.text ?? "").slice(0, TEXT_MAX);
     const sender = this.core.people.get(row.sender);
