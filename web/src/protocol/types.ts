@@ -89,7 +89,7 @@ export type ServerFrame =
   | MediaFrame;
 
 /** What a message says of a file. */
-export interface MediaReference {
+export type MediaReference = {
   readonly id: string;
   readonly name: string;
   readonly type: string;
@@ -101,7 +101,7 @@ export interface MediaReference {
   /** A ThumbHash in base64. */
   readonly placeholder?: string;
   readonly alt?: string;
-}
+};
 
 export type MediaVariant = "thumb" | "preview";
 
