@@ -1,11 +1,12 @@
 import { svelte } from "@sveltejs/vite-plugin-svelte";
 import { defineConfig } from "vitest/config";
+import { shellWorker } from "./worker/plugin.ts";
 
 /** Where `npm run dev` finds a server: what `make run` starts. */
 const server = process.env["HANSARD_URL"] ?? "http://127.0.0.1:8080";
 
 export default defineConfig({
-  plugins: [svelte()],
+  plugins: [svelte(), shellWorker()],
   build: {
     target: "es2022",
     // Nothing is inlined as data: or as script: the content security policy allows neither.
@@ -20,7 +21,7 @@ export default defineConfig({
     },
   },
   test: {
-    include: ["src/**/*.test.ts"],
+    include: ["src/**/*.test.ts", "worker/*.test.ts"],
     environment: "node",
     testTimeout: 60_000,
     hookTimeout: 60_000,
