@@ -44,6 +44,17 @@ export async function openEngine(platform: Platform = browser()): Promise<Engine
   return engine;
 }
 
+/** The same, at once: the session is `starting` until the database is open. */
+export function beginEngine(platform: Platform = browser()): Engine {
+  const engine = new TabEngine(platform);
+  void engine.start().catch((cause: unknown) => {
+    // No database, as in some private windows: nobody is logged in, and a log-in says that it fails.
+    console.error("hansard: no database", cause);
+    engine.cannotStart();
+  });
+  return engine;
+}
+
 /** Everything of one person in this tab. */
 interface Life {
   readonly row: SessionRow;
@@ -96,6 +107,11 @@ class TabEngine implements Engine {
     this.#leave.push(() => clearInterval(again));
     await this.#sessions.start();
     await this.#turn;
+  }
+
+  cannotStart(): void {
+    if (this.#state.get().kind === "starting") this.#state.set({ kind: "signed-out" });
+    this.problems.ring({ code: "unavailable", what: "storage" });
   }
 
   async close(): Promise<void> {
