@@ -37,6 +37,9 @@ import { Thread, Window } from "./window.ts";
 /** A tab says what it shows at least this often, in milliseconds: one that crashed is forgotten. */
 const SAY_AGAIN_MS = 60_000;
 
+/** A tab may stay open for months: how often its token is looked at, in milliseconds. */
+const REFRESH_EVERY_MS = 6 * 3_600_000;
+
 /** Opens the engine of this tab. */
 export async function openEngine(platform: Platform = browser()): Promise<Engine> {
   const engine = new TabEngine(platform);
@@ -202,6 +205,7 @@ class TabEngine implements Engine {
     const ends = new AbortController();
     const leading = elect(platform, row.user, ends.signal, async (signal) => {
       this.#isLeader.set(true);
+      const refreshing = setInterval(() => void this.#sessions.refresh().catch(() => {}), REFRESH_EVERY_MS);
       try {
         await this.#sessions.refresh();
         await lead(
@@ -219,6 +223,7 @@ class TabEngine implements Engine {
           signal,
         );
       } finally {
+        clearInterval(refreshing);
         this.#isLeader.set(false);
       }
     });

@@ -173,6 +173,7 @@ class Leader {
   #failed(cause: unknown): void {
     if (this.#isStopped) return;
     console.error("hansard: not stored", cause);
+    if (cause instanceof DOMException && cause.name === "QuotaExceededError") void this.#makeRoom();
     this.#queue.length = 0;
     this.#link.abandon();
   }
@@ -326,6 +327,12 @@ class Leader {
     } catch (cause) {
       if (!(cause instanceof Refused)) throw cause;
     }
+  }
+
+  /** The device has no room: most of the cache goes, what is unsent stays. */
+  async #makeRoom(): Promise<void> {
+    this.ports.tabs.post({ type: "problem", problem: { code: "too_large", what: "storage" } });
+    await trim(this.ports.db, new Set(), { each: 100, all: 2_000 }).catch(() => {});
   }
 
   async #trim(): Promise<void> {
