@@ -56,6 +56,8 @@ test("two people talk, and both see what became of it", async () => {
   const bo = await person("bo");
   const id = ana.engine.directWith(me(bo.engine));
   const hers = ana.engine.open(id);
+  await value(hers.row, "it has his name before anything was said", (row) => row?.title === "bo" && row.role === "member");
+  expect(ana.engine.inbox.rows.get(), "and is in no inbox").toEqual([]);
   say(hers, "hello *bo*");
   expect(messages(hers)[0]?.mark, "shown in the same turn").toBe("pending");
   await value(bo.engine.inbox.rows, "bo has it in his inbox", (rows) => rows[0]?.unread === 1 && rows[0].title === "ana");

@@ -102,6 +102,7 @@ export class Inbox implements InboxApi, View {
     for (const id of this.core.conversations.keys()) this.#waiting.add(id);
     for (const { c } of this.core.outbox) this.#waiting.add(c);
     for (const id of this.#shown.keys()) this.#waiting.add(id);
+    for (const id of this.#cells.keys()) this.#waiting.add(id);
     this.#flush();
   }
 
@@ -110,11 +111,12 @@ export class Inbox implements InboxApi, View {
     for (const id of this.#waiting) {
       const before = this.#shown.get(id);
       const after = this.#make(id);
-      if (after === before) continue;
-      isOther = true;
-      if (after) this.#shown.set(id, after);
-      else this.#shown.delete(id);
       this.#cells.set(id, after);
+      const listed = this.#isListed(id) ? after : undefined;
+      if (listed === before) continue;
+      isOther = true;
+      if (listed) this.#shown.set(id, listed);
+      else this.#shown.delete(id);
     }
     this.#waiting.clear();
     if (!isOther) return;
@@ -130,18 +132,23 @@ export class Inbox implements InboxApi, View {
     this.totals.set(kept(this.totals.get(), totals));
   }
 
-  /** The row of a conversation that is in the inbox, or is about to be, or is looked at. */
+  /** It is in the inbox, or is about to be; others are only looked at. */
+  #isListed(id: ConversationId): boolean {
+    return this.core.row(id) !== undefined || this.core.outbox.some(({ c }) => c === id);
+  }
+
+  /** Of a group that is not known there is nothing to show; a direct conversation is with somebody. */
   #make(id: ConversationId): InboxRow | undefined {
     const { core } = this;
     const outbox = core.outboxOf(id);
     const known = core.row(id);
-    if (!known && outbox.length === 0 && !this.#cells.has(id)) return undefined;
+    if (!known && id.startsWith("g.")) return undefined;
     const row = known ?? core.rowOrUnknown(id);
     const scene = { me: core.me, person: (user: string) => core.people.get(user), receipts: core.receiptsOf(id) };
     const draft = core.drafts.get(id);
     const typing = core.typingIn(id);
     const made = inboxRow(row, scene, { outbox, draft, typing, now: core.clock.now() });
-    return kept(this.#shown.get(id), made);
+    return kept(this.#cells.has(id) ? this.#cells.of(id).get() : this.#shown.get(id), made);
   }
 
   /** Shown at once; taken back when the server refuses. */

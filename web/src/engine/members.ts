@@ -6,6 +6,8 @@ import type { Change } from "./rows.ts";
 
 /** Members that are read of a group. */
 const MEMBERS_MAX = 2_000;
+/** Groups above this are not read whole by themselves; whoever wrote there is known anyway. */
+const BY_ITSELF_MAX = 500;
 /** Completions that are offered. */
 const OFFERED_MAX = 8;
 /** A mention at the beginning of a word; the last dot is the sentence's. */
@@ -50,6 +52,11 @@ export class Members implements View {
     return this.#known(id);
   }
 
+  /** Reads them, unless they are too many to be read without being asked for. */
+  async loadIfFew(id: ConversationId): Promise<void> {
+    if ((this.core.row(id)?.memberCount ?? 0) <= BY_ITSELF_MAX) await this.load(id);
+  }
+
   async load(id: ConversationId): Promise<void> {
     try {
       await this.list(id);
@@ -67,8 +74,7 @@ export class Members implements View {
 
   mentionables(id: ConversationId, prefix: string): readonly Mentionable[] {
     const typed = prefix.toLowerCase();
-    const people = this.#known(id)
-      .map(({ person }) => person)
+    const people = this.#mentionable(id)
       .filter((person) => person.id !== this.core.me && person.handle !== "" && begins(person, typed))
       .sort((a, b) => Number(b.handle.startsWith(typed)) - Number(a.handle.startsWith(typed)) || a.handle.localeCompare(b.handle));
     const offered: Mentionable[] = people.slice(0, OFFERED_MAX).map((person) => ({ kind: "person", person }));
@@ -80,7 +86,7 @@ export class Members implements View {
   /** The people whom a text mentions by their handles. */
   mentionsIn(id: ConversationId, text: string): string[] {
     const found = new Set<string>();
-    const byHandle = new Map(this.#known(id).map(({ person }) => [person.handle, person.id]));
+    const byHandle = new Map(this.#mentionable(id).map((person) => [person.handle, person.id]));
     for (const [, handle = ""] of text.matchAll(MENTION)) {
       const name = handle.toLowerCase();
       if (name === "all" && id.startsWith("g.")) found.add("all");
@@ -96,6 +102,12 @@ export class Members implements View {
       return [...new Set(id.split("."))].map((user) => ({ person: people.get(user), role: "member" as const }));
     }
     return (this.#lists.get(id) ?? []).map(({ user, role }) => ({ person: people.get(user), role }));
+  }
+
+  /** Members; of a group that was not read whole, everybody whom this device knows. */
+  #mentionable(id: ConversationId): Person[] {
+    const isWhole = !id.startsWith("g.") || this.#lists.has(id);
+    return isWhole ? this.#known(id).map(({ person }) => person) : [...this.core.people.all()];
   }
 
   #rows(id: ConversationId): MemberRow[] {

@@ -102,7 +102,7 @@ export class Window implements ConversationWindow, View {
     });
     this.compose = this.#composer;
     this.#leave = core.add(this);
-    void members.load(conversation);
+    void members.loadIfFew(conversation);
     void core.changeRow(conversation, (row) => ({ ...row, opened: Date.now() })).catch(() => {});
     void this.#enqueue(() => this.#open(place));
     void this.#pins.reread();
@@ -180,9 +180,9 @@ export class Window implements ConversationWindow, View {
   async #openUnread(read: Seq): Promise<void> {
     const slice = read > 0 ? await this.#history.around(read + 1) : await this.#history.newest();
     this.#take(slice);
-    const first = slice.rows.find(({ seq, sender, event }) => {
-      return seq > read && sender !== this.#core.me && event.kind === "message";
-    });
+    const after = slice.rows.filter(({ seq }) => seq > read);
+    // Where only notices follow at first, the line is before them.
+    const first = after.find(({ sender, event }) => sender !== this.#core.me && event.kind === "message") ?? after[0];
     this.#firstUnread = first?.seq;
     if (first) this.#anchorAt(first.seq, "start");
     else this.#anchorAtEnd();
