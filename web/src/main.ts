@@ -1,18 +1,10 @@
-import "./ui/styles/base.css";
 import { mount } from "svelte";
-import { openEngine } from "./engine/engine.ts";
+import { beginEngine } from "./engine/engine.ts";
 import App from "./ui/App.svelte";
-import Failed from "./ui/Failed.svelte";
 import { registerWorker } from "./ui/install/worker.ts";
+import "./ui/styles/base.css";
 
 const target = document.getElementById("app");
 if (!target) throw new Error("index.html has no #app");
-
-try {
-  mount(App, { target, props: { engine: await openEngine() } });
-} catch (cause) {
-  console.error(cause);
-  mount(Failed, { target });
-}
-
+mount(App, { target, props: { engine: beginEngine() } });
 registerWorker();

@@ -3,9 +3,6 @@ import type { Messages } from "./en.ts";
 const de: Messages = {
   "app.name": "Hansard",
   "app.loading": "Deine Unterhaltungen werden geöffnet",
-  "app.failed": "Das Programm konnte nicht starten",
-  "app.failed.hint": "Schließe andere Tabs dieser Seite und lade sie neu. Nichts von dem, was du geschrieben hast, ist verloren.",
-  "app.reload": "Neu laden",
   "app.skip": "Zur Unterhaltung springen",
   "app.title.unread": "({count}) {title}",
 

@@ -2,9 +2,6 @@
 const en = {
   "app.name": "Hansard",
   "app.loading": "Opening your conversations",
-  "app.failed": "The client could not start",
-  "app.failed.hint": "Close other tabs of this page and load it again. Nothing that you wrote is lost.",
-  "app.reload": "Load again",
   "app.skip": "Skip to the conversation",
   "app.title.unread": "({count}) {title}",
 

@@ -6,10 +6,16 @@ function formatOf(options: Intl.DateTimeFormatOptions): Intl.DateTimeFormat {
   const key = language() + JSON.stringify(options);
   let found = formats.get(key);
   if (!found) {
-    found = new Intl.DateTimeFormat(language(), options);
+    found = new Intl.DateTimeFormat(regional(), options);
     formats.set(key, found);
   }
   return found;
+}
+
+/** The language as it is written where the reader is: dates differ between London and New York. */
+function regional(): string {
+  const chosen = language();
+  return navigator.languages.find((tag) => tag.toLowerCase().split("-")[0] === chosen) ?? chosen;
 }
 
 const DAY_MS = 86_400_000;
@@ -29,7 +35,7 @@ export function daysBetween(from: number, to: number): number {
 }
 
 export function clock(ms: number): string {
-  return formatOf({ hour: "2-digit", minute: "2-digit" }).format(ms);
+  return formatOf({ timeStyle: "short" }).format(ms);
 }
 
 /** A day as a heading between messages. */
