@@ -130,11 +130,13 @@ export class Composer implements Compose {
       ...(thread === undefined ? {} : { thread }),
       ...(mentions.length > 0 ? { mentions } : {}),
     };
-    if (core.send({ c: conversation, event, uploads }) === undefined) return;
+    if (core.send({ c: conversation, event, uploads, draft: this.#place }) === undefined) return;
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
     this.#typedAt = 0;
     this.#turn += 1;
-    this.#replace(this.#empty());
-    this.#flush();
+    this.#row = { ...this.#empty(), ts: Date.now() };
+    this.#show();
     this.ports.onSend();
   }
 
@@ -156,10 +158,13 @@ export class Composer implements Compose {
 
   /** Rows changed: of another tab, or of uploads. */
   refresh(): void {
-    const row = this.ports.core.drafts.get(this.#place);
-    const isOfOther = row ? row.tab !== this.ports.core.tab && row.ts > this.#row.ts : false;
-    if (row && isOfOther && this.#timer === undefined) {
-      this.#row = row;
+    const { core } = this.ports;
+    const row = core.drafts.get(this.#place);
+    // Sent or cleared in another tab: nobody is to send it once more from here.
+    const isGone = !row && !isEmpty(this.#row);
+    const isOfOther = row !== undefined && row.tab !== core.tab && row.ts > this.#row.ts;
+    if (this.#timer === undefined && (isGone || isOfOther)) {
+      this.#row = row ?? this.#empty();
       this.#turn += 1;
     }
     this.#show();
@@ -182,12 +187,7 @@ export class Composer implements Compose {
     this.#timer = undefined;
     const { core } = this.ports;
     const row = this.#row;
-    const isEmpty = row.text === "" && row.replyTo === undefined && row.uploads.length === 0 && row.editing === undefined;
-    core.drafts.set(this.#place, row);
-    // An empty one is kept for a while as a word to the other tabs: it is newer than theirs.
-    void (isEmpty ? core.db.delete("drafts", this.#place) : core.db.put("drafts", row))
-      .then(() => core.changed({ drafts: [this.#place] }))
-      .catch(() => {});
+    void core.putDraft(this.#place, isEmpty(row) ? undefined : row).catch(() => {});
   }
 
   #show(): void {
@@ -227,4 +227,8 @@ export class Composer implements Compose {
       tab: this.ports.core.tab,
     };
   }
+}
+
+function isEmpty({ text, replyTo, uploads, editing }: DraftRow): boolean {
+  return text === "" && replyTo === undefined && uploads.length === 0 && editing === undefined;
 }

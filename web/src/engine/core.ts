@@ -36,6 +36,8 @@ export interface View {
 }
 
 export interface Outgoing {
+  /** The draft that it was: gone in the same moment. */
+  readonly draft?: string;
   readonly c: ConversationId;
   readonly event: OutgoingEvent;
   readonly uploads?: readonly string[];
@@ -149,7 +151,7 @@ export class Core {
   // ---- sending
 
   /** Shows it, writes it down, and has it sent. The key is undefined when the outbox is full. */
-  send({ c, event, uploads = [] }: Outgoing): string | undefined {
+  send({ c, event, uploads = [], draft }: Outgoing): string | undefined {
     if (this.outbox.length >= OUTBOX_MAX) {
       this.problems.ring({ code: "overloaded", conversation: c, what: "storage" });
       return undefined;
@@ -169,17 +171,25 @@ export class Core {
     };
     this.#unwritten.set(row.key, row);
     this.outbox = [...this.outbox, row];
+    // Before it is shown: what is shown is on its way to the disk, whatever happens to the page.
+    const written = this.#write(row, draft);
+    if (draft !== undefined) this.drafts.delete(draft);
     this.#show({ outbox: true, conversations: [c] });
-    void this.#write(row);
+    void written;
     return row.key;
   }
 
-  async #write(row: OutboxRow): Promise<void> {
+  async #write(row: OutboxRow, draft?: string): Promise<void> {
     try {
-      await this.db.put("outbox", row);
+      const tx = this.db.transaction(["outbox", "drafts"], "readwrite");
+      void tx.objectStore("outbox").put(row);
+      if (draft !== undefined) void tx.objectStore("drafts").delete(draft);
+      // At once: a page that is left in this moment does not take it along.
+      tx.commit();
+      await tx.done;
       this.#unwritten.delete(row.key);
       this.tabs.post({ type: "outbox" });
-      this.changed({ outbox: true });
+      this.changed({ outbox: true, ...(draft === undefined ? {} : { drafts: [draft] }) });
     } catch {
       // The words stay on screen, as failed: the device could not keep them.
       const failed: OutboxRow = { ...row, state: { kind: "failed", code: "unavailable" } };
@@ -256,6 +266,17 @@ export class Core {
     if (row) await tx.store.put(change(row));
     await tx.done;
     if (row) this.changed({ conversations: [id] });
+  }
+
+  /** Keeps a draft; `undefined`, forgets it. */
+  async putDraft(place: string, row: DraftRow | undefined): Promise<void> {
+    if (row) this.drafts.set(place, row);
+    else this.drafts.delete(place);
+    const tx = this.db.transaction("drafts", "readwrite");
+    void (row ? tx.store.put(row) : tx.store.delete(place));
+    tx.commit();
+    await tx.done;
+    this.changed({ drafts: [place] });
   }
 
   async putUpload(row: UploadRow): Promise<void> {

@@ -173,6 +173,9 @@ test("offline: what was there is there, what is written waits; tabs share one co
   hers.compose.setText("half a thou");
   await until("the draft is in the other tab", () => also.compose.draft.get().text === "half a thou");
 
+  say(also, "half a thought");
+  await until("sent once, and no longer a draft anywhere", () => hers.compose.draft.get().text === "" && texts(his).length === 3);
+
   gil.device.setNetwork(false);
   await value(second.connection.state, "both know", (state) => state.kind === "offline" && state.nextTry === undefined);
   say(also, "three");
@@ -181,10 +184,10 @@ test("offline: what was there is there, what is written waits; tabs share one co
   // A reload while offline: a new tab has what was there, and what waits.
   const third = await tab(gil.device);
   hers = third.open(id);
-  await until("the cache is shown", () => texts(hers).join() === "one,two,three" && messages(hers)[2]?.mark === "pending");
+  await until("the cache is shown", () => texts(hers).join() === "one,two,half a thought,three" && messages(hers)[3]?.mark === "pending");
   gil.device.setNetwork(true);
-  await until("hal has it once", () => texts(his).join() === "one,two,three");
-  await until("it is no longer pending", () => messages(hers)[2]?.seq !== undefined);
+  await until("hal has it once", () => texts(his).join() === "one,two,half a thought,three");
+  await until("it is no longer pending", () => messages(hers)[3]?.seq !== undefined);
   hers.close();
   his.close();
   also.close();

@@ -110,6 +110,8 @@ class Leader {
     this.#ends.push(tabs.listen((notice) => this.#notice(notice)));
     this.#ends.push(
       platform.onChange((what) => {
+        // Somebody looks: the next try need not wait.
+        if (what === "visibility" && platform.isVisible()) this.#link.retryNow();
         if (what !== "network") return;
         if (platform.hasNetwork()) this.#link.retryNow();
         else this.#link.networkLost();

@@ -99,7 +99,7 @@ export class Outbox {
     if (keys.length === 0) return;
     const gone = new Set(keys);
     this.#rows = this.#rows.filter(({ key }) => !gone.has(key));
-    for (const key of keys) this.#release(key);
+    for (const key of keys) this.#release(key)?.backoff.reset();
     void this.#pump();
   }
 

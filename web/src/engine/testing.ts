@@ -77,8 +77,10 @@ export class Device {
         return fetch(this.base() + String(input), init);
       },
       socket: () => {
-        this.sockets += 1;
-        return new WebSocket(`${this.base().replace("http", "ws")}/v1/ws`, "hansard.v1") as unknown as Socket;
+        // Nobody listens on port 1.
+        const url = this.hasNetwork ? this.base().replace("http", "ws") : "ws://127.0.0.1:1";
+        if (this.hasNetwork) this.sockets += 1;
+        return new WebSocket(`${url}/v1/ws`, "hansard.v1") as unknown as Socket;
       },
       locks: this.#locks,
       channel: (name) => {
