@@ -451,7 +451,7 @@ const de: Messages = {
   "settings.writing": "Schreiben",
   "settings.enterSends": "Eingabetaste sendet",
   "settings.enterSends.hint": "Sonst sendet Strg+Eingabe, und die Eingabetaste beginnt eine neue Zeile.",
-  "settings.language.system": "Wie der Browser: {language}",
+  "settings.language.system": "Wie der Browser",
   "settings.invisible": "Auf diesem Gerät unsichtbar",
   "settings.invisible.hint": "Andere sehen nicht, dass du mit diesem Gerät da bist.",
   "settings.readReceipts.hint": "Was andere schon wissen, bleibt bei ihnen.",

@@ -450,7 +450,7 @@ const en = {
   "settings.writing": "Writing",
   "settings.enterSends": "Enter sends",
   "settings.enterSends.hint": "Otherwise Ctrl+Enter does, and Enter begins a new line.",
-  "settings.language.system": "As the browser: {language}",
+  "settings.language.system": "As the browser",
   "settings.invisible": "Invisible on this device",
   "settings.invisible.hint": "Others do not see that you are here by this device.",
   "settings.readReceipts.hint": "What others were told before stays with them.",
