@@ -28,6 +28,8 @@ export class Composer implements Compose {
   readonly obstacle = new Cell<"empty" | "too_large" | "not_a_member" | undefined>("empty");
   readonly #place: string;
   #row: DraftRow;
+  /** The one that is in the database. */
+  #kept: DraftRow;
   #turn = 0;
   #timer: ReturnType<typeof setTimeout> | undefined;
   #typedAt = 0;
@@ -37,8 +39,10 @@ export class Composer implements Compose {
     const { core, conversation, thread } = ports;
     this.#place = thread === undefined ? conversation : `${conversation}#${thread}`;
     this.#row = core.drafts.get(this.#place) ?? this.#empty();
+    this.#kept = this.#row;
     this.draft = new Cell(this.#shown());
     this.#leave = core.platform.onChange((what) => {
+      if (what === "hiding" && this.#row !== this.#kept) core.rescueDraft(this.#row);
       if (what !== "network") this.#flush();
     });
     this.#check();
@@ -136,6 +140,7 @@ export class Composer implements Compose {
     this.#typedAt = 0;
     this.#turn += 1;
     this.#row = { ...this.#empty(), ts: Date.now() };
+    this.#kept = this.#row;
     this.#show();
     this.ports.onSend();
   }
@@ -165,6 +170,7 @@ export class Composer implements Compose {
     const isOfOther = row !== undefined && row.tab !== core.tab && row.ts > this.#row.ts;
     if (this.#timer === undefined && (isGone || isOfOther)) {
       this.#row = row ?? this.#empty();
+      this.#kept = this.#row;
       this.#turn += 1;
     }
     this.#show();
@@ -187,7 +193,10 @@ export class Composer implements Compose {
     this.#timer = undefined;
     const { core } = this.ports;
     const row = this.#row;
-    void core.putDraft(this.#place, isEmpty(row) ? undefined : row).catch(() => {});
+    void core.putDraft(this.#place, isEmpty(row) ? undefined : row).then(
+      () => void (this.#kept = row),
+      () => {},
+    );
   }
 
   #show(): void {

@@ -9,6 +9,7 @@ import { Bell, Cell } from "./cell.ts";
 import { readUpTo, unknownConversation } from "./counts.ts";
 import { type Database, ofConversation, readMeta } from "./database.ts";
 import { uploadItem } from "./items.ts";
+import { Journal } from "./journal.ts";
 import { inOrder } from "./outbox.ts";
 import { People } from "./people.ts";
 import type { Platform } from "./platform.ts";
@@ -54,6 +55,8 @@ export class Core {
   readonly inboxComplete = new Cell(false);
   readonly own = new Cell<OwnUser | undefined>(undefined);
   readonly tab: string;
+  readonly #unsent: Journal<OutboxRow>;
+  readonly #undrafted: Journal<DraftRow>;
   textBytes = 16_384;
   /** In order. */
   outbox: readonly OutboxRow[] = [];
@@ -77,12 +80,15 @@ export class Core {
     readonly tabs: Tabs,
   ) {
     this.tab = this.clock.mint();
+    this.#unsent = new Journal(platform.values, platform.scope, me, "unsent");
+    this.#undrafted = new Journal(platform.values, platform.scope, me, "draft");
     this.people = new People(db, http, me, (ids) => tabs.post({ type: "changed", change: { people: ids } }));
   }
 
   async start(): Promise<void> {
     this.#ends.push(this.tabs.listen((notice) => this.#notice(notice)));
     this.clock.offsetMs = await readMeta(this.db, "clockOffsetMs");
+    await this.#recover();
     await this.people.start();
     for (const row of await this.db.getAll("conversations")) this.conversations.set(row.id, row);
     for (const row of await this.db.getAll("drafts")) this.drafts.set(row.place, row);
@@ -173,20 +179,24 @@ export class Core {
     this.outbox = [...this.outbox, row];
     // Before it is shown: what is shown is on its way to the disk, whatever happens to the page.
     const written = this.#write(row, draft);
-    if (draft !== undefined) this.drafts.delete(draft);
+    if (draft !== undefined) {
+      this.drafts.delete(draft);
+      this.#undrafted.remove(draft);
+    }
     this.#show({ outbox: true, conversations: [c] });
     void written;
     return row.key;
   }
 
   async #write(row: OutboxRow, draft?: string): Promise<void> {
+    this.#unsent.put(row.key, row);
     try {
       const tx = this.db.transaction(["outbox", "drafts"], "readwrite");
       void tx.objectStore("outbox").put(row);
       if (draft !== undefined) void tx.objectStore("drafts").delete(draft);
-      // At once: a page that is left in this moment does not take it along.
       tx.commit();
       await tx.done;
+      this.#unsent.remove(row.key);
       this.#unwritten.delete(row.key);
       this.tabs.post({ type: "outbox" });
       this.changed({ outbox: true, ...(draft === undefined ? {} : { drafts: [draft] }) });
@@ -268,6 +278,41 @@ export class Core {
     if (row) this.changed({ conversations: [id] });
   }
 
+  /** What a page that was left in the middle could not write. */
+  async #recover(): Promise<void> {
+    const rows = this.#unsent.all();
+    const drafts = this.#undrafted.all();
+    if (rows.length === 0 && drafts.length === 0) return;
+    const tx = this.db.transaction(["outbox", "drafts"], "readwrite");
+    for (const { value } of rows) {
+      const isThere = (await tx.objectStore("outbox").getKey(value.key)) !== undefined;
+      if (!isThere) await tx.objectStore("outbox").put(value);
+      // The draft that it was, if its end was not written either.
+      if (value.event.kind !== "message") continue;
+      const { text, thread } = value.event;
+      const place = thread === undefined ? value.c : `${value.c}#${thread}`;
+      const draft = await tx.objectStore("drafts").get(place);
+      if (draft?.text.trim() === text) await tx.objectStore("drafts").delete(place);
+    }
+    for (const { key, value } of drafts) {
+      const known = await tx.objectStore("drafts").get(key);
+      if (known && known.ts >= value.ts) continue;
+      if (value.text === "" && value.uploads.length === 0) await tx.objectStore("drafts").delete(key);
+      else await tx.objectStore("drafts").put(value);
+    }
+    await tx.done;
+    for (const { key } of rows) this.#unsent.remove(key);
+    for (const { key } of drafts) this.#undrafted.remove(key);
+    // Another tab may lead already.
+    this.tabs.post({ type: "outbox" });
+    this.changed({ outbox: true, drafts: drafts.map(({ key }) => key) });
+  }
+
+  /** The page is being left: what was written until now, at once. */
+  rescueDraft(row: DraftRow): void {
+    this.#undrafted.put(row.place, row);
+  }
+
   /** Keeps a draft; `undefined`, forgets it. */
   async putDraft(place: string, row: DraftRow | undefined): Promise<void> {
     if (row) this.drafts.set(place, row);
@@ -276,6 +321,7 @@ export class Core {
     void (row ? tx.store.put(row) : tx.store.delete(place));
     tx.commit();
     await tx.done;
+    this.#undrafted.remove(place);
     this.changed({ drafts: [place] });
   }
 

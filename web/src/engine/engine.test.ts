@@ -193,6 +193,38 @@ test("offline: what was there is there, what is written waits; tabs share one co
   also.close();
 });
 
+test("a page that was left before its message was written down: the next one sends it, once", async () => {
+  const jo = await person("jo");
+  const id = `${me(jo.engine)}.${me(jo.engine)}`;
+  const notes = jo.engine.open(id);
+  say(notes, "one");
+  await until("stored", () => messages(notes)[0]?.seq !== undefined);
+  const key = (id: string) => `test-jo.${me(jo.engine)}.unsent.${id}`;
+  const row = (id: string, text: string) => ({
+    key: id,
+    c: notes.conversation,
+    id,
+    order: 9,
+    event: { kind: "message", text },
+    attempted: false,
+    state: { kind: "ready" },
+    ts: Date.now(),
+    uploads: [],
+  });
+  const values = jo.device.tab().values;
+  const left = messages(notes)[0]?.id?.replace(/.$/, (last) => (last === "0" ? "1" : "0")) ?? "";
+  values.set(key(left), JSON.stringify(row(left, "two")));
+  // And one that was written, and sent, before the page could say so here.
+  const known = messages(notes)[0]?.id ?? "";
+  values.set(key(known), JSON.stringify(row(known, "one")));
+  const next = await tab(jo.device);
+  const again = next.open(id);
+  await until("both are there once", () => texts(again).join() === "one,two" && messages(again).every(({ seq }) => seq !== undefined));
+  await until("and nothing waits", async () => (await next.session.unsent()) === 0);
+  expect(values.keys().filter((one) => one.includes("unsent"))).toEqual([]);
+  expect(texts(notes)).toEqual(["one", "two"]);
+});
+
 test("a session that is revoked elsewhere ends, and what is unsent waits", async () => {
   const ida = await person("ida");
   const elsewhere = await tab(new Device("test-ida-2", () => server.url));

@@ -10,8 +10,13 @@ export interface Platform {
   socket(): Socket;
   readonly locks: Locks;
   channel(name: string): Channel;
-  /** Small values that are read before anything else, as text. */
-  readonly values: { get(key: string): string | null; set(key: string, value: string): void };
+  /** Small values, read and written at once. */
+  readonly values: {
+    get(key: string): string | null;
+    set(key: string, value: string): void;
+    remove(key: string): void;
+    keys(): string[];
+  };
   /** Whether the page is on screen. */
   isVisible(): boolean;
   hasNetwork(): boolean;
@@ -48,6 +53,8 @@ export function browser(): Platform {
     values: {
       get: (key) => localStorage.getItem(key),
       set: (key, value) => localStorage.setItem(key, value),
+      remove: (key) => localStorage.removeItem(key),
+      keys: () => Object.keys(localStorage),
     },
     isVisible: () => document.visibilityState === "visible",
     hasNetwork: () => navigator.onLine,

@@ -88,7 +88,12 @@ export class Device {
         (channel as unknown as { unref(): void }).unref();
         return channel as unknown as Channel;
       },
-      values: { get: (key) => this.#values.get(key) ?? null, set: (key, text) => void this.#values.set(key, text) },
+      values: {
+        get: (key) => this.#values.get(key) ?? null,
+        set: (key, text) => void this.#values.set(key, text),
+        remove: (key) => void this.#values.delete(key),
+        keys: () => [...this.#values.keys()],
+      },
       isVisible: () => this.isVisible,
       hasNetwork: () => this.hasNetwork,
       onChange: (run) => {
