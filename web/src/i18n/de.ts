@@ -447,7 +447,7 @@ const de: Messages = {
   "settings.picture.choose": "Bild wählen",
   "settings.picture.unreadable": "Der Browser kann dieses Bild nicht lesen.",
   "settings.name.hint": "So sehen dich andere.",
-  "settings.name.error": "Ein Name hat 1 bis 256 Bytes.",
+  "settings.name.error": "Ein Name hat 1 bis 128 Bytes.",
   "settings.writing": "Schreiben",
   "settings.enterSends": "Eingabetaste sendet",
   "settings.enterSends.hint": "Sonst sendet Strg+Eingabe, und die Eingabetaste beginnt eine neue Zeile.",

@@ -446,7 +446,7 @@ const en = {
   "settings.picture.choose": "Choose a picture",
   "settings.picture.unreadable": "The browser cannot read this picture.",
   "settings.name.hint": "How others see you.",
-  "settings.name.error": "A name has 1 to 256 bytes.",
+  "settings.name.error": "A name has 1 to 128 bytes.",
   "settings.writing": "Writing",
   "settings.enterSends": "Enter sends",
   "settings.enterSends.hint": "Otherwise Ctrl+Enter does, and Enter begins a new line.",

@@ -1,5 +1,5 @@
 /** What the server takes as a name, in bytes of UTF-8. */
-export const NAME_BYTES_MAX = 256;
+export const NAME_BYTES_MAX = 128;
 
 /** A name as it is kept, or nothing when it is none. */
 export function nameOf(typed: string): string | undefined {
