@@ -6,6 +6,9 @@ const SHELL = /* @shell@ */ [];
 
 const PREFIX = "hansard-shell-";
 const CACHE = PREFIX + VERSION;
+/** A name means one content: what the server lets its answers vary by, encodings and origins, is of no matter here. */
+const ANY = { ignoreVary: true };
+const KEPT = { ...ANY, cacheName: CACHE };
 /** How long a slow network may keep somebody from what is here already, in milliseconds. */
 const PATIENCE_MS = 2_500;
 
@@ -43,7 +46,7 @@ self.addEventListener("fetch", (event) => {
 
 /** The newest page there is: the server's, unless it does not answer in time. */
 async function page(request) {
-  const kept = await caches.match("/", { cacheName: CACHE });
+  const kept = await caches.match("/", KEPT);
   if (!kept) return fetch(request);
   const late = new Promise((resolve) => setTimeout(resolve, PATIENCE_MS, kept));
   const fresh = fetch(request).then((answer) => (answer.ok ? answer : kept));
@@ -51,7 +54,7 @@ async function page(request) {
 }
 
 async function asset(request) {
-  const kept = await caches.match(request);
+  const kept = await caches.match(request, ANY);
   if (kept) return kept;
   const answer = await fetch(request);
   // Large ones that only some people need, such as the names of emoji, are kept from the first use on.
@@ -67,7 +70,7 @@ async function networkFirst(request) {
   try {
     return await fetch(request);
   } catch (error) {
-    const kept = await caches.match(request, { cacheName: CACHE });
+    const kept = await caches.match(request, KEPT);
     if (kept) return kept;
     throw error;
   }
