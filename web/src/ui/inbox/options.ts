@@ -3,8 +3,8 @@ import { t } from "../../i18n/index.ts";
 import type { Entry } from "../blocks/Menu.svelte";
 
 const HOUR_MS = 3_600_000;
-/** Further than anybody will look. */
-const FOREVER = new Date("9999-12-31T00:00:00Z");
+/** Further than anybody will look, and within the times that the server knows. */
+const FOREVER = new Date("2200-01-01T00:00:00Z");
 
 /** What can be done with a conversation from outside. */
 export function optionsOf(engine: Engine, row: InboxRow): Entry[] {
