@@ -1,4 +1,16 @@
-/** The engine of a tab: a session, and while there is one, everything that belongs to a person. */
+/**
+ * The engine of a tab: a session, and while there is one, everything that belongs to a person.
+ *
+ * Reading order: `api.ts` (what the interface sees), `rows.ts` and `database.ts` (what is kept), `fold.ts`, `counts.ts`
+ * and `ranges.ts` (pure: what events make of it), `ingest.ts` (a batch of frames is one transaction), `outbox.ts`,
+ * `marks.ts`, `uploads.ts`, `showing.ts` (what goes out), `leader.ts` (the tab with the connection puts these together),
+ * `tabs.ts` (what tabs tell each other), `core.ts` (what a tab has in memory, and how it follows the database),
+ * `history.ts`, `window.ts`, `thread.ts`, `inbox.ts`, `compose.ts` (what is shown and written), then this file.
+ *
+ * One way: socket, leader, one transaction with events and cursor, a notice, every tab reads again what changed, screen.
+ * Invariant: what the person sent is in the database, or in the journal, before anything is said to the server.
+ * Invariant: an event is shown once; one's own is known by its id, pending or stored.
+ */
 import { Refused } from "../protocol/refusal.ts";
 import type {
   ConnectionState,
@@ -32,7 +44,8 @@ import { PeopleSearch, Search } from "./search.ts";
 import { Sessions, type SessionRow } from "./session.ts";
 import { DeviceSettings } from "./settings.ts";
 import { elect, Tabs } from "./tabs.ts";
-import { Thread, Window } from "./window.ts";
+import { Thread } from "./thread.ts";
+import { Window } from "./window.ts";
 
 /** A tab says what it shows at least this often, in milliseconds: one that crashed is forgotten. */
 const SAY_AGAIN_MS = 60_000;
@@ -197,7 +210,7 @@ class TabEngine implements Engine {
 
   async #begin(row: SessionRow): Promise<void> {
     const { platform } = this;
-    const db = await openDatabase(platform.scope, row.user, () => void this.#end());
+    const db = await openDatabase(platform.scope, row.user, () => void this.#gone());
     const tabs = new Tabs(platform, row.user);
     const core = new Core(db, this.#sessions.http, row.user, platform, tabs);
     await core.start();
@@ -268,6 +281,12 @@ class TabEngine implements Engine {
     life.tabs.close();
     life.db.close();
     this.#connection.set({ kind: "connecting" });
+  }
+
+  /** The database was closed under this tab: another one logged out, or the browser had to. */
+  async #gone(): Promise<void> {
+    await this.#end();
+    await this.#sessions.reread();
   }
 
   /** What this tab shows, for the leader. */

@@ -92,7 +92,6 @@ class Leader {
     this.#marks = new Marks({ db, send });
     this.#uploads = new Uploads({
       db,
-      http: ports.http,
       base: platform.base,
       token: () => ports.token(),
       changed: (uploads) => tabs.post({ type: "changed", change: { uploads } }),

@@ -2,6 +2,7 @@ import { Refused } from "../protocol/refusal.ts";
 import type { ConversationId, MemberRow, Mentionable, Person, Role } from "./api.ts";
 import { Cell } from "./cell.ts";
 import type { Core, View } from "./core.ts";
+import { kept } from "./items.ts";
 import type { Change } from "./rows.ts";
 
 /** Members that are read of a group. */
@@ -68,7 +69,7 @@ export class Members implements View {
   refresh(change: Change): void {
     for (const [id, cell] of this.#cells) {
       if (change.members?.includes(id)) void this.load(id);
-      else if (change.people) cell.set(this.#rows(id));
+      else if (change.people) cell.set(kept(cell.get(), this.#rows(id)));
     }
   }
 

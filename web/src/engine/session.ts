@@ -43,7 +43,7 @@ export class Sessions {
   ) {
     this.http = new Http(platform.base, () => this.row?.token, platform.fetch);
     this.#channel = platform.channel(platform.scope);
-    this.#channel.onmessage = () => void this.#reread();
+    this.#channel.onmessage = () => void this.reread();
   }
 
   async start(): Promise<void> {
@@ -52,7 +52,7 @@ export class Sessions {
         db.createObjectStore("session");
       },
     });
-    await this.#reread();
+    await this.reread();
   }
 
   close(): void {
@@ -129,7 +129,8 @@ export class Sessions {
     this.#take(row);
   }
 
-  async #reread(): Promise<void> {
+  /** What the database says now; another tab may have changed it. */
+  async reread(): Promise<void> {
     this.#take(await this.#db?.get("session", KEY));
   }
 

@@ -1,5 +1,4 @@
 /** The leader's half of uploads: files from the database to the server, resuming where they were. */
-import type { Http } from "../protocol/http.ts";
 import type { RunningUpload } from "../protocol/media.ts";
 import type { Database } from "./database.ts";
 import type { UploadRow } from "./rows.ts";
@@ -11,7 +10,6 @@ const WRITE_EVERY_MS = 1_000;
 
 export interface UploadsPorts {
   readonly db: Database;
-  readonly http: Http;
   readonly base: string;
   token(): string | undefined;
   changed(keys: string[]): void;

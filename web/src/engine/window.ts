@@ -12,7 +12,6 @@ import type {
   Readable,
   ReceiptDetails,
   Seq,
-  ThreadWindow,
   TimelineItem,
   WindowState,
 } from "./api.ts";
@@ -32,7 +31,8 @@ import type { Change, MessageRow } from "./rows.ts";
 /** Messages in memory. */
 const ROWS_MAX = 400;
 
-const OPENING: WindowState = {
+/** Before anything is read. */
+export const OPENING: WindowState = {
   items: [],
   hasOlder: false,
   hasNewer: false,
@@ -401,110 +401,5 @@ export class Window implements ConversationWindow, View {
     if (found?.kind === "message") return found;
     const pinned = this.#pins.cell.get().items.find((item) => item.seq === seq);
     return pinned;
-  }
-}
-
-/** A thread in memory. */
-export class Thread implements ThreadWindow, View {
-  readonly state = new Cell<WindowState>(OPENING);
-  readonly compose: Compose;
-  readonly #core: Core;
-  readonly #history: History;
-  readonly #quotes: Quotes;
-  readonly #composer: Composer;
-  readonly #leave: () => void;
-  #rows: MessageRow[] = [];
-  #hasOlder = false;
-  #loading: WindowState["loading"] = "opening";
-  #failure: WindowState["failure"];
-  #items = new Map<string, TimelineItem>();
-  #isClosed = false;
-
-  constructor(
-    readonly conversation: ConversationId,
-    readonly root: Seq,
-    ports: Pick<WindowPorts, "core" | "members">,
-  ) {
-    this.#core = ports.core;
-    this.#history = new History(ports.core, conversation);
-    this.#quotes = new Quotes(ports.core, this.#history, () => this.#show());
-    this.#composer = new Composer({
-      core: ports.core,
-      conversation,
-      thread: root,
-      quotes: this.#quotes,
-      mentionsIn: (text) => ports.members.mentionsIn(conversation, text),
-      item: (seq) => {
-        const found = this.state.get().items.find((item) => item.seq === seq);
-        return found?.kind === "message" ? found : undefined;
-      },
-      onSend: () => {},
-    });
-    this.compose = this.#composer;
-    this.#leave = this.#core.add(this);
-    void this.#open();
-  }
-
-  loadOlder(): Promise<void> {
-    return this.#fetch("older", this.#rows[1]?.seq);
-  }
-
-  close(): void {
-    this.#isClosed = true;
-    this.#leave();
-    this.#composer.close();
-    this.#quotes.close();
-  }
-
-  refresh(change: Change): void {
-    if (change.messages?.[this.conversation]) void this.#reread();
-    else this.#show();
-    if (change.drafts || change.uploads) this.#composer.refresh();
-  }
-
-  async #open(): Promise<void> {
-    await this.#reread();
-    await this.#fetch("opening", undefined);
-  }
-
-  async #fetch(what: NonNullable<WindowState["loading"]>, before: Seq | undefined): Promise<void> {
-    this.#loading = what;
-    this.#show();
-    try {
-      this.#hasOlder = await this.#history.fetchThread(this.root, before);
-      this.#failure = undefined;
-    } catch (cause) {
-      if (!(cause instanceof Refused)) throw cause;
-      this.#failure = cause.code;
-    } finally {
-      this.#loading = undefined;
-      await this.#reread();
-    }
-  }
-
-  async #reread(): Promise<void> {
-    this.#rows = await this.#history.threadCached(this.root);
-    this.#show();
-  }
-
-  #show(): void {
-    if (this.#isClosed) return;
-    const scene = sceneOf(this.#core, this.conversation, (seq) => this.#quotes.of(seq, this.#rows));
-    const shown = new Set(this.#rows.flatMap(({ id, sender }) => (id && sender === this.#core.me ? [id] : [])));
-    const unsent = scene.outbox.flatMap((sent) => {
-      const isHere = sent.event.kind === "message" && sent.event.thread === this.root && !shown.has(sent.id);
-      return (isHere && pending(sent, scene)) || [];
-    });
-    const items = laidOut([...this.#rows.map((row) => stored(row, scene)), ...unsent], undefined);
-    const after = items.map((item) => kept(this.#items.get(item.key), item));
-    this.#items = new Map(after.map((item) => [item.key, item]));
-    this.state.set({
-      items: after,
-      hasOlder: this.#hasOlder,
-      hasNewer: false,
-      loading: this.#loading,
-      failure: this.#failure,
-      anchor: undefined,
-    });
   }
 }
