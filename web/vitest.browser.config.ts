@@ -5,11 +5,12 @@ export default defineConfig(({ mode }) => ({
   test: {
     include: mode === "screenshots" ? ["tests/screenshots.ts"] : ["tests/**/*.test.ts"],
     environment: "node",
+    setupFiles: ["tests/harness/failures.ts"],
     // Each file has a server and browsers; what measures time must not share the processors with another.
     fileParallelism: false,
     testTimeout: 90_000,
     hookTimeout: 150_000,
     teardownTimeout: 60_000,
-    expect: { poll: { timeout: 30_000, interval: 50 } },
+    expect: { poll: { timeout: Number(process.env["DEADLINE_MS"] ?? 30_000), interval: 50 } },
   },
 }));

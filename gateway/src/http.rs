@@ -74,11 +74,12 @@ pub(crate) fn router(gateway: Arc<Gateway>) -> Router {
         .route("/v1/search", get(search::search))
         .route("/v1/search/suggestions", get(search::suggest))
         .route("/v1/gateways", get(gateways::list))
-        .merge(web::client())
         .fallback(no_route)
         .method_not_allowed_fallback(wrong_method)
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
         .layer(cors(&gateway.config.allowed_origins))
+        // Of no concern to pages of other origins.
+        .merge(web::client().method_not_allowed_fallback(wrong_method))
         .layer(middleware::from_fn(canonical::observe))
         .with_state(gateway)
 }

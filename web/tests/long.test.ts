@@ -58,7 +58,7 @@ test("opening it, scrolling up and going to a date keeps the main thread free an
   await page.evaluate(() => window.seen!.tasks.splice(0));
   const started = performance.now();
   await ana.open("The long one");
-  const article = ana.log().locator("[data-seq]");
+  const article = ana.log().locator("article[data-seq]");
   await article.first().waitFor();
   await ana.toNewest();
   const opened = performance.now() - started;

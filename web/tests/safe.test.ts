@@ -73,9 +73,9 @@ async function readThrough(count: number): Promise<void> {
   await expect
     .poll(
       async () => {
-        for (const seq of await victim.log().locator("[data-seq]").evaluateAll((all) => all.map((one) => (one as HTMLElement).dataset["seq"]!))) seen.add(seq);
+        for (const seq of await victim.log().locator("article[data-seq]").evaluateAll((all) => all.map((one) => (one as HTMLElement).dataset["seq"]!))) seen.add(seq);
         await nothingRan();
-        await victim.log().locator("[data-seq]").first().evaluate((first) => first.scrollIntoView({ block: "end" }));
+        await victim.log().locator("article[data-seq]").first().evaluate((first) => first.scrollIntoView({ block: "end" }));
         await page.evaluate(() => new Promise(requestAnimationFrame));
         return seen.size;
       },

@@ -43,6 +43,7 @@ async fn the_files_of_the_client_are_served_with_strict_headers() {
         ("referrer-policy", "no-referrer"),
         ("cross-origin-opener-policy", "same-origin"),
         ("cache-control", "no-cache"),
+        ("vary", "accept-encoding"),
     ] {
         assert_eq!(page.headers[name], value, "{name}");
     }

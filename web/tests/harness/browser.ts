@@ -28,6 +28,9 @@ export type State = "pending" | "sent" | "delivered" | "read" | "failed";
 /** What the network is expected to say while a server is dead or out of reach. */
 const NETWORK = /net::ERR_|Failed to load resource|WebSocket connection to|status of \d+/;
 
+/** Those who sit there now. */
+export const people = new Set<Person>();
+
 /** One browser profile. */
 export class Person {
   /** What went wrong in its pages: errors, violations of the policy, dialogs. Empty in a good test. */
@@ -55,6 +58,8 @@ export class Person {
     const page = await context.newPage();
     const person = new Person(context, page, server.url, language);
     person.watch(page);
+    people.add(person);
+    context.once("close", () => people.delete(person));
     await page.goto(server.url);
     return person;
   }
@@ -116,7 +121,8 @@ export class Person {
   /** Opens what the list has by this title. */
   async open(title: string, page: Page = this.page): Promise<void> {
     await this.row(title, page).click();
-    await this.composer(page).waitFor();
+    await page.getByRole("region", { name: title }).waitFor();
+    await this.log(page).waitFor();
   }
 
   /** Finds somebody by handle, and opens the conversation with them. */
@@ -137,7 +143,7 @@ export class Person {
 
   /** The message with exactly this text. */
   message(text: string, page: Page = this.page): Locator {
-    const words = page.locator("[data-text]").filter({ hasText: text });
+    const words = page.locator("[data-text]").getByText(text, { exact: true });
     return this.log(page).getByRole("article").filter({ has: words });
   }
 
@@ -147,8 +153,9 @@ export class Person {
   }
 
   /** The texts that the timeline shows, from the top. */
-  texts(page: Page = this.page): Promise<string[]> {
-    return this.log(page).locator("article [data-text]").allInnerTexts();
+  async texts(page: Page = this.page): Promise<string[]> {
+    const all = await this.log(page).locator("article [data-text]").allInnerTexts();
+    return all.map((text) => text.trim());
   }
 
   /** What stands beside a message of one's own. */
@@ -169,7 +176,7 @@ export class Person {
 
   /** What has the focus when one goes through the messages by keys. */
   item(text: string): Locator {
-    return this.message(text).and(this.page.locator("[data-item]")).or(this.message(text).locator("[data-item]")).first();
+    return this.message(text).and(this.page.locator("[data-item]"));
   }
 
   /** Takes an emoji by its name from the picker that is open. */
@@ -203,7 +210,7 @@ export class Person {
       await dialog.getByRole("option").or(dialog.getByRole("button")).filter({ hasText: `@${handle}` }).first().click();
     }
     await dialog.getByRole("button", { name: this.words("group.create") }).click();
-    await this.composer().waitFor();
+    await page.getByRole("region", { name: title }).waitFor();
   }
 
   /** Goes to the first message of a day. */

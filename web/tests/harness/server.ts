@@ -12,7 +12,7 @@ import { promisify } from "node:util";
 export const BINARY = resolve(process.env["WEB_TEST_BINARY"] ?? "../target/debug/hansard");
 
 /** Longer than anything that a test waits for takes on a busy machine. */
-export const DEADLINE_MS = 30_000;
+export const DEADLINE_MS = Number(process.env["DEADLINE_MS"] ?? 30_000);
 /** The first start fetches nats-server where none is installed. */
 const START_MS = 120_000;
 

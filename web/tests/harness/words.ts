@@ -25,5 +25,7 @@ export function words(key: Key, parameters: Readonly<Record<string, string | num
         return value === undefined ? "[^]*" : `[\\u2066-\\u2069]?${escape(String(value))}[\\u2066-\\u2069]?`;
       })
       .join("");
-  return new RegExp(`^(?:${[...new Set(forms.map(pattern))].join("|")})$`);
+  // Names of things have no space at their ends.
+  const patterns = forms.map((form) => pattern(form).replace(/ \[\^\]\*$/, "(?: [^]*)?"));
+  return new RegExp(`^(?:${[...new Set(patterns)].join("|")})$`);
 }
