@@ -110,7 +110,7 @@ export class Composer implements Compose {
   detach(upload: string): void {
     this.#change({ uploads: this.#row.uploads.filter((key) => key !== upload) });
     this.#flush();
-    void this.ports.core.dropUpload(upload);
+    this.ports.core.unawaited(this.ports.core.dropUpload(upload));
   }
 
   send(): void {

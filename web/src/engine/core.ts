@@ -479,6 +479,13 @@ export class Core {
     );
   }
 
+  /** What nobody waits for: a failure is a fault, unless all of this has ended meanwhile. */
+  unawaited(work: Promise<unknown>): void {
+    work.catch((cause: unknown) => {
+      if (!this.isClosed) console.error("hansard:", cause);
+    });
+  }
+
   /** Tries to ask the server; without one, `undefined`. */
   async maybe<T>(ask: () => Promise<T>): Promise<T | undefined> {
     try {

@@ -125,6 +125,54 @@ test("a group: created, mentioned in, a thread, roles, left", async () => {
   his.close();
 });
 
+test("who is there, who types, who has read; what was said is found", async () => {
+  const kim = await person("kim");
+  const lee = await person("lee");
+  const id = await kim.engine.groups.create({ title: "the boat", members: [me(lee.engine)] });
+  const hers = kim.engine.open(id);
+  await value(hers.members, "she knows who is in it", (rows) => rows.some(({ person: one }) => one.handle === "lee"));
+  say(hers, "@lee the boiler is broken");
+  await value(lee.engine.inbox.rows, "lee has it", (rows) => rows[0]?.unread === 1);
+  const his = lee.engine.open(id);
+  const presence = lee.engine.people.presence(me(kim.engine));
+  const leave = presence.subscribe(() => {});
+  await value(presence, "kim is there", ({ state }) => state === "online");
+  // Typing is told at most every two seconds: she goes on.
+  let typed = "and the pump";
+  await until("lee sees that kim types", () => {
+    hers.compose.setText((typed += "."));
+    return his.typing.get()[0]?.handle === "kim";
+  });
+  hers.compose.send();
+  await until("she does no more", () => his.typing.get().length === 0 && texts(his).length === 2);
+
+  his.seen(messages(his)[1]?.seq ?? 0);
+  await until("kim sees how far it got", () => messages(hers)[1]?.reach?.read === 1);
+  const { read, delivered, waiting } = await hers.receipts(messages(hers)[1]?.seq ?? 0);
+  expect([read.map(({ person: one }) => one.handle), delivered, waiting]).toEqual([["lee"], [], []]);
+
+  // Found about a second after it was said; asked no more often than a person would.
+  let asked = 0;
+  const isFound = async () => {
+    if (Date.now() - asked < 300) return false;
+    asked = Date.now();
+    return (await lee.engine.search.messages("boiler from:kim")).items.length === 1;
+  };
+  await until("it is found", isFound);
+  const [hit] = (await lee.engine.search.messages("boiler from:kim")).items;
+  expect(hit?.snippet.find(({ found }) => found)?.text).toBe("boiler");
+  expect((await lee.engine.search.context(id, hit?.seq ?? 0)).length).toBeGreaterThan(1);
+  expect((await lee.engine.search.suggestions("from:ki"))[0]?.text).toBe("from:kim");
+  await expect(lee.engine.search.messages("from:")).rejects.toMatchObject({ code: "bad_frame" });
+  const mentions = await lee.engine.inbox.mentions();
+  expect(mentions.items.map(({ item }) => item.text)).toEqual(["@lee the boiler is broken"]);
+
+  await kim.engine.close();
+  await value(presence, "kim is gone", ({ state, lastSeen }) => state === "offline" && lastSeen !== undefined);
+  leave();
+  his.close();
+});
+
 test("the server is killed in the middle: nothing is lost, nothing doubled, one order", async () => {
   const eva = await person("eva");
   const fay = await person("fay");

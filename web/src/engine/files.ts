@@ -20,7 +20,7 @@ export class Files implements MediaApi, View {
       () => undefined,
       KNOWN_MAX,
       (id, used) => {
-        if (used) void this.#ask(id);
+        if (used) core.unawaited(this.#ask(id));
       },
     );
     this.#uploads = new Cells((key) => core.upload(key), KNOWN_MAX);
@@ -31,7 +31,7 @@ export class Files implements MediaApi, View {
     for (const key of change.uploads ?? []) this.#uploads.set(key, this.core.upload(key));
     // Processing may be done: what was not known may be now.
     if (change.messages) {
-      for (const id of this.#infos.used()) if (this.#infos.of(id).get()?.state !== "ready") void this.#ask(id);
+      for (const id of this.#infos.used()) if (this.#infos.of(id).get()?.state !== "ready") this.core.unawaited(this.#ask(id));
     }
   }
 
@@ -48,7 +48,7 @@ export class Files implements MediaApi, View {
   }
 
   cancel(key: string): void {
-    void this.core.dropUpload(key);
+    this.core.unawaited(this.core.dropUpload(key));
   }
 
   setAlt(key: string, alt: string): void {

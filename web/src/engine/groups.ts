@@ -28,6 +28,7 @@ export class Groups implements GroupsApi {
     await tx.store.put(row);
     await tx.done;
     core.conversations.set(id, row);
+    this.list.begin(id, members);
     core.changed({ conversations: [id] });
     return id;
   }

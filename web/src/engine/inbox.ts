@@ -62,7 +62,7 @@ export class Inbox implements InboxApi, View {
 
   markRead(conversation: ConversationId): void {
     const last = this.core.row(conversation)?.last;
-    if (last) void this.core.read(conversation, last.seq);
+    if (last) this.core.unawaited(this.core.read(conversation, last.seq));
   }
 
   async mentions(cursor?: string): Promise<Page<MentionHit>> {

@@ -3,7 +3,7 @@ import type { ConversationId, MemberRow, Mentionable, Person, Role } from "./api
 import { Cell } from "./cell.ts";
 import type { Core, View } from "./core.ts";
 import { kept } from "./items.ts";
-import type { Change } from "./rows.ts";
+import type { Change, Meta } from "./rows.ts";
 
 /** Members that are read of a group. */
 const MEMBERS_MAX = 2_000;
@@ -22,7 +22,7 @@ interface Listed {
 /** Members of the conversations that were looked at. */
 export class Members implements View {
   readonly #cells = new Map<ConversationId, Cell<readonly MemberRow[]>>();
-  readonly #lists = new Map<ConversationId, readonly { user: string; role: Role }[]>();
+  readonly #lists = new Map<ConversationId, Meta["members"]>();
 
   constructor(private readonly core: Core) {
     core.add(this);
@@ -33,7 +33,7 @@ export class Members implements View {
     if (known) return known;
     const cell = new Cell<readonly MemberRow[]>(this.#rows(id));
     cell.onUse = (used) => {
-      if (used) void this.load(id);
+      if (used) this.core.unawaited(this.load(id));
     };
     this.#cells.set(id, cell);
     return cell;
@@ -48,13 +48,27 @@ export class Members implements View {
       all.push(...page.items);
       cursor = page.next;
     } while (cursor !== undefined && all.length < MEMBERS_MAX);
-    this.#lists.set(id, all);
-    this.#cells.get(id)?.set(this.#rows(id));
+    this.#take(id, all);
+    await this.core.db.put("meta", all, key(id));
     return this.#known(id);
+  }
+
+  /** What is known without asking: a group that was just made. */
+  begin(id: ConversationId, users: readonly string[]): void {
+    const me = this.core.me;
+    const members = [...new Set([me, ...users])].map((user) => ({ user, role: user === me ? "owner" : "member" }) as const);
+    this.#take(id, members);
+  }
+
+  #take(id: ConversationId, members: Meta["members"]): void {
+    this.#lists.set(id, members);
+    this.#cells.get(id)?.set(this.#rows(id));
   }
 
   /** Reads them, unless they are too many to be read without being asked for. */
   async loadIfFew(id: ConversationId): Promise<void> {
+    const before = (await this.core.db.get("meta", key(id))) as Meta["members"] | undefined;
+    if (before && !this.#lists.has(id)) this.#take(id, before);
     if ((this.core.row(id)?.memberCount ?? 0) <= BY_ITSELF_MAX) await this.load(id);
   }
 
@@ -68,7 +82,7 @@ export class Members implements View {
 
   refresh(change: Change): void {
     for (const [id, cell] of this.#cells) {
-      if (change.members?.includes(id)) void this.load(id);
+      if (change.members?.includes(id)) this.core.unawaited(this.load(id));
       else if (change.people) cell.set(kept(cell.get(), this.#rows(id)));
     }
   }
@@ -114,6 +128,10 @@ export class Members implements View {
   #rows(id: ConversationId): MemberRow[] {
     return this.#known(id).map((one) => ({ ...one, presence: this.core.people.presences.of(one.person.id) }));
   }
+}
+
+function key(id: ConversationId): string {
+  return `members ${id}`;
 }
 
 function begins(person: Person, typed: string): boolean {

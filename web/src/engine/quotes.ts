@@ -48,7 +48,7 @@ export class Quotes {
   #want(seq: Seq): void {
     if (this.#wanted.size >= KNOWN_MAX) return;
     this.#wanted.add(seq);
-    if (!this.#isLooking) void this.#look();
+    if (!this.#isLooking) this.core.unawaited(this.#look());
   }
 
   async #look(): Promise<void> {

@@ -171,6 +171,8 @@ export interface Meta {
   /** The whole inbox was read once. */
   inboxComplete: boolean;
   textBytes: number;
+  /** Of groups, under `members <id>`: completion and mentions work offline, too. */
+  members: readonly { readonly user: UserId; readonly role: Role }[];
 }
 
 /** What all tabs are told after a transaction. */

@@ -49,7 +49,7 @@ export class Thread implements ThreadWindow, View {
     });
     this.compose = this.#composer;
     this.#leave = this.#core.add(this);
-    void this.#open();
+    this.#core.unawaited(this.#open());
   }
 
   loadOlder(): Promise<void> {
@@ -64,7 +64,7 @@ export class Thread implements ThreadWindow, View {
   }
 
   refresh(change: Change): void {
-    if (change.messages?.[this.conversation]) void this.#reread();
+    if (change.messages?.[this.conversation]) this.#core.unawaited(this.#reread());
     else this.#show();
     if (change.drafts || change.uploads) this.#composer.refresh();
   }

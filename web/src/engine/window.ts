@@ -97,15 +97,15 @@ export class Window implements ConversationWindow, View {
       mentionsIn: (text) => members.mentionsIn(conversation, text),
       item: (seq) => this.#itemOf(seq),
       onSend: () => {
-        if (!this.#atEnd) void this.jumpTo({ kind: "newest" });
+        if (!this.#atEnd) core.unawaited(this.jumpTo({ kind: "newest" }));
       },
     });
     this.compose = this.#composer;
     this.#leave = core.add(this);
-    void members.loadIfFew(conversation);
-    void core.changeRow(conversation, (row) => ({ ...row, opened: Date.now() })).catch(() => {});
-    void this.#enqueue(() => this.#open(place));
-    void this.#pins.reread();
+    core.unawaited(members.loadIfFew(conversation));
+    core.unawaited(core.changeRow(conversation, (row) => ({ ...row, opened: Date.now() })));
+    core.unawaited(this.#enqueue(() => this.#open(place)));
+    core.unawaited(this.#pins.reread());
   }
 
   // ---- moving
@@ -248,10 +248,10 @@ export class Window implements ConversationWindow, View {
   refresh(change: Change): void {
     const id = this.conversation;
     const changed = change.messages?.[id];
-    if (changed) void this.#enqueue(() => this.#follow(changed)).catch(() => {});
+    if (changed) this.#core.unawaited(this.#enqueue(() => this.#follow(changed)));
     const isShown =
       change.outbox || change.people || change.uploads || change.conversations?.includes(id) || change.receipts?.includes(id);
-    if (changed) void this.#pins.reread();
+    if (changed) this.#core.unawaited(this.#pins.reread());
     else if (isShown) this.#show();
     if (isShown) this.typing.set(kept(this.typing.get(), this.#core.typingIn(id)));
     if (change.drafts || change.uploads || change.conversations?.includes(id)) this.#composer.refresh();
@@ -262,7 +262,7 @@ export class Window implements ConversationWindow, View {
   #reconnected(): void {
     const isOnline = this.#core.isOnline;
     if (isOnline && !this.#wasOnline && (this.#failure || this.#rows.length === 0)) {
-      void this.jumpTo({ kind: "unread" }).catch(() => {});
+      this.#core.unawaited(this.jumpTo({ kind: "unread" }));
     }
     this.#wasOnline = isOnline;
   }
@@ -332,7 +332,7 @@ export class Window implements ConversationWindow, View {
   // ---- doing
 
   seen(seq: Seq): void {
-    if (this.#core.platform.isVisible()) void this.#core.read(this.conversation, seq).catch(() => {});
+    if (this.#core.platform.isVisible()) this.#core.unawaited(this.#core.read(this.conversation, seq));
   }
 
   async loadPins(): Promise<void> {
@@ -362,7 +362,7 @@ export class Window implements ConversationWindow, View {
   }
 
   retry(key: string): void {
-    void this.#core.retry(this.#rowKey(key)).catch(() => {});
+    this.#core.unawaited(this.#core.retry(this.#rowKey(key)));
   }
 
   discard(key: string): Promise<boolean> {
