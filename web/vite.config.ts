@@ -7,6 +7,12 @@ const server = process.env["HANSARD_URL"] ?? "http://127.0.0.1:8080";
 
 export default defineConfig({
   plugins: [svelte(), shellWorker()],
+  resolve: {
+    alias: {
+      // In browsers it would look names of characters up by innerHTML, which Trusted Types forbid: here it has a table.
+      "decode-named-character-reference": new URL("node_modules/decode-named-character-reference/index.js", import.meta.url).pathname,
+    },
+  },
   build: {
     target: "es2022",
     // Nothing is inlined as data: or as script: the content security policy allows neither.

@@ -68,20 +68,17 @@ async function nothingRan(): Promise<void> {
 /** Goes through a whole conversation, from the newest message to the first. */
 async function readThrough(count: number): Promise<void> {
   const seen = new Set<string>();
-  const { page } = victim;
-  await victim.log().getByRole("article").first().waitFor();
-  await expect
-    .poll(
-      async () => {
-        for (const seq of await victim.log().locator("article[data-seq]").evaluateAll((all) => all.map((one) => (one as HTMLElement).dataset["seq"]!))) seen.add(seq);
-        await nothingRan();
-        await victim.log().locator("article[data-seq]").first().evaluate((first) => first.scrollIntoView({ block: "end" }));
-        await page.evaluate(() => new Promise(requestAnimationFrame));
-        return seen.size;
-      },
-      { timeout: 60_000 },
-    )
-    .toBeGreaterThanOrEqual(count);
+  const messages = victim.log().locator("article[data-seq]");
+  await messages.first().waitFor();
+  const deadline = Date.now() + 60_000;
+  while (seen.size < count) {
+    expect(Date.now(), `${seen.size} of ${count} seen`).toBeLessThan(deadline);
+    const before = seen.size;
+    for (const seq of await messages.evaluateAll((all) => all.map((one) => (one as HTMLElement).dataset["seq"]!))) seen.add(seq);
+    if (seen.size > before) await nothingRan();
+    await messages.first().evaluate((first) => first.scrollIntoView({ block: "end" }));
+    await victim.page.evaluate(() => new Promise(requestAnimationFrame));
+  }
 }
 
 test("there are enough of them", () => {
