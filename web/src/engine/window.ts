@@ -345,6 +345,18 @@ export class Window implements ConversationWindow, View {
 
   toggleReaction(seq: Seq, emoji: string): void {
     const item = this.#itemOf(seq);
+    if (item) this.#react(item, seq, emoji);
+    else this.#core.unawaited(this.#reactElsewhere(seq, emoji));
+  }
+
+  /** In a thread or a list of pins: the message may be far from what this window has. */
+  async #reactElsewhere(seq: Seq, emoji: string): Promise<void> {
+    const row = await this.#history.row(seq);
+    const item = row && stored(row, this.#scene());
+    this.#react(item?.kind === "message" ? item : undefined, seq, emoji);
+  }
+
+  #react(item: MessageItem | undefined, seq: Seq, emoji: string): void {
     const isMine = item?.reactions.some((one) => one.emoji === emoji && one.mine) ?? false;
     this.#send({ kind: "reaction", target: seq, emoji, op: isMine ? "remove" : "add" });
   }
