@@ -98,6 +98,7 @@ const de: Messages = {
   "inbox.archive": "Archivieren",
   "inbox.unarchive": "Aus dem Archiv holen",
   "inbox.markRead": "Als gelesen markieren",
+  "inbox.untitled": "Unterhaltung",
   "inbox.notes": "Notizen an mich",
   "inbox.row": "{title}, {details}",
 
@@ -141,7 +142,6 @@ const de: Messages = {
   "conversation.gone.hint": "Es gibt sie nicht, oder du bist nicht Mitglied.",
   "conversation.removed": "Du bist nicht mehr Mitglied dieser Gruppe.",
   "conversation.members": { one: "{count} Mitglied", other: "{count} Mitglieder" },
-  "conversation.openDetails": "{title}, Details zeigen",
 
   "typing.one": "{name} schreibt…",
   "typing.two": "{first} und {second} schreiben…",

@@ -97,6 +97,7 @@ const en = {
   "inbox.archive": "Archive",
   "inbox.unarchive": "Take out of the archive",
   "inbox.markRead": "Mark as read",
+  "inbox.untitled": "Conversation",
   "inbox.notes": "Notes to self",
   "inbox.row": "{title}, {details}",
 
@@ -140,7 +141,6 @@ const en = {
   "conversation.gone.hint": "It does not exist, or you are no member of it.",
   "conversation.removed": "You are not a member of this group any more.",
   "conversation.members": { one: "{count} member", other: "{count} members" },
-  "conversation.openDetails": "{title}, show details",
 
   "typing.one": "{name} is typing…",
   "typing.two": "{first} and {second} are typing…",
