@@ -12,7 +12,7 @@ use hansard_protocol::{ClientFrame, ErrorCode};
 use toml::{Table, Value};
 
 /// Which crates of the workspace each crate may use. Services never depend on each other.
-const MAY_USE: [(&str, &[&str]); 13] = [
+const MAY_USE: [(&str, &[&str]); 14] = [
     ("nats/model", &[]),
     ("gateway/protocol", &["hansard-model"]),
     ("client", &["hansard-model", "hansard-protocol"]),
@@ -26,6 +26,7 @@ const MAY_USE: [(&str, &[&str]); 13] = [
             "hansard-presence",
             "hansard-protocol",
             "hansard-search-language",
+            "hansard-web",
         ],
     ),
     ("archive", &["hansard-model", "hansard-nats"]),
@@ -42,6 +43,7 @@ const MAY_USE: [(&str, &[&str]); 13] = [
             "hansard-protocol",
         ],
     ),
+    ("web/embed", &[]),
     ("search", &["hansard-archive", "hansard-model", "hansard-nats", "hansard-search-language"]),
     (
         ".",

@@ -7,7 +7,6 @@ mod explain;
 mod extract;
 mod gateways;
 mod history;
-mod landing;
 mod media;
 mod mentions;
 mod messages;
@@ -18,6 +17,7 @@ mod sessions;
 pub(crate) mod sync;
 mod upgrade;
 mod users;
+mod web;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -50,8 +50,6 @@ const PREFLIGHT_AGE: Duration = Duration::from_secs(600);
 /// All routes of the listener for clients.
 pub(crate) fn router(gateway: Arc<Gateway>) -> Router {
     Router::new()
-        .route("/", get(landing::page))
-        .route("/landing.css", get(landing::style))
         .route("/v1/ws", get(upgrade::upgrade))
         .route("/v1/sync", get(sync::sync))
         .route("/v1/users", post(users::create).get(users::list).layer(of_strangers()))
@@ -89,6 +87,8 @@ pub(crate) fn router(gateway: Arc<Gateway>) -> Router {
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
         .layer(cors(&gateway.config.allowed_origins))
         .layer(middleware::from_fn_with_state(gateway.clone(), media::capabilities))
+        // Of no concern to pages of other origins.
+        .merge(web::client().method_not_allowed_fallback(wrong_method))
         .layer(middleware::from_fn(canonical::observe))
         .with_state(gateway)
 }

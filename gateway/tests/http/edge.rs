@@ -28,16 +28,37 @@ async fn every_error_is_typed() {
 }
 
 #[tokio::test]
-async fn the_page_is_served_with_strict_headers() {
+async fn the_files_of_the_client_are_served_with_strict_headers() {
     let rig = Rig::start().await;
-    let page = rig.client().get("/").await;
+    let client = rig.client();
+    let page = client.get("/").await;
     assert_eq!(page.status, 200);
-    assert!(page.text.contains(&format!("http://{}", rig.client().addr)), "{}", page.text);
+    assert!(page.text.contains("Hansard"), "{}", page.text);
     assert!(page.headers["content-security-policy"].to_str().is_ok_and(|policy| {
         policy.contains("default-src 'none'") && !policy.contains("unsafe")
     }));
-    assert_eq!(page.headers["x-content-type-options"], "nosniff");
-    assert_eq!(rig.client().get("/landing.css").await.status, 200);
+    for (name, value) in [
+        ("x-content-type-options", "nosniff"),
+        ("x-frame-options", "DENY"),
+        ("referrer-policy", "no-referrer"),
+        ("cross-origin-opener-policy", "same-origin"),
+        ("cache-control", "no-cache"),
+        ("vary", "accept-encoding"),
+    ] {
+        assert_eq!(page.headers[name], value, "{name}");
+    }
+    // What the page refers to is there.
+    let referred = page.text.split(['"', '\'']).filter(|path| path.starts_with('/'));
+    for path in referred {
+        assert_eq!(client.send("HEAD", path, None).await.status, 200, "{path}");
+    }
+    let head = client.send("HEAD", "/", None).await;
+    assert_eq!((head.status, head.text.as_str()), (200, ""));
+    assert_eq!(head.headers["content-length"], page.text.len().to_string());
+    // Any other path is the contract's, not the page's.
+    client.get("/inbox").await.refused(404, "not_found");
+    client.get("/assets/none.js").await.refused(404, "not_found");
+    client.send("POST", "/", Some("{}".to_owned())).await.refused(405, "unsupported");
     rig.stop().await;
 }
 

@@ -1,0 +1,498 @@
+/** What one tab knows of one person: the rows it has in memory, and how they follow the database. */
+import { ServerClock } from "../protocol/clock.ts";
+import type { Http } from "../protocol/http.ts";
+import type { LinkState } from "../protocol/link.ts";
+import { Refused } from "../protocol/refusal.ts";
+import type { OwnUser } from "../protocol/types.ts";
+import type { ConversationId, Person, Problem, Upload, UserId } from "./api.ts";
+import { Bell, Cell } from "./cell.ts";
+import { readUpTo, unknownConversation } from "./counts.ts";
+import { type Database, ofConversation, readMeta } from "./database.ts";
+import { uploadItem } from "./items.ts";
+import { Journal } from "./journal.ts";
+import { inOrder } from "./outbox.ts";
+import { People } from "./people.ts";
+import type { Platform } from "./platform.ts";
+import type {
+  Change,
+  ConversationRow,
+  DraftRow,
+  MessageRow,
+  OutboxRow,
+  OutgoingEvent,
+  ReceiptRow,
+  UploadRow,
+} from "./rows.ts";
+import type { Notice, Tabs } from "./tabs.ts";
+
+/** Unsent rows of a device; more are refused, with the words left where they are. */
+const OUTBOX_MAX = 2_000;
+/** A typing person is shown this long, in milliseconds. */
+const TYPING_MS = 6_000;
+
+/** Whoever shows something of the core. */
+export interface View {
+  /** Rows changed; `messages` are seqs by conversation. */
+  refresh(change: Change): void | Promise<void>;
+}
+
+export interface Outgoing {
+  /** The draft that it was: gone in the same moment. */
+  readonly draft?: string;
+  readonly c: ConversationId;
+  readonly event: OutgoingEvent;
+  readonly uploads?: readonly string[];
+}
+
+export class Core {
+  readonly conversations = new Map<ConversationId, ConversationRow>();
+  readonly drafts = new Map<string, DraftRow>();
+  readonly receipts = new Map<ConversationId, Map<UserId, ReceiptRow>>();
+  readonly clock = new ServerClock();
+  readonly people: People;
+  readonly problems = new Bell<Problem>();
+  readonly link = new Cell<LinkState>({ kind: "connecting" });
+  readonly inboxComplete = new Cell(false);
+  readonly own = new Cell<OwnUser | undefined>(undefined);
+  readonly tab: string;
+  readonly #unsent: Journal<OutboxRow>;
+  readonly #undrafted: Journal<DraftRow>;
+  textBytes = 16_384;
+  /** In order. */
+  outbox: readonly OutboxRow[] = [];
+  readonly #uploads = new Map<string, UploadRow>();
+  readonly #progress = new Map<string, number>();
+  readonly #typing = new Map<ConversationId, Map<UserId, number>>();
+  readonly #views = new Set<View>();
+  /** Rows that are shown and not in the database yet. */
+  readonly #unwritten = new Map<string, OutboxRow>();
+  #turn: Promise<void> = Promise.resolve();
+  #typingTimer: ReturnType<typeof setTimeout> | undefined;
+  #ends: (() => void)[] = [];
+  #order = 0;
+  isClosed = false;
+
+  constructor(
+    readonly db: Database,
+    readonly http: Http,
+    readonly me: UserId,
+    readonly platform: Platform,
+    readonly tabs: Tabs,
+  ) {
+    this.tab = this.clock.mint();
+    this.#unsent = new Journal(platform.values, platform.scope, me, "unsent");
+    this.#undrafted = new Journal(platform.values, platform.scope, me, "draft");
+    this.people = new People(db, http, me, (ids) => tabs.post({ type: "changed", change: { people: ids } }));
+  }
+
+  async start(): Promise<void> {
+    this.#ends.push(this.tabs.listen((notice) => this.#notice(notice)));
+    this.clock.offsetMs = await readMeta(this.db, "clockOffsetMs");
+    await this.#recover();
+    await this.people.start();
+    for (const row of await this.db.getAll("conversations")) this.conversations.set(row.id, row);
+    for (const row of await this.db.getAll("drafts")) this.drafts.set(row.place, row);
+    for (const row of await this.db.getAll("receipts")) this.#receiptsOf(row.c).set(row.user, row);
+    await this.#readOutbox();
+    await this.#readMeta();
+  }
+
+  close(): void {
+    this.isClosed = true;
+    clearTimeout(this.#typingTimer);
+    for (const end of this.#ends) end();
+    this.people.close();
+  }
+
+  // ---- what is known
+
+  row(id: ConversationId): ConversationRow | undefined {
+    return this.conversations.get(id);
+  }
+
+  rowOrUnknown(id: ConversationId): ConversationRow {
+    return this.conversations.get(id) ?? unknownConversation(id, this.me);
+  }
+
+  outboxOf(id: ConversationId): OutboxRow[] {
+    return this.outbox.filter(({ c }) => c === id);
+  }
+
+  receiptsOf(id: ConversationId): ReadonlyMap<UserId, ReceiptRow> {
+    return this.receipts.get(id) ?? new Map();
+  }
+
+  upload(key: string): Upload | undefined {
+    const row = this.#uploads.get(key);
+    return row && uploadItem(row, this.#progress.get(key) ?? 0);
+  }
+
+  typingIn(id: ConversationId): Person[] {
+    const now = Date.now();
+    const typing = this.#typing.get(id);
+    if (!typing) return [];
+    return [...typing].filter(([, until]) => until > now).map(([user]) => this.people.get(user));
+  }
+
+  get isOnline(): boolean {
+    return this.link.get().kind === "online";
+  }
+
+  // ---- views
+
+  add(view: View): () => void {
+    this.#views.add(view);
+    return () => void this.#views.delete(view);
+  }
+
+  /** After a change of the database by this tab; the others are told, too. */
+  changed(change: Change): void {
+    this.tabs.post({ type: "changed", change });
+  }
+
+  #show(change: Change): void {
+    for (const view of [...this.#views]) void view.refresh(change);
+  }
+
+  // ---- sending
+
+  /** Shows it, writes it down, and has it sent. The key is undefined when the outbox is full. */
+  send({ c, event, uploads = [], draft }: Outgoing): string | undefined {
+    if (this.outbox.length >= OUTBOX_MAX) {
+      this.problems.ring({ code: "overloaded", conversation: c, what: "storage" });
+      return undefined;
+    }
+    const id = this.clock.mint();
+    this.#order = Math.max(this.#order, ...this.outbox.map(({ order }) => order)) + 1;
+    const row: OutboxRow = {
+      key: id,
+      c,
+      id,
+      order: this.#order,
+      event,
+      attempted: false,
+      state: { kind: "ready" },
+      ts: this.clock.now(),
+      uploads: [...uploads],
+    };
+    this.#unwritten.set(row.key, row);
+    this.outbox = [...this.outbox, row];
+    // Before it is shown: what is shown is on its way to the disk, whatever happens to the page.
+    const written = this.#write(row, draft);
+    if (draft !== undefined) {
+      this.drafts.delete(draft);
+      this.#undrafted.remove(draft);
+    }
+    this.#show({ outbox: true, conversations: [c] });
+    void written;
+    return row.key;
+  }
+
+  async #write(row: OutboxRow, draft?: string): Promise<void> {
+    this.#unsent.put(row.key, row);
+    try {
+      const tx = this.db.transaction(["outbox", "drafts"], "readwrite");
+      void tx.objectStore("outbox").put(row);
+      if (draft !== undefined) void tx.objectStore("drafts").delete(draft);
+      tx.commit();
+      await tx.done;
+      this.#unsent.remove(row.key);
+      this.#unwritten.delete(row.key);
+      this.tabs.post({ type: "outbox" });
+      this.changed({ outbox: true, ...(draft === undefined ? {} : { drafts: [draft] }) });
+    } catch {
+      // The words stay on screen, as failed: the device could not keep them.
+      const failed: OutboxRow = { ...row, state: { kind: "failed", code: "unavailable" } };
+      this.#unwritten.set(row.key, failed);
+      this.outbox = this.outbox.map((one) => (one.key === row.key ? failed : one));
+      this.#show({ outbox: true });
+      this.problems.ring({ code: "unavailable", conversation: row.c, what: "storage" });
+    }
+  }
+
+  /** A failed one again, under a new id: nothing of the old one is stored. */
+  async retry(key: string): Promise<void> {
+    const unwritten = this.#unwritten.get(key);
+    if (unwritten?.state.kind === "failed") {
+      const row: OutboxRow = { ...unwritten, state: { kind: "ready" } };
+      this.#unwritten.set(key, row);
+      await this.#write(row);
+      return;
+    }
+    const tx = this.db.transaction("outbox", "readwrite");
+    const row = await tx.store.get(key);
+    if (row?.state.kind === "failed") {
+      const orders = (await tx.store.getAll()).map(({ order }) => order);
+      const order = Math.max(this.#order, ...orders) + 1;
+      this.#order = order;
+      const again = { ...row, id: this.clock.mint(), order, attempted: false, state: { kind: "ready" } as const };
+      await tx.store.put(again);
+    }
+    await tx.done;
+    this.tabs.post({ type: "outbox" });
+    this.changed({ outbox: true });
+  }
+
+  /** False: it was sent already, or may have been. */
+  async discard(key: string): Promise<boolean> {
+    if (this.#unwritten.get(key)?.state.kind === "failed") {
+      this.#unwritten.delete(key);
+      this.outbox = this.outbox.filter((row) => row.key !== key);
+      this.#show({ outbox: true });
+      return true;
+    }
+    const tx = this.db.transaction(["outbox", "uploads"], "readwrite");
+    const row = await tx.objectStore("outbox").get(key);
+    const isFree = row !== undefined && (row.state.kind === "failed" || !row.attempted);
+    if (isFree) {
+      await tx.objectStore("outbox").delete(key);
+      for (const upload of row.uploads) await tx.objectStore("uploads").delete(upload);
+    }
+    await tx.done;
+    if (isFree) {
+      this.tabs.post({ type: "outbox" });
+      this.tabs.post({ type: "uploads" });
+      this.changed({ outbox: true, uploads: row.uploads });
+    }
+    return isFree;
+  }
+
+  // ---- reading
+
+  /** The person saw everything up to here. */
+  async read(id: ConversationId, seq: number): Promise<void> {
+    const known = this.row(id);
+    if (!known || seq <= known.read) return;
+    this.conversations.set(id, readUpTo(known, seq));
+    this.#show({ conversations: [id] });
+    this.tabs.post({ type: "read", conversation: id, seq });
+    await this.changeRow(id, (row) => readUpTo(row, seq));
+  }
+
+  /** Changes the row of a conversation in the database. */
+  async changeRow(id: ConversationId, change: (row: ConversationRow) => ConversationRow): Promise<void> {
+    const tx = this.db.transaction("conversations", "readwrite");
+    const row = await tx.store.get(id);
+    if (row) await tx.store.put(change(row));
+    await tx.done;
+    if (row) this.changed({ conversations: [id] });
+  }
+
+  /** What a page that was left in the middle could not write. */
+  async #recover(): Promise<void> {
+    const rows = this.#unsent.all();
+    const drafts = this.#undrafted.all();
+    if (rows.length === 0 && drafts.length === 0) return;
+    const tx = this.db.transaction(["outbox", "drafts"], "readwrite");
+    for (const { value } of rows) {
+      const isThere = (await tx.objectStore("outbox").getKey(value.key)) !== undefined;
+      if (!isThere) await tx.objectStore("outbox").put(value);
+      // The draft that it was, if its end was not written either.
+      if (value.event.kind !== "message") continue;
+      const { text, thread } = value.event;
+      const place = thread === undefined ? value.c : `${value.c}#${thread}`;
+      const draft = await tx.objectStore("drafts").get(place);
+      if (draft?.text.trim() === text) await tx.objectStore("drafts").delete(place);
+    }
+    for (const { key, value } of drafts) {
+      const known = await tx.objectStore("drafts").get(key);
+      if (known && known.ts >= value.ts) continue;
+      if (value.text === "" && value.uploads.length === 0) await tx.objectStore("drafts").delete(key);
+      else await tx.objectStore("drafts").put(value);
+    }
+    await tx.done;
+    for (const { key } of rows) this.#unsent.remove(key);
+    for (const { key } of drafts) this.#undrafted.remove(key);
+    // Another tab may lead already.
+    this.tabs.post({ type: "outbox" });
+    this.changed({ outbox: true, drafts: drafts.map(({ key }) => key) });
+  }
+
+  /** The page is being left: what was written until now, at once. */
+  rescueDraft(row: DraftRow): void {
+    this.#undrafted.put(row.place, row);
+  }
+
+  /** Keeps a draft; `undefined`, forgets it. */
+  async putDraft(place: string, row: DraftRow | undefined): Promise<void> {
+    if (row) this.drafts.set(place, row);
+    else this.drafts.delete(place);
+    const tx = this.db.transaction("drafts", "readwrite");
+    void (row ? tx.store.put(row) : tx.store.delete(place));
+    tx.commit();
+    await tx.done;
+    this.#undrafted.remove(place);
+    this.changed({ drafts: [place] });
+  }
+
+  async putUpload(row: UploadRow): Promise<void> {
+    this.#uploads.set(row.key, row);
+    await this.db.put("uploads", row);
+    this.tabs.post({ type: "uploads" });
+    this.changed({ uploads: [row.key] });
+  }
+
+  async dropUpload(key: string): Promise<void> {
+    await this.db.delete("uploads", key);
+    this.tabs.post({ type: "pull", upload: key, what: "cancel" });
+    this.changed({ uploads: [key] });
+  }
+
+  // ---- following the database
+
+  #notice(notice: Notice): void {
+    switch (notice.type) {
+      case "changed":
+        this.#turn = this.#turn
+          .then(() => this.#refresh(notice.change))
+          .catch((cause: unknown) => {
+            if (!this.isClosed) console.error("hansard: not shown", cause);
+          });
+        return;
+      case "connection":
+        this.link.set(notice.state);
+        this.#show({});
+        return;
+      case "typing":
+        this.#typed(notice.conversation, notice.user);
+        return;
+      case "presence":
+        this.people.present(notice.people);
+        return;
+      case "progress":
+        this.#progress.set(notice.upload, notice.sent);
+        this.#show({ uploads: [notice.upload] });
+        return;
+      case "problem":
+        this.problems.ring(notice.problem as Problem);
+        return;
+      default:
+    }
+  }
+
+  async #refresh(change: Change): Promise<void> {
+    if (this.isClosed) return;
+    for (const id of change.conversations ?? []) {
+      const row = await this.db.get("conversations", id);
+      const known = this.conversations.get(id);
+      // What this tab has read is written a moment later.
+      if (row) this.conversations.set(id, known && known.read > row.read ? readUpTo(row, known.read) : row);
+      else this.conversations.delete(id);
+    }
+    for (const id of change.receipts ?? []) {
+      const of = new Map<UserId, ReceiptRow>();
+      for (const row of await this.db.getAll("receipts", ofConversation(id))) of.set(row.user, row);
+      this.receipts.set(id, of);
+    }
+    if (change.people) await this.people.reread(change.people);
+    if (change.outbox) await this.#readOutbox();
+    for (const key of change.uploads ?? []) await this.#readUpload(key);
+    for (const place of change.drafts ?? []) {
+      const row = await this.db.get("drafts", place);
+      if (row) this.drafts.set(place, row);
+      else this.drafts.delete(place);
+    }
+    if (change.meta) await this.#readMeta();
+    for (const id of Object.keys(change.messages ?? {})) await this.#authorsStopped(id, change.messages?.[id]);
+    this.#show(change);
+  }
+
+  async #readOutbox(): Promise<void> {
+    const rows = await this.db.getAll("outbox");
+    const written = new Set(rows.map(({ key }) => key));
+    const unwritten = [...this.#unwritten.values()].filter(({ key }) => !written.has(key));
+    this.outbox = [...rows, ...unwritten].sort(inOrder);
+    for (const key of rows.flatMap(({ uploads }) => uploads)) {
+      if (!this.#uploads.has(key)) await this.#readUpload(key);
+    }
+  }
+
+  async #readUpload(key: string): Promise<void> {
+    const row = await this.db.get("uploads", key);
+    if (row) {
+      // The file as this tab has it: previews of it stay what they are.
+      const blob = this.#uploads.get(key)?.blob ?? row.blob;
+      this.#uploads.set(key, { ...row, blob });
+    } else {
+      this.#uploads.delete(key);
+      this.#progress.delete(key);
+    }
+  }
+
+  async #readMeta(): Promise<void> {
+    this.clock.offsetMs = (await readMeta(this.db, "clockOffsetMs")) ?? this.clock.offsetMs;
+    this.inboxComplete.set((await readMeta(this.db, "inboxComplete")) ?? false);
+    this.textBytes = (await readMeta(this.db, "textBytes")) ?? this.textBytes;
+    const own = await readMeta(this.db, "me");
+    if (own) {
+      this.own.set(own);
+      await this.people.learn([own]);
+    }
+  }
+
+  #receiptsOf(id: ConversationId): Map<UserId, ReceiptRow> {
+    let of = this.receipts.get(id);
+    if (!of) {
+      of = new Map();
+      this.receipts.set(id, of);
+    }
+    return of;
+  }
+
+  // ---- typing
+
+  #typed(id: ConversationId, user: UserId): void {
+    if (user === this.me) return;
+    const typing = this.#typing.get(id) ?? new Map<UserId, number>();
+    typing.set(user, Date.now() + TYPING_MS);
+    this.#typing.set(id, typing);
+    this.#show({ conversations: [id] });
+    this.#expireTyping();
+  }
+
+  /** Whose message is here types no more. */
+  async #authorsStopped(id: ConversationId, seqs: number[] | "all" | undefined): Promise<void> {
+    const typing = this.#typing.get(id);
+    if (!typing || typing.size === 0 || !Array.isArray(seqs)) return;
+    for (const seq of seqs) {
+      const row: MessageRow | undefined = await this.db.get("messages", [id, seq]);
+      if (row && row.ts > this.clock.now() - TYPING_MS) typing.delete(row.sender);
+    }
+    this.#show({ conversations: [id] });
+  }
+
+  #expireTyping(): void {
+    clearTimeout(this.#typingTimer);
+    const ends = [...this.#typing.values()].flatMap((typing) => [...typing.values()]);
+    if (ends.length === 0) return;
+    this.#typingTimer = setTimeout(
+      () => {
+        const now = Date.now();
+        for (const [id, typing] of this.#typing) {
+          for (const [user, until] of typing) if (until <= now) typing.delete(user);
+          if (typing.size === 0) this.#typing.delete(id);
+          this.#show({ conversations: [id] });
+        }
+        this.#expireTyping();
+      },
+      Math.max(Math.min(...ends) - Date.now(), 0) + 10,
+    );
+  }
+
+  /** What nobody waits for: a failure is a fault, unless all of this has ended meanwhile. */
+  unawaited(work: Promise<unknown>): void {
+    work.catch((cause: unknown) => {
+      if (!this.isClosed) console.error("hansard:", cause);
+    });
+  }
+
+  /** Tries to ask the server; without one, `undefined`. */
+  async maybe<T>(ask: () => Promise<T>): Promise<T | undefined> {
+    try {
+      return await ask();
+    } catch (cause) {
+      if (cause instanceof Refused) return undefined;
+      throw cause;
+    }
+  }
+}

@@ -1,0 +1,99 @@
+import { type DBSchema, type IDBPDatabase, type IDBPTransaction, deleteDB, openDB } from "idb";
+import type { UserId } from "./api.ts";
+import type {
+  ConversationRow,
+  DraftRow,
+  MarksRow,
+  MessageRow,
+  Meta,
+  ModifierRow,
+  OutboxRow,
+  PersonRow,
+  ReceiptRow,
+  UploadRow,
+} from "./rows.ts";
+
+/** What is kept of one person on this device. */
+export interface Schema extends DBSchema {
+  meta: { key: string; value: Meta[keyof Meta] };
+  conversations: { key: string; value: ConversationRow };
+  messages: {
+    key: [string, number];
+    value: MessageRow;
+    indexes: { thread: [string, number, number]; pin: [string, number] };
+  };
+  modifiers: { key: [string, number]; value: ModifierRow };
+  outbox: { key: string; value: OutboxRow; indexes: { id: string } };
+  drafts: { key: string; value: DraftRow };
+  uploads: { key: string; value: UploadRow };
+  people: { key: string; value: PersonRow };
+  receipts: { key: [string, string]; value: ReceiptRow };
+  marks: { key: string; value: MarksRow };
+}
+
+export const STORES = [
+  "meta",
+  "conversations",
+  "messages",
+  "modifiers",
+  "outbox",
+  "drafts",
+  "uploads",
+  "people",
+  "receipts",
+  "marks",
+] as const;
+export type StoreName = (typeof STORES)[number];
+
+export type Database = IDBPDatabase<Schema>;
+export type Writing<S extends StoreName[] = StoreName[]> = IDBPTransaction<Schema, S, "readwrite">;
+
+const VERSION = 1;
+
+export function databaseName(scope: string, user: UserId): string {
+  return `${scope}.${user}`;
+}
+
+/** `onGone`: another tab deletes it, or the browser closed it; there is nothing to keep open. */
+export function openDatabase(scope: string, user: UserId, onGone: () => void): Promise<Database> {
+  return openDB<Schema>(databaseName(scope, user), VERSION, {
+    upgrade(db) {
+      db.createObjectStore("meta");
+      db.createObjectStore("conversations", { keyPath: "id" });
+      const messages = db.createObjectStore("messages", { keyPath: ["c", "seq"] });
+      messages.createIndex("thread", ["c", "thread", "seq"]);
+      messages.createIndex("pin", ["c", "pin"]);
+      db.createObjectStore("modifiers", { keyPath: ["c", "seq"] });
+      const outbox = db.createObjectStore("outbox", { keyPath: "key" });
+      outbox.createIndex("id", "id");
+      db.createObjectStore("drafts", { keyPath: "place" });
+      db.createObjectStore("uploads", { keyPath: "key" });
+      db.createObjectStore("people", { keyPath: "user" });
+      db.createObjectStore("receipts", { keyPath: ["c", "user"] });
+      db.createObjectStore("marks", { keyPath: "c" });
+    },
+    blocking(_current, _blocked, event) {
+      (event.target as IDBDatabase).close();
+      onGone();
+    },
+    terminated: onGone,
+  });
+}
+
+export function deleteDatabase(scope: string, user: UserId): Promise<void> {
+  return deleteDB(databaseName(scope, user));
+}
+
+export async function readMeta<K extends keyof Meta>(db: Database, key: K): Promise<Meta[K] | undefined> {
+  return (await db.get("meta", key)) as Meta[K] | undefined;
+}
+
+/** Every key of a conversation in a store whose keys begin with it. */
+export function within(c: string, from = -Infinity, to = Infinity): IDBKeyRange {
+  return IDBKeyRange.bound([c, from], [c, to]);
+}
+
+/** Every key of a conversation in a store whose second part is text. */
+export function ofConversation(c: string): IDBKeyRange {
+  return IDBKeyRange.bound([c], [c, []]);
+}

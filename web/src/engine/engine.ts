@@ -1,0 +1,381 @@
+/**
+ * The engine of a tab: a session, and while there is one, everything that belongs to a person.
+ *
+ * Reading order: `api.ts` (what the interface sees), `rows.ts` and `database.ts` (what is kept), `fold.ts`, `counts.ts`
+ * and `ranges.ts` (pure: what events make of it), `ingest.ts` (a batch of frames is one transaction), `outbox.ts`,
+ * `marks.ts`, `uploads.ts`, `showing.ts` (what goes out), `leader.ts` (the tab with the connection puts these together),
+ * `tabs.ts` (what tabs tell each other), `core.ts` (what a tab has in memory, and how it follows the database),
+ * `history.ts`, `window.ts`, `thread.ts`, `inbox.ts`, `compose.ts` (what is shown and written), then this file.
+ *
+ * One way: socket, leader, one transaction with events and cursor, a notice, every tab reads again what changed, screen.
+ * Invariant: what the person sent is in the database, or in the journal, before anything is said to the server.
+ * Invariant: an event is shown once; one's own is known by its id, pending or stored.
+ */
+import { Refused } from "../protocol/refusal.ts";
+import type {
+  ConnectionState,
+  ConversationId,
+  ConversationWindow,
+  Engine,
+  Notification,
+  Own,
+  Place,
+  Problem,
+  Seq,
+  SessionApi,
+  SessionState,
+  ThreadWindow,
+  UserId,
+} from "./api.ts";
+import { Bell, Cell } from "./cell.ts";
+import { Core } from "./core.ts";
+import { openDatabase, type Database } from "./database.ts";
+import { Files } from "./files.ts";
+import { Groups } from "./groups.ts";
+import { Inbox } from "./inbox.ts";
+import { stored } from "./items.ts";
+import { lead } from "./leader.ts";
+import { Members } from "./members.ts";
+import { browser, type Platform } from "./platform.ts";
+import { personOf } from "./people.ts";
+import type { MessageRow } from "./rows.ts";
+import { quoteless, sceneOf } from "./scene.ts";
+import { PeopleSearch, Search } from "./search.ts";
+import { Sessions, type SessionRow } from "./session.ts";
+import { DeviceSettings } from "./settings.ts";
+import { elect, Tabs } from "./tabs.ts";
+import { Thread } from "./thread.ts";
+import { Window } from "./window.ts";
+
+/** A tab says what it shows at least this often, in milliseconds: one that crashed is forgotten. */
+const SAY_AGAIN_MS = 60_000;
+
+/** A tab may stay open for months: how often its token is looked at, in milliseconds. */
+const REFRESH_EVERY_MS = 6 * 3_600_000;
+
+/** Opens the engine of this tab. */
+export async function openEngine(platform: Platform = browser()): Promise<Engine> {
+  const engine = new TabEngine(platform);
+  await engine.start();
+  return engine;
+}
+
+/** The same, at once: the session is `starting` until the database is open. */
+export function beginEngine(platform: Platform = browser()): Engine {
+  const engine = new TabEngine(platform);
+  void engine.start().catch((cause: unknown) => {
+    // No database, as in some private windows: nobody is logged in, and a log-in says that it fails.
+    console.error("hansard: no database", cause);
+    engine.cannotStart();
+  });
+  return engine;
+}
+
+/** Everything of one person in this tab. */
+interface Life {
+  readonly row: SessionRow;
+  readonly core: Core;
+  readonly db: Database;
+  readonly tabs: Tabs;
+  readonly inbox: Inbox;
+  readonly members: Members;
+  readonly people: PeopleSearch;
+  readonly groups: Groups;
+  readonly search: Search;
+  readonly media: Files;
+  readonly ends: AbortController;
+  readonly leading: Promise<void>;
+}
+
+class TabEngine implements Engine {
+  readonly settings: DeviceSettings;
+  readonly problems = new Bell<Problem>();
+  readonly notifications = { arrivals: new Bell<Notification>() };
+  readonly session: SessionApi;
+  readonly #state = new Cell<SessionState>({ kind: "starting" });
+  readonly #connection = new Cell<ConnectionState>({ kind: "connecting" });
+  readonly #isLeader = new Cell(false);
+  readonly connection;
+  readonly #sessions: Sessions;
+  readonly #windows = new Set<Window>();
+  #life: Life | undefined;
+  /** Beginnings and ends of lives, one after the other. */
+  #turn: Promise<void> = Promise.resolve();
+  #leave: (() => void)[] = [];
+  #isClosed = false;
+
+  constructor(private readonly platform: Platform) {
+    this.settings = new DeviceSettings(platform);
+    this.#sessions = new Sessions(platform, this.#state);
+    this.connection = {
+      state: this.#connection,
+      leader: this.#isLeader,
+      retryNow: () => this.#life?.tabs.post({ type: "retry" }),
+    };
+    this.session = this.#sessionApi();
+  }
+
+  async start(): Promise<void> {
+    this.#sessions.onChange = () => void this.#follow();
+    this.#leave.push(this.platform.onChange(() => this.#says()));
+    this.#leave.push(this.settings.values.subscribe(() => this.#says()));
+    const again = setInterval(() => this.#says(), SAY_AGAIN_MS);
+    this.#leave.push(() => clearInterval(again));
+    await this.#sessions.start();
+    await this.#turn;
+  }
+
+  cannotStart(): void {
+    if (this.#state.get().kind === "starting") this.#state.set({ kind: "signed-out" });
+    this.problems.ring({ code: "unavailable", what: "storage" });
+  }
+
+  async close(): Promise<void> {
+    this.#isClosed = true;
+    for (const leave of this.#leave) leave();
+    await this.#turn;
+    await this.#end();
+    this.#sessions.close();
+    this.settings.close();
+  }
+
+  get inbox(): Inbox {
+    return this.#living().inbox;
+  }
+
+  get people(): PeopleSearch {
+    return this.#living().people;
+  }
+
+  get groups(): Groups {
+    return this.#living().groups;
+  }
+
+  get search(): Search {
+    return this.#living().search;
+  }
+
+  get media(): Files {
+    return this.#living().media;
+  }
+
+  now(): number {
+    return this.#life?.core.clock.now() ?? Date.now();
+  }
+
+  open(conversation: ConversationId, at: Place = { kind: "unread" }): ConversationWindow {
+    const { core, inbox, members } = this.#living();
+    const ports = {
+      core,
+      inbox,
+      members,
+      onClose: () => {
+        this.#windows.delete(window);
+        this.#says();
+      },
+    };
+    const window: Window = new Window(conversation, ports, at);
+    this.#windows.add(window);
+    this.#says();
+    return window;
+  }
+
+  openThread(conversation: ConversationId, root: Seq): ThreadWindow {
+    const { core, members } = this.#living();
+    return new Thread(conversation, root, { core, members });
+  }
+
+  directWith(user: UserId): ConversationId {
+    return [this.#living().core.me, user].sort().join(".");
+  }
+
+  // ---- lives
+
+  #living(): Life {
+    if (!this.#life) throw new Refused("unauthorized", "nobody is logged in");
+    return this.#life;
+  }
+
+  /** The session is another one: so is the life. */
+  #follow(): Promise<void> {
+    this.#turn = this.#turn.then(async () => {
+      const row = this.#sessions.row;
+      const isSame = row?.token !== undefined && this.#life?.row.user === row.user && this.#life.row.device === row.device;
+      if (!isSame) await this.#end();
+      if (!isSame && row?.token && !this.#isClosed) await this.#begin(row);
+      this.#showSession();
+    });
+    return this.#turn;
+  }
+
+  async #begin(row: SessionRow): Promise<void> {
+    const { platform } = this;
+    const db = await openDatabase(platform.scope, row.user, () => void this.#gone());
+    const tabs = new Tabs(platform, row.user);
+    const core = new Core(db, this.#sessions.http, row.user, platform, tabs);
+    await core.start();
+    const members = new Members(core);
+    const ends = new AbortController();
+    const leading = elect(platform, row.user, ends.signal, async (signal) => {
+      this.#isLeader.set(true);
+      const refreshing = setInterval(() => void this.#sessions.refresh().catch(() => {}), REFRESH_EVERY_MS);
+      try {
+        await this.#sessions.refresh();
+        await lead(
+          {
+            db,
+            http: core.http,
+            me: row.user,
+            clock: core.clock,
+            platform,
+            tabs,
+            token: () => this.#sessions.row?.token,
+            onEnded: (reason) => void this.#sessions.ended(reason),
+            onArrivals: (rows) => this.#arrived(core, rows),
+          },
+          signal,
+        );
+      } finally {
+        clearInterval(refreshing);
+        this.#isLeader.set(false);
+      }
+    });
+    this.#life = {
+      row,
+      core,
+      db,
+      tabs,
+      members,
+      inbox: new Inbox(core),
+      people: new PeopleSearch(core),
+      groups: new Groups(core, members),
+      search: new Search(core),
+      media: new Files(core),
+      ends,
+      leading,
+    };
+    core.problems.listen((problem) => this.problems.ring(problem));
+    core.people.onWatched = () => this.#says();
+    core.link.subscribe((state) => {
+      this.#connection.set(connectionOf(state));
+      if (state.kind === "waiting") core.people.forgetPresence();
+    });
+    core.own.subscribe(() => this.#showSession());
+    tabs.listen((notice) => {
+      if (notice.type === "who") this.#says();
+    });
+    tabs.post({ type: "who" });
+    this.#says();
+  }
+
+  async #end(): Promise<void> {
+    const life = this.#life;
+    this.#life = undefined;
+    if (!life) return;
+    for (const window of [...this.#windows]) window.close();
+    life.tabs.post({ type: "shows", tab: life.core.tab, shows: undefined });
+    life.ends.abort();
+    await life.leading;
+    life.inbox.close();
+    life.core.close();
+    life.tabs.close();
+    life.db.close();
+    this.#connection.set({ kind: "connecting" });
+  }
+
+  /** The database was closed under this tab: another one logged out, or the browser had to. */
+  async #gone(): Promise<void> {
+    await this.#end();
+    await this.#sessions.reread();
+  }
+
+  /** What this tab shows, for the leader. */
+  #says(): void {
+    const life = this.#life;
+    if (!life) return;
+    // The one that was opened last is in front.
+    const conversations = [...this.#windows].map(({ conversation }) => conversation).reverse();
+    const shows = {
+      visible: this.platform.isVisible(),
+      conversations,
+      users: life.core.people.watched(),
+      invisible: this.settings.values.get().invisible,
+    };
+    life.tabs.post({ type: "shows", tab: life.core.tab, shows });
+  }
+
+  #arrived(core: Core, rows: readonly MessageRow[]): void {
+    for (const row of rows) {
+      const inboxRow = this.#life?.inbox.row(row.c).get();
+      if (!inboxRow || inboxRow.muted) continue;
+      const item = stored(row, sceneOf(core, row.c, quoteless));
+      if (item.kind !== "message") continue;
+      const { title } = inboxRow;
+      this.notifications.arrivals.ring({ conversation: row.c, title, item, mention: item.mentionsMe });
+    }
+  }
+
+  // ---- session
+
+  #showSession(): void {
+    const row = this.#sessions.row;
+    if (!row) this.#state.set({ kind: "signed-out" });
+    else if (row.ended) this.#state.set({ kind: "ended", reason: row.ended, handle: row.handle });
+    else this.#state.set({ kind: "signed-in", me: this.#own(row), device: row.device });
+  }
+
+  #own(row: SessionRow): Own {
+    const own = this.#life?.core.own.get();
+    if (!own) return { id: row.user, handle: row.handle, name: row.name };
+    const { presence, last_seen: lastSeen, read_receipts: readReceipts } = own;
+    return { ...personOf(own), presence, lastSeen, readReceipts };
+  }
+
+  #sessionApi(): SessionApi {
+    const sessions = this.#sessions;
+    return {
+      state: this.#state,
+      signUp: async (account) => {
+        await sessions.signUp(account);
+        await this.#turn;
+      },
+      logIn: async (credentials) => {
+        await sessions.logIn(credentials);
+        await this.#turn;
+      },
+      unsent: async () => this.#life?.core.outbox.filter(({ event }) => event.kind === "message").length ?? 0,
+      logOut: async () => {
+        await this.#end();
+        await sessions.logOut();
+        await this.#turn;
+      },
+      devices: async () => (await sessions.http.sessions()).items,
+      revoke: (device) => sessions.http.closeSession(device),
+      changeOwn: async ({ name, avatar, presence, lastSeen, readReceipts }) => {
+        const { core, db } = this.#living();
+        const own = await sessions.http.changeMe({
+          ...(name === undefined ? {} : { name }),
+          ...(avatar === undefined ? {} : { avatar }),
+          ...(presence === undefined ? {} : { presence }),
+          ...(lastSeen === undefined ? {} : { last_seen: lastSeen }),
+          ...(readReceipts === undefined ? {} : { read_receipts: readReceipts }),
+        });
+        await db.put("meta", own, "me");
+        core.changed({ meta: true });
+      },
+    };
+  }
+}
+
+function connectionOf(state: Core["link"] extends Cell<infer S> ? S : never): ConnectionState {
+  switch (state.kind) {
+    case "online":
+      return { kind: "online", synced: state.synced };
+    case "waiting":
+      return { kind: "offline", since: state.since, ...(state.nextTry === undefined ? {} : { nextTry: state.nextTry }) };
+    case "stopped":
+      return { kind: "offline", since: Date.now() };
+    default:
+      return { kind: "connecting" };
+  }
+}

@@ -1,0 +1,117 @@
+import { Refused } from "../protocol/refusal.ts";
+import type { Compose, ConversationId, Seq, ThreadWindow, TimelineItem, WindowState } from "./api.ts";
+import { Cell } from "./cell.ts";
+import { Composer } from "./compose.ts";
+import type { Core, View } from "./core.ts";
+import { History } from "./history.ts";
+import { kept, laidOut, pending, stored } from "./items.ts";
+import type { Members } from "./members.ts";
+import { Quotes } from "./quotes.ts";
+import type { Change, MessageRow } from "./rows.ts";
+import { sceneOf } from "./scene.ts";
+import { OPENING } from "./window.ts";
+
+/** A thread in memory. */
+export class Thread implements ThreadWindow, View {
+  readonly state = new Cell<WindowState>(OPENING);
+  readonly compose: Compose;
+  readonly #core: Core;
+  readonly #history: History;
+  readonly #quotes: Quotes;
+  readonly #composer: Composer;
+  readonly #leave: () => void;
+  #rows: MessageRow[] = [];
+  #hasOlder = false;
+  #loading: WindowState["loading"] = "opening";
+  #failure: WindowState["failure"];
+  #items = new Map<string, TimelineItem>();
+  #isClosed = false;
+
+  constructor(
+    readonly conversation: ConversationId,
+    readonly root: Seq,
+    ports: { readonly core: Core; readonly members: Members },
+  ) {
+    this.#core = ports.core;
+    this.#history = new History(ports.core, conversation);
+    this.#quotes = new Quotes(ports.core, this.#history, () => this.#show());
+    this.#composer = new Composer({
+      core: ports.core,
+      conversation,
+      thread: root,
+      quotes: this.#quotes,
+      mentionsIn: (text) => ports.members.mentionsIn(conversation, text),
+      item: (seq) => {
+        const found = this.state.get().items.find((item) => item.seq === seq);
+        return found?.kind === "message" ? found : undefined;
+      },
+      onSend: () => {},
+    });
+    this.compose = this.#composer;
+    this.#leave = this.#core.add(this);
+    this.#core.unawaited(this.#open());
+  }
+
+  loadOlder(): Promise<void> {
+    return this.#fetch("older", this.#rows[1]?.seq);
+  }
+
+  close(): void {
+    this.#isClosed = true;
+    this.#leave();
+    this.#composer.close();
+    this.#quotes.close();
+  }
+
+  refresh(change: Change): void {
+    if (change.messages?.[this.conversation]) this.#core.unawaited(this.#reread());
+    else this.#show();
+    if (change.drafts || change.uploads) this.#composer.refresh();
+  }
+
+  async #open(): Promise<void> {
+    await this.#reread();
+    await this.#fetch("opening", undefined);
+  }
+
+  async #fetch(what: NonNullable<WindowState["loading"]>, before: Seq | undefined): Promise<void> {
+    this.#loading = what;
+    this.#show();
+    try {
+      this.#hasOlder = await this.#history.fetchThread(this.root, before);
+      this.#failure = undefined;
+    } catch (cause) {
+      if (!(cause instanceof Refused)) throw cause;
+      this.#failure = cause.code;
+    } finally {
+      this.#loading = undefined;
+      await this.#reread();
+    }
+  }
+
+  async #reread(): Promise<void> {
+    this.#rows = await this.#history.threadCached(this.root);
+    this.#show();
+  }
+
+  #show(): void {
+    if (this.#isClosed) return;
+    const scene = sceneOf(this.#core, this.conversation, (seq) => this.#quotes.of(seq, this.#rows));
+    const shown = new Set(this.#rows.flatMap(({ id, sender }) => (id && sender === this.#core.me ? [id] : [])));
+    const unsent = scene.outbox.flatMap((sent) => {
+      const isHere = sent.event.kind === "message" && sent.event.thread === this.root && !shown.has(sent.id);
+      return (isHere && pending(sent, scene)) || [];
+    });
+    const items = laidOut([...this.#rows.map((row) => stored(row, scene)), ...unsent], undefined);
+    const after = items.map((item) => kept(this.#items.get(item.key), item));
+    this.#items = new Map(after.map((item) => [item.key, item]));
+    this.state.set({
+      items: after,
+      hasOlder: this.#hasOlder,
+      hasNewer: false,
+      loading: this.#loading,
+      failure: this.#failure,
+      anchor: undefined,
+    });
+  }
+}

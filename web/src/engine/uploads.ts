@@ -1,0 +1,130 @@
+/** The leader's half of uploads: files from the database to the server, resuming where they were. */
+import type { RunningUpload } from "../protocol/media.ts";
+import type { Database } from "./database.ts";
+import type { UploadRow } from "./rows.ts";
+
+/** Files on their way at a time. */
+const AT_ONCE_MAX = 2;
+/** The database learns of progress at most this often, in milliseconds; tabs are told of each step. */
+const WRITE_EVERY_MS = 1_000;
+
+export interface UploadsPorts {
+  readonly db: Database;
+  readonly base: string;
+  token(): string | undefined;
+  changed(keys: string[]): void;
+  progress(upload: string, sent: number): void;
+  /** A file is there: messages may wait for it. */
+  done(): void;
+}
+
+export class Uploads {
+  readonly #running = new Map<string, RunningUpload>();
+  #turn: Promise<void> = Promise.resolve();
+  #isOpen = false;
+  #isStopped = false;
+
+  constructor(private readonly ports: UploadsPorts) {}
+
+  stop(): void {
+    this.#isStopped = true;
+    for (const one of this.#running.values()) one.pause();
+    this.#running.clear();
+  }
+
+  connected(): void {
+    this.#isOpen = true;
+    this.reload();
+  }
+
+  disconnected(): void {
+    this.#isOpen = false;
+  }
+
+  /** There may be new ones, or some that were cancelled. */
+  reload(): void {
+    this.#turn = this.#turn.then(() => this.#look()).catch(() => {});
+  }
+
+  pause(key: string): void {
+    this.#running.get(key)?.pause();
+    this.#running.delete(key);
+    void this.#write(key, { state: "paused" }).then(() => this.reload());
+  }
+
+  resume(key: string): void {
+    void this.#write(key, { state: "waiting" }, ["code"]).then(() => this.reload());
+  }
+
+  cancel(key: string): void {
+    this.#running.get(key)?.cancel();
+    this.#running.delete(key);
+    this.reload();
+  }
+
+  async #look(): Promise<void> {
+    if (!this.#isOpen || this.#isStopped) return;
+    const rows = await this.ports.db.getAll("uploads");
+    const known = new Set(rows.map(({ key }) => key));
+    for (const [key, one] of this.#running) {
+      if (known.has(key)) continue;
+      one.cancel();
+      this.#running.delete(key);
+    }
+    for (const row of rows.sort((a, b) => a.ts - b.ts)) {
+      if (this.#running.size >= AT_ONCE_MAX) return;
+      const isDue = row.state === "waiting" || row.state === "uploading";
+      if (isDue && !this.#running.has(row.key)) await this.#begin(row);
+    }
+  }
+
+  async #begin(row: UploadRow): Promise<void> {
+    // A chunk of its own: most pages never upload anything.
+    const { upload } = await import("../protocol/media.ts");
+    let written = 0;
+    const running = upload({
+      base: this.ports.base,
+      token: () => this.ports.token(),
+      blob: row.blob,
+      name: row.name,
+      type: row.type,
+      ...(row.original ? { original: true } : {}),
+      ...(row.location === undefined ? {} : { location: row.location }),
+      onLocation: (location) => void this.#write(row.key, { location }),
+      onProgress: (sent) => {
+        this.ports.progress(row.key, sent);
+        if (Date.now() - written < WRITE_EVERY_MS) return;
+        written = Date.now();
+        void this.#write(row.key, { sent });
+      },
+      onDone: (media) => {
+        this.#running.delete(row.key);
+        void this.#write(row.key, { state: "done", media, sent: row.size }).then(() => {
+          this.ports.done();
+          this.reload();
+        });
+      },
+      onFailure: (code) => {
+        this.#running.delete(row.key);
+        const state = code === "offline" ? "waiting" : "failed";
+        void this.#write(row.key, { state, code }).then(() => {
+          if (state === "failed") this.reload();
+        });
+      },
+    });
+    this.#running.set(row.key, running);
+    await this.#write(row.key, { state: "uploading" }, ["code"]);
+  }
+
+  async #write(key: string, change: Partial<UploadRow>, without: (keyof UploadRow)[] = []): Promise<void> {
+    const tx = this.ports.db.transaction("uploads", "readwrite");
+    const row = await tx.store.get(key);
+    if (row) {
+      const next = { ...row, ...change };
+      for (const field of without) delete next[field];
+      await tx.store.put(next);
+    }
+    await tx.done;
+    if (row) this.ports.changed([key]);
+  }
+}

@@ -1,0 +1,10 @@
+import { mount } from "svelte";
+import { beginEngine } from "./engine/engine.ts";
+import App from "./ui/App.svelte";
+import { registerWorker } from "./ui/install/worker.ts";
+import "./ui/styles/base.css";
+
+const target = document.getElementById("app");
+if (!target) throw new Error("index.html has no #app");
+mount(App, { target, props: { engine: beginEngine() } });
+registerWorker();

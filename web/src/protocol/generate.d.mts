@@ -1,0 +1,2 @@
+/** The text of contract.ts as the documents are now. */
+export declare function contract(): Promise<string>;

@@ -1,0 +1,34 @@
+import { describe, expect, it } from "vitest";
+import { filterOf, searchable, take, withFilter } from "./query.ts";
+
+describe("a suggestion that is taken", () => {
+  it("stands where the typed part was, with a space", () => {
+    expect(take("printer ad", 10, { replaces: [8, 10], text: "from:ada" })).toEqual({ text: "printer from:ada ", caret: 17 });
+  });
+
+  it("leaves what is behind the caret", () => {
+    expect(take("from:ad printer", 7, { replaces: [0, 7], text: "from:ada" })).toEqual({ text: "from:ada printer", caret: 9 });
+  });
+});
+
+describe("a filter", () => {
+  it("is put behind the words, once", () => {
+    expect(withFilter("printer", "has:link")).toEqual({ text: "printer has:link ", caret: 17 });
+    expect(withFilter("printer has:link ", "has:link").text).toBe("printer has:link ");
+    expect(withFilter("", "from:")).toEqual({ text: "from:", caret: 5 });
+  });
+
+  it("without its name is not searched for", () => {
+    expect(searchable("printer from:")).toBe("printer");
+    expect(searchable("from:")).toBe("");
+    expect(searchable('in:"')).toBe("");
+    expect(searchable("from:ada")).toBe("from:ada");
+    expect(searchable("see https://a.example ")).toBe("see https://a.example");
+  });
+
+  it("of a suggestion is told by its text", () => {
+    expect(filterOf({ text: "from:ada" })).toBe("from");
+    expect(filterOf({ text: 'in:"the house"' })).toBe("in");
+    expect(filterOf({ text: "else" })).toBeUndefined();
+  });
+});

@@ -1,0 +1,23 @@
+import type { Notification as Arrival, Settings } from "../../engine/api.ts";
+import { t } from "../../i18n/index.ts";
+import { plain } from "../markdown/parse.ts";
+import { mediaLabel } from "../media/kind.ts";
+
+/** Tells of a message outside of the page, if the person wants that and the browser lets us. */
+export function notifyOf(arrival: Arrival, wanted: Settings["notifications"], open: () => void): void {
+  if (!wanted.enabled || !("Notification" in window) || Notification.permission !== "granted") return;
+  const { item, title, conversation } = arrival;
+  const direct = item.sender.name === title;
+  const text = plain(item.text, 160) || mediaLabel(item.media[0]?.type);
+  const shown = new Notification(direct ? title : t("notify.title.group", { sender: item.sender.name, title }), {
+    body: wanted.preview ? text : t("notify.body.hidden"),
+    // The newest of a conversation takes the place of the one before.
+    tag: conversation,
+    silent: !wanted.sound,
+  });
+  shown.onclick = () => {
+    window.focus();
+    open();
+    shown.close();
+  };
+}
