@@ -36,6 +36,7 @@ pub(crate) use readers::{Purpose, Unreadable};
 pub(crate) use signature::{SignatureError, Signed, variant_name};
 pub(crate) use transfer::{Passed, TransferError};
 
+use avatars::Turns;
 use services::Services;
 use transfer::Transfer;
 
@@ -51,6 +52,8 @@ pub(crate) struct Media {
     secret: Arc<OnceCell<GrantSecret>>,
     services: Arc<Services>,
     transfer: Transfer,
+    /// Who changes their avatar.
+    pub(crate) avatars: Arc<Turns>,
 }
 
 /// Why nothing can be granted now.
@@ -74,6 +77,7 @@ impl Media {
             clock,
             secret: Arc::default(),
             transfer: Transfer::new(),
+            avatars: Arc::new(Turns::new()),
         }
     }
 

@@ -107,6 +107,10 @@ pub(crate) async fn change(
     Directory::check_profile(&change)?;
     let user = identity.user;
     let avatar = change.avatar.clone();
+    let _turn = match &avatar {
+        Some(_) => Some(gateway.media.avatars.of(user).await),
+        None => None,
+    };
     let former = gateway.directory.account(user).and_then(|account| account.avatar);
     if let Some(Ok(shown)) = avatar.as_deref().map(str::parse::<UploadId>) {
         gateway.media.show_avatar(user, shown).await?;

@@ -1,11 +1,13 @@
 //! Pictures of people: an upload of one's own that whoever is logged in may read.
 
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::time::Duration;
 
 use hansard_model::media::{Home, MediaKey, State, Upload, Variant};
 use hansard_model::{LogTime, UploadId, UserId};
 use hansard_nats::log::NotSynchronized;
 use hansard_nats::media::{Change, UpdateError};
+use tokio::sync::{Mutex, MutexGuard};
 
 use super::Media;
 
@@ -33,6 +35,27 @@ pub(crate) enum AvatarError {
     /// Log time is not known.
     #[error(transparent)]
     Clock(#[from] NotSynchronized),
+}
+
+/// Locks for those who change their avatar: two of the same person must not each take the other's
+/// picture for the one that stays.
+const LOCKS: usize = 64;
+
+/// Changes of avatars through one gateway, one at a time for each user.
+pub(crate) struct Turns([Mutex<()>; LOCKS]);
+
+impl Turns {
+    pub(crate) fn new() -> Self {
+        Self(std::array::from_fn(|_| Mutex::default()))
+    }
+
+    /// Waits for the turn of a user.
+    pub(crate) async fn of(&self, user: UserId) -> MutexGuard<'_, ()> {
+        let mut hasher = DefaultHasher::new();
+        user.hash(&mut hasher);
+        let lock = usize::try_from(hasher.finish() % LOCKS as u64).unwrap_or_default();
+        self.0[lock].lock().await
+    }
 }
 
 impl Media {
