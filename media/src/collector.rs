@@ -128,7 +128,7 @@ impl Collector {
                 }
             }
         });
-        Ok(looks.buffer_unordered(AT_ONCE).filter_map(async |due| due).collect().await)
+        Ok(looks.buffer_unordered(AT_ONCE).filter_map(std::future::ready).collect().await)
     }
 
     /// Does what is to be done about an upload; tells whether it is to be removed.
@@ -246,7 +246,7 @@ impl Collector {
             ends.push((partition, self.log.last_seq(partition).await?));
         }
         for (partition, end) in ends {
-            while self.read_to(partition, epoch).await?.is_none_or(|seq| seq < end) {
+            while self.read_to(partition, epoch).await?.unwrap_or_default() < end {
                 if Instant::now() >= deadline {
                     tracing::debug!(%partition, "the log is not read to its end");
                     return Ok(false);

@@ -7,6 +7,7 @@ mod disposition;
 mod download;
 mod failure;
 mod grant;
+mod lingering;
 mod listener;
 mod places;
 mod range;

@@ -73,12 +73,12 @@ impl Reconciliation<'_> {
             .list()
             .map_ok(|id| async move { self.compare(id).await })
             .try_buffer_unordered(AT_ONCE)
-            .try_fold(BTreeMap::<UserId, u64>::new(), async |mut bytes, counted| {
+            .try_fold(BTreeMap::<UserId, u64>::new(), |mut bytes, counted| {
                 if let Some((user, length)) = counted {
                     let sum = bytes.entry(user).or_default();
                     *sum = sum.saturating_add(length);
                 }
-                Ok(bytes)
+                std::future::ready(Ok(bytes))
             });
         for (user, bytes) in compared.await? {
             self.count(user, bytes).await?;

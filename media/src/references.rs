@@ -146,7 +146,7 @@ async fn follow(
     let reader = following.archive.follow(&following.log, partition, position);
     tracing::info!(%partition, event.seq = position.0, "reading what messages refer to");
     let mut owner =
-        Owner { partition, records, reader, written: position, standing: &following.standing };
+        Owner { partition, records, reader, written: None, standing: &following.standing };
     owner.run().await
 }
 
@@ -155,8 +155,8 @@ struct Owner<'a> {
     partition: PartitionId,
     records: Records,
     reader: LogReader,
-    /// The position that was written last.
-    written: Seq,
+    /// The position that was written last: at first none, so that one is there whatever the log has.
+    written: Option<Seq>,
     standing: &'a Standing,
 }
 
@@ -184,13 +184,13 @@ impl Owner<'_> {
     async fn advance(&mut self) -> Result<Option<()>, StopReason> {
         let seq = self.reader.position();
         self.standing.reached(self.partition, seq, self.reader.last_known());
-        if seq == self.written {
+        if self.written == Some(seq) {
             return Ok(Some(()));
         }
         let (records, partition) = (&self.records, self.partition);
         let advanced = patiently(|| records.advance(partition, seq)).await?;
         if advanced.is_some() {
-            self.written = seq;
+            self.written = Some(seq);
         }
         Ok(advanced)
     }

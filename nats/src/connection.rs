@@ -130,7 +130,13 @@ impl ServiceRole {
             ],
             Self::Operator | Self::Monitor => &[],
         };
-        let purge: &[&str] = match self {
+        let all = deny.iter().chain(administration).chain(self.purge_deny());
+        all.map(|subject| (*subject).to_owned()).collect()
+    }
+
+    /// Streams of which the role may not remove messages.
+    fn purge_deny(self) -> &'static [&'static str] {
+        match self {
             Self::Gateway | Self::Search | Self::Media => &["$JS.API.STREAM.PURGE.>"],
             // It trims the events that are in the archive, and removes from the inbox what is not
             // in the log.
@@ -145,9 +151,7 @@ impl ServiceRole {
                 "$JS.API.STREAM.PURGE.RECEIPTS",
             ],
             Self::Operator | Self::Monitor => &[],
-        };
-        let all = deny.iter().chain(administration).chain(purge);
-        all.map(|subject| (*subject).to_owned()).collect()
+        }
     }
 }
 

@@ -14,6 +14,8 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower_service::Service as _;
 
+use super::lingering::Lingering;
+
 /// Connections at a time: gateways have one for each request under way, and some to spare.
 const CONNECTIONS_MAX: usize = 1_024;
 /// How long the head of a request may take, and how long a connection may wait for one.
@@ -70,7 +72,7 @@ async fn connection(stream: TcpStream, router: Router, stop: CancellationToken) 
         return;
     }
     let service = hyper::service::service_fn(move |request: http::Request<Incoming>| {
-        router.clone().call(request.map(Body::new))
+        router.clone().call(request.map(|body| Body::new(Lingering::new(body))))
     });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())

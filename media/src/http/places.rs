@@ -77,9 +77,9 @@ mod tests {
         let places = Places::new("upload", (3, 2));
         let user = |number| UserId::from_entropy([number; 20]);
         let first = places.take(user(1)).ok();
-        let _second = places.take(user(1)).ok().expect("a place");
+        let _second = places.take(user(1)).expect("a place");
         assert!(places.take(user(1)).is_err(), "of one user");
-        let _third = places.take(user(2)).ok().expect("a place");
+        let _third = places.take(user(2)).expect("a place");
         assert!(places.take(user(3)).is_err(), "of all");
         drop(first);
         assert!(places.take(user(3)).is_ok());

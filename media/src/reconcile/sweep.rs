@@ -25,7 +25,7 @@ impl Reconciliation<'_> {
             .list()
             .map_ok(|id| async move { self.sweep_one(id).await })
             .try_buffer_unordered(AT_ONCE)
-            .try_for_each(async |()| Ok(()))
+            .try_for_each(|()| std::future::ready(Ok(())))
             .await?;
         self.record(true).await
     }

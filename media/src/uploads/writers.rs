@@ -3,6 +3,7 @@
 //! put away what it has.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -68,9 +69,8 @@ impl Writers {
         loop {
             self.interrupt(upload).await;
             let active = Active::default();
-            let mut all = self.lock();
-            if !all.contains_key(&upload) {
-                all.insert(upload, active.clone());
+            if let Entry::Vacant(turn) = self.lock().entry(upload) {
+                turn.insert(active.clone());
                 return Turn { writers: self.clone(), upload, active };
             }
         }

@@ -4,10 +4,10 @@ use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;
 
 use hansard_model::draft::Draft;
-use hansard_model::media::{Home, MediaKey, Upload};
+use hansard_model::media::{Home, MediaKey, Position, Upload};
 use hansard_model::record::EventKey;
 use hansard_model::{
-    ConversationId, DeviceId, GroupId, LogTime, MessageId, PartitionId, Seq, UploadId, envelope,
+    ConversationId, DeviceId, GroupId, LogTime, MessageId, Seq, UploadId, envelope,
 };
 use hansard_nats::log::Append;
 use hansard_nats::media::{Change, MediaBucket};
@@ -21,8 +21,10 @@ pub(crate) struct Hand {
     log: Log,
     bucket: MediaBucket,
     clock: LogClock,
-    minted: AtomicU64,
 }
+
+/// Of all hands: the log knows what it has stored by its id.
+static MINTED: AtomicU64 = AtomicU64::new(1);
 
 pub(crate) fn group(number: u8) -> ConversationId {
     ConversationId::Group(GroupId::from_entropy([number; 20]))
@@ -38,7 +40,7 @@ impl Hand {
         let deployment = deployment::open(&rig.operator).await.expect("a deployment");
         let log = Log::open(&rig.operator, &deployment, rig.clock.clone());
         let (bucket, clock) = (rig.bucket.clone(), rig.clock.clone());
-        Self { log, bucket, clock, minted: AtomicU64::new(1) }
+        Self { log, bucket, clock }
     }
 
     /// Claims an upload as a gateway does before it lets a message in; `false`: it may not be sent.
@@ -96,7 +98,7 @@ impl Hand {
     pub(crate) async fn say(&self, sender: u8, at: ConversationId, event: Value) -> Seq {
         let draft = Draft::parse(&event.to_string()).expect("an event");
         let device = DeviceId::from_entropy([sender; 20]);
-        let id = MessageId::new(self.minted.fetch_add(1, Relaxed), [sender; 10]);
+        let id = MessageId::new(MINTED.fetch_add(1, Relaxed), [sender; 10]);
         let payload = envelope::encode(id, user(sender), device, &draft);
         let append = Append {
             key: EventKey { conversation: at, sender: user(sender), id },
@@ -115,8 +117,13 @@ impl Hand {
         .await
     }
 
-    /// The end of a partition.
-    pub(crate) async fn end(&self, partition: u16) -> Seq {
-        within("the log", async || self.log.last_seq(PartitionId(partition)).await.ok()).await
+    /// Waits until what messages refer to is known up to here.
+    pub(crate) async fn read(&self, at: ConversationId, seq: Seq) {
+        let key = MediaKey::Position(self.log.partition_of(at));
+        within("the log to be read", async || {
+            let (found, _) = self.bucket.get::<Position>(key).await.ok()?;
+            (found?.seq >= seq).then_some(())
+        })
+        .await;
     }
 }

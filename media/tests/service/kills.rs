@@ -23,7 +23,9 @@ async fn an_upload_survives_services_that_are_killed_at_random_offsets() {
         let mut acknowledged = 0;
         for kill in 0..KILLS / uploads {
             let client = client.at(&process.address);
-            let offset = client.head(id).await.number("upload-offset").expect("an offset");
+            // A service that has just begun may have to come to know what time it is.
+            let offset =
+                within("an offset", async || client.head(id).await.number("upload-offset")).await;
             assert!(offset >= acknowledged, "{offset} of {acknowledged}");
             acknowledged = offset;
             let rest = &file[usize::try_from(offset).expect("small")..];

@@ -1,15 +1,16 @@
 //! The data of NATS are lost, or put back from an older copy; the object store and the log are not.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use hansard_model::media::{Home, MediaKey, State, Variant};
+use hansard_model::media::{Home, MediaKey, State, Upload, Variant};
 use hansard_model::{Seq, UploadId};
-use hansard_nats::deployment::raise_epoch;
+use hansard_nats::deployment::{epoch, raise_epoch};
+use hansard_nats::media::Change;
 use serde_json::json;
 
 use crate::client::bytes;
-use crate::collecting::{gone, refers};
+use crate::collecting::{ended, gone, refers};
 use crate::hand::{Hand, group};
 use crate::process::Process;
 use crate::rig::restart::copy;
@@ -74,7 +75,7 @@ async fn records_that_are_lost_are_put_back_with_what_refers_to_them() {
 #[tokio::test]
 async fn an_older_copy_of_the_records_loses_nothing_and_has_nothing_back() {
     let rig = Rig::start().await;
-    let service = rig.service("one", hasty(GRACE * 100)).await;
+    let service = rig.service("one", hasty(GRACE * 3)).await;
     let hand = Hand::of(&rig).await;
     let ana = rig.uploader(&service.address, ANA);
     // As of the copy: one is sent, one is half there, one is unsent.
@@ -91,7 +92,7 @@ async fn an_older_copy_of_the_records_loses_nothing_and_has_nothing_back() {
     let copied = tempfile::tempdir().expect("a directory");
     let rig = rig.restart(|streams| copy(&streams.join("KV_MEDIA"), copied.path())).await;
     // Afterwards: the first is deleted, the second finished and sent, the third sent, one is new.
-    let service = rig.service("one", hasty(GRACE * 100)).await;
+    let service = rig.service("one", hasty(GRACE * 3)).await;
     let hand = Hand::of(&rig).await;
     let ana = rig.uploader(&service.address, ANA);
     ana.resume(half, &half_bytes).await;
@@ -112,8 +113,8 @@ async fn an_older_copy_of_the_records_loses_nothing_and_has_nothing_back() {
         })
         .await;
     // What a restore always does.
-    let epoch = hansard_nats::deployment::epoch(&rig.operator).await.expect("an epoch");
-    raise_epoch(&rig.operator, epoch).await.expect("raised");
+    let before = epoch(&rig.operator).await.expect("an epoch");
+    raise_epoch(&rig.operator, before).await.expect("raised");
     let service = rig.service("one", hasty(GRACE)).await;
     refers(&rig, half, group(1), &[half_said]).await;
     refers(&rig, unsent, group(2), &[unsent_said]).await;
@@ -121,7 +122,7 @@ async fn an_older_copy_of_the_records_loses_nothing_and_has_nothing_back() {
     assert_eq!(read(&rig, &service, half).await, half_bytes);
     assert_eq!(read(&rig, &service, new).await, old_bytes);
     assert_eq!(read(&rig, &service, unsent).await, b"unsent");
-    gone(&rig, old).await;
+    ended(&rig, old).await;
     assert_eq!(read(&rig, &service, new).await, old_bytes);
     service.stop().await;
     rig.stop().await;
@@ -139,11 +140,11 @@ async fn references_of_another_log_go() {
     refers(&rig, kept, group(1), &[said]).await;
     // As if a message had been in the log that was lost.
     for upload in [kept, lost] {
-        let refer = |found: Option<&hansard_model::media::Upload>| {
+        let refer = |found: Option<&Upload>| {
             let mut next = found.expect("an upload").clone();
             next.home = Home::Conversation(group(1));
             next.references.insert(Seq(1_000));
-            (hansard_nats::media::Change::Put(next), ())
+            (Change::Put(next), ())
         };
         rig.bucket.update(MediaKey::Upload(upload), refer).await.expect("an answer");
     }
@@ -151,8 +152,8 @@ async fn references_of_another_log_go() {
         // The log of now has gone beyond it.
         hand.say(ANA, group(1), json!({"kind": "message", "text": "x"})).await;
     }
-    let epoch = hansard_nats::deployment::epoch(&rig.operator).await.expect("an epoch");
-    raise_epoch(&rig.operator, epoch).await.expect("raised");
+    let before = epoch(&rig.operator).await.expect("an epoch");
+    raise_epoch(&rig.operator, before).await.expect("raised");
     refers(&rig, kept, group(1), &[said]).await;
     gone(&rig, lost).await;
     assert_eq!(read(&rig, &service, kept).await, b"kept");
@@ -181,6 +182,21 @@ struct Said {
     media: Vec<UploadId>,
 }
 
+/// Sends a file, if it may be sent there.
+async fn send(
+    hand: &Hand,
+    sender: u8,
+    at: u8,
+    id: UploadId,
+    homes: &mut BTreeMap<UploadId, u8>,
+    messages: &mut Vec<Said>,
+) {
+    if let Some(seq) = hand.send(sender, group(at), &[id]).await {
+        homes.insert(id, at);
+        messages.push(Said { at, seq, media: vec![id] });
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn services_that_are_killed_lose_nothing_and_leave_nothing() {
     let rig = Rig::start().await;
@@ -193,27 +209,27 @@ async fn services_that_are_killed_lose_nothing_and_leave_nothing() {
     };
     let mut uploads: Vec<(UploadId, u64, u8)> = Vec::new();
     let mut messages: Vec<Said> = Vec::new();
-    let mut homes = std::collections::BTreeMap::new();
+    let mut homes = BTreeMap::new();
     for round in 0..12_u64 {
         let process = Process::follow(order()).await;
         for step in 0..12_u64 {
             let (sender, at) = (1 + dice.below(2) as u8, 1 + dice.below(3) as u8);
-            match dice.below(6) {
+            match dice.below(8) {
                 // Three kinds of bytes, so that most are there already.
-                0 | 1 => {
+                kind @ 0..3 => {
                     let seed = dice.below(3) as u64;
                     let client = rig.uploader(&process.address, sender);
                     let id = client.post("", "text/plain", &bytes(seed, 40_000)).await.id();
                     uploads.push((id, seed, sender));
-                }
-                2 | 3 if !uploads.is_empty() => {
-                    let (id, ..) = uploads[dice.below(uploads.len())];
-                    if let Some(seq) = hand.send(sender, group(at), &[id]).await {
-                        homes.insert(id, at);
-                        messages.push(Said { at, seq, media: vec![id] });
+                    if kind > 0 {
+                        send(&hand, sender, at, id, &mut homes, &mut messages).await;
                     }
                 }
-                4 if !messages.is_empty() && !uploads.is_empty() => {
+                3 | 4 if !messages.is_empty() => {
+                    let id = messages[dice.below(messages.len())].media[0];
+                    send(&hand, sender, homes[&id], id, &mut homes, &mut messages).await;
+                }
+                5 if !messages.is_empty() => {
                     let place = dice.below(messages.len());
                     let (id, ..) = uploads[dice.below(uploads.len())];
                     let (at, target) = (messages[place].at, messages[place].seq);
@@ -222,7 +238,7 @@ async fn services_that_are_killed_lose_nothing_and_leave_nothing() {
                         messages[place].media = vec![id];
                     }
                 }
-                5 if !messages.is_empty() => {
+                6.. if messages.len() > 3 => {
                     let Said { at, seq, .. } = messages.swap_remove(dice.below(messages.len()));
                     hand.delete(sender, group(at), seq).await;
                 }
@@ -249,7 +265,7 @@ async fn services_that_are_killed_lose_nothing_and_leave_nothing() {
         let refer = messages.iter().filter(|said| said.media.contains(id));
         let refer: Vec<Seq> = refer.map(|said| said.seq).collect();
         if refer.is_empty() {
-            gone(&rig, *id).await;
+            ended(&rig, *id).await;
             continue;
         }
         refers(&rig, *id, group(homes[id]), &refer).await;
@@ -272,6 +288,6 @@ async fn services_that_are_killed_lose_nothing_and_leave_nothing() {
         (rig.part_objects().await.len() == needed).then_some(())
     })
     .await;
-    let _ = process;
+    process.kill();
     rig.stop().await;
 }

@@ -195,7 +195,7 @@ pub struct Facts {
     /// Of sounds: peaks from 0 to 255.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub waveform: Option<Vec<u8>>,
-    /// Of pictures: a ThumbHash in base64.
+    /// Of pictures: a `ThumbHash` in base64.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub placeholder: Option<String>,
     /// Of documents: pages.
