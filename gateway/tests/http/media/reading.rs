@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use crate::media::service::{Files, granted, picture};
 use crate::rig::{DEADLINE, Person, Rig, eventually, new_id};
+use crate::wire::Wire;
 
 /// A deployment with a media service, and some people.
 async fn stage<const N: usize>(handles: [&str; N]) -> (Rig, Files, [Person; N]) {
@@ -114,7 +115,9 @@ async fn whoever_sees_one_of_the_messages_sees_the_file_and_nothing_of_it_elsewh
 async fn a_file_is_awaited_until_the_records_have_the_message_that_was_delivered() {
     let (rig, files, [ana, ben]) = stage(["ana", "ben"]).await;
     let talk = ana.with(&ben);
+    let mut bens = Wire::of(&ben).await;
     let seq = ana.say(&talk, "look").await;
+    assert_eq!(bens.until("event").await["seq"], seq);
     let file = files.sent(&ana.user, 1, &talk, &[]).await;
     let asked = path(file);
     let mut asking = std::pin::pin!(ben.client.get(&asked));
