@@ -8,6 +8,7 @@ describe("a suggestion that is taken", () => {
 
   it("leaves what is behind the caret", () => {
     expect(take("from:ad printer", 7, { replaces: [0, 7], text: "from:ada" })).toEqual({ text: "from:ada printer", caret: 9 });
+    expect(take("from:ad,x", 7, { replaces: [0, 7], text: "from:ada" }).text).toBe("from:ada ,x");
   });
 });
 
