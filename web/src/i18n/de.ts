@@ -13,10 +13,7 @@ const de: Messages = {
   "action.more": "Mehr",
   "action.retry": "Noch einmal versuchen",
   "action.discard": "Verwerfen",
-  "action.remove": "Entfernen",
   "action.clear": "Leeren",
-  "action.show": "Zeigen",
-  "action.confirm": "Bestätigen",
 
   "login.title": "Anmelden",
   "login.subtitle": "Schön, dich wiederzusehen.",
@@ -35,7 +32,6 @@ const de: Messages = {
   "field.password.show": "Passwort zeigen",
   "field.name": "Name",
   "field.name.hint": "So sehen dich andere. Dein Kürzel, wenn du nichts einträgst.",
-  "field.device": "Dieses Gerät",
   "error.handle": "Ein Kürzel hat 2 bis 32 Zeichen aus a–z, 0–9, _ und -, dazwischen einzelne Punkte.",
   "error.password": "Ein Passwort hat 8 bis 256 Bytes.",
   "error.unauthorized": "Kürzel und Passwort gehören nicht zusammen.",
@@ -57,12 +53,10 @@ const de: Messages = {
   "connection.offline.network": "Du bist offline. Was du schreibst, wird gesendet, sobald du wieder da bist.",
   "connection.retry": "Jetzt versuchen",
   "connection.back": "Wieder verbunden",
-  "connection.syncing": "Wird auf den neuesten Stand gebracht…",
   "connection.ended": "Du wurdest auf diesem Gerät abgemeldet.",
 
   "inbox.title": "Unterhaltungen",
   "inbox.search": "Menschen und Unterhaltungen suchen",
-  "inbox.new": "Neue Unterhaltung",
   "inbox.newGroup": "Neue Gruppe",
   "inbox.filter": "Zeigen",
   "inbox.filter.all": "Alle",
@@ -90,7 +84,6 @@ const de: Messages = {
   "inbox.menu": "Optionen von {title}",
   "inbox.pin": "Anheften",
   "inbox.unpin": "Lösen",
-  "inbox.mute": "Stummschalten",
   "inbox.mute.hour": "Eine Stunde stumm",
   "inbox.mute.day": "Einen Tag stumm",
   "inbox.mute.forever": "Stumm, bis ich es ändere",
@@ -100,14 +93,12 @@ const de: Messages = {
   "inbox.markRead": "Als gelesen markieren",
   "inbox.untitled": "Unterhaltung",
   "inbox.notes": "Notizen an mich",
-  "inbox.row": "{title}, {details}",
 
   "mentions.title": "Erwähnungen",
   "mentions.empty": "Noch hat dich niemand erwähnt",
   "mentions.empty.hint": "Nachrichten mit deinem Namen werden hier gesammelt.",
 
   "shell.menu": "Menü",
-  "shell.you": "Du: {name}",
   "shell.settings": "Einstellungen",
   "shell.search": "Nachrichten durchsuchen",
   "shell.mentions": "Erwähnungen",
@@ -150,7 +141,6 @@ const de: Messages = {
 
   "presence.online": "online",
   "presence.away": "abwesend",
-  "presence.offline": "offline",
   "presence.seen.now": "gerade eben da",
   "presence.seen.minutes": { one: "vor {count} Minute da", other: "vor {count} Minuten da" },
   "presence.seen.today": "zuletzt heute um {time} da",
@@ -162,7 +152,6 @@ const de: Messages = {
 
   "message.you": "Du",
   "message.someone": "Jemand",
-  "message.everyone": "alle",
   "message.deleted": "Nachricht gelöscht",
   "message.deleted.by": "Nachricht von {name} gelöscht",
   "message.edited": "bearbeitet",
@@ -192,7 +181,6 @@ const de: Messages = {
   "message.info": "Wer es gelesen hat",
   "message.reaction": { one: "{emoji}, {count} Reaktion", other: "{emoji}, {count} Reaktionen" },
   "message.reaction.mine": { one: "{emoji}, {count} Reaktion, auch deine", other: "{emoji}, {count} Reaktionen, auch deine" },
-  "message.repliesTo": "Antwort an {name}",
   "message.quote.loading": "Eine frühere Nachricht",
   "message.quote.go": "Zur Nachricht von {name}: {text}",
   "message.label": "{sender}, {time}: {text}",
@@ -236,7 +224,6 @@ const de: Messages = {
   "composer.removed": "Hier kannst du nicht mehr schreiben.",
 
   "record.recording": "Aufnahme läuft",
-  "record.stop": "Beenden und anhängen",
   "record.cancel": "Aufnahme verwerfen",
   "record.denied": "Der Browser gibt kein Mikrofon frei.",
 
@@ -258,14 +245,12 @@ const de: Messages = {
   "media.processing": "Wird vorbereitet",
   "media.unavailable": "Nicht verfügbar",
   "media.picture": "Bild {name}",
-  "media.lightbox": "Bilder",
   "media.next": "Nächstes",
   "media.previous": "Voriges",
   "media.count": "{index} von {count}",
   "media.alt": "Beschreibung für alle, die es nicht sehen können",
 
   "thread.title": "Thread",
-  "thread.none": "Noch keine Antworten",
 
   "details.title": "Details",
   "details.members": "Mitglieder",
@@ -284,7 +269,6 @@ const de: Messages = {
   "details.member.role": "Rolle: {role}",
   "details.member.remove": "Aus der Gruppe entfernen",
   "details.member.remove.ask": "{name} aus der Gruppe entfernen?",
-  "details.handle": "Kürzel",
   "details.you": "du",
   "details.more": "Mehr zeigen",
 
@@ -307,7 +291,6 @@ const de: Messages = {
   "receipts.read": "Gelesen",
   "receipts.delivered": "Zugestellt",
   "receipts.none": "Noch niemand",
-  "receipts.counts": "{read} gelesen, {delivered} haben es",
 
   "search.title": "Suche",
   "search.label": "Nachrichten durchsuchen",
@@ -329,7 +312,6 @@ const de: Messages = {
   "search.help": "Was man eingeben kann",
   "search.context": "Zeigen, was darum herum war",
   "search.context.hide": "Verbergen, was darum herum war",
-  "search.open": "Zur Nachricht",
   "search.error.empty": "Gib ein Wort ein; Ausschließen allein findet nichts.",
   "search.error.not_found": "Ein Name in dieser Suche meint niemanden.",
   "search.error.conflict": "Ein Name in dieser Suche meint mehrere Gruppen; wähle eine aus der Liste.",

@@ -12,10 +12,7 @@ const en = {
   "action.more": "More",
   "action.retry": "Try again",
   "action.discard": "Discard",
-  "action.remove": "Remove",
   "action.clear": "Clear",
-  "action.show": "Show",
-  "action.confirm": "Confirm",
 
   "login.title": "Log in",
   "login.subtitle": "Good to see you again.",
@@ -34,7 +31,6 @@ const en = {
   "field.password.show": "Show password",
   "field.name": "Name",
   "field.name.hint": "How others see you. Your handle, if you leave it empty.",
-  "field.device": "This device",
   "error.handle": "A handle has 2 to 32 of a–z, 0–9, _ and -, with single dots between.",
   "error.password": "A password has 8 to 256 bytes.",
   "error.unauthorized": "That handle and password do not belong together.",
@@ -56,12 +52,10 @@ const en = {
   "connection.offline.network": "You are offline. What you write is sent when you are back.",
   "connection.retry": "Try now",
   "connection.back": "Connected again",
-  "connection.syncing": "Catching up…",
   "connection.ended": "You were logged out on this device.",
 
   "inbox.title": "Conversations",
   "inbox.search": "Search people and conversations",
-  "inbox.new": "New conversation",
   "inbox.newGroup": "New group",
   "inbox.filter": "Show",
   "inbox.filter.all": "All",
@@ -89,7 +83,6 @@ const en = {
   "inbox.menu": "Options of {title}",
   "inbox.pin": "Pin",
   "inbox.unpin": "Unpin",
-  "inbox.mute": "Mute",
   "inbox.mute.hour": "Mute for an hour",
   "inbox.mute.day": "Mute for a day",
   "inbox.mute.forever": "Mute until I say otherwise",
@@ -99,14 +92,12 @@ const en = {
   "inbox.markRead": "Mark as read",
   "inbox.untitled": "Conversation",
   "inbox.notes": "Notes to self",
-  "inbox.row": "{title}, {details}",
 
   "mentions.title": "Mentions",
   "mentions.empty": "Nobody has mentioned you yet",
   "mentions.empty.hint": "Messages with your name in them are collected here.",
 
   "shell.menu": "Menu",
-  "shell.you": "You: {name}",
   "shell.settings": "Settings",
   "shell.search": "Search messages",
   "shell.mentions": "Mentions",
@@ -149,7 +140,6 @@ const en = {
 
   "presence.online": "online",
   "presence.away": "away",
-  "presence.offline": "offline",
   "presence.seen.now": "last seen just now",
   "presence.seen.minutes": { one: "last seen {count} minute ago", other: "last seen {count} minutes ago" },
   "presence.seen.today": "last seen today at {time}",
@@ -161,7 +151,6 @@ const en = {
 
   "message.you": "You",
   "message.someone": "Somebody",
-  "message.everyone": "everyone",
   "message.deleted": "Message deleted",
   "message.deleted.by": "Message deleted by {name}",
   "message.edited": "edited",
@@ -191,7 +180,6 @@ const en = {
   "message.info": "Who has read it",
   "message.reaction": { one: "{emoji}, {count} reaction", other: "{emoji}, {count} reactions" },
   "message.reaction.mine": { one: "{emoji}, {count} reaction, yours is among them", other: "{emoji}, {count} reactions, yours is among them" },
-  "message.repliesTo": "Reply to {name}",
   "message.quote.loading": "An earlier message",
   "message.quote.go": "Go to the message of {name}: {text}",
   "message.label": "{sender}, {time}: {text}",
@@ -235,7 +223,6 @@ const en = {
   "composer.removed": "You cannot write here any more.",
 
   "record.recording": "Recording",
-  "record.stop": "Stop and attach",
   "record.cancel": "Discard the recording",
   "record.denied": "The browser gives no access to a microphone.",
 
@@ -257,14 +244,12 @@ const en = {
   "media.processing": "Being prepared",
   "media.unavailable": "Not available",
   "media.picture": "Picture {name}",
-  "media.lightbox": "Pictures",
   "media.next": "Next",
   "media.previous": "Previous",
   "media.count": "{index} of {count}",
   "media.alt": "Description for those who cannot see it",
 
   "thread.title": "Thread",
-  "thread.none": "No replies yet",
 
   "details.title": "Details",
   "details.members": "Members",
@@ -283,7 +268,6 @@ const en = {
   "details.member.role": "Make {role}",
   "details.member.remove": "Remove from the group",
   "details.member.remove.ask": "Remove {name} from the group?",
-  "details.handle": "Handle",
   "details.you": "you",
   "details.more": "Show more",
 
@@ -306,7 +290,6 @@ const en = {
   "receipts.read": "Read",
   "receipts.delivered": "Delivered",
   "receipts.none": "Nobody yet",
-  "receipts.counts": "{read} read, {delivered} have it",
 
   "search.title": "Search",
   "search.label": "Search messages",
@@ -328,7 +311,6 @@ const en = {
   "search.help": "What may be typed",
   "search.context": "Show what was around it",
   "search.context.hide": "Hide what was around it",
-  "search.open": "Go to the message",
   "search.error.empty": "Type a word to find; leaving out alone finds nothing.",
   "search.error.not_found": "A name in this search means nobody.",
   "search.error.conflict": "A name in this search means several groups; choose one from the list.",
