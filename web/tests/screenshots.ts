@@ -109,7 +109,7 @@ describe.each([
     await page.getByRole("complementary").getByText("فريد منصور").waitFor();
     await shot(ana, "details");
     await go(`#/c/${group}/t/${root}`);
-    await page.getByText("I ask the neighbours").first().waitFor();
+    await page.getByRole("log", { name: ana.words("conversation.thread.log") }).getByText("I ask the neighbours").waitFor();
     await shot(ana, "thread");
     await go("#/search?q=key");
     await page.getByRole("main").getByText(/second/).first().waitFor();
