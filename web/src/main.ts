@@ -1,6 +1,8 @@
 import { mount } from "svelte";
 import { beginEngine } from "./engine/engine.ts";
 import App from "./ui/App.svelte";
+// The offer to install comes before anybody opens a menu.
+import "./ui/install/offer.svelte.ts";
 import { registerWorker } from "./ui/install/worker.ts";
 import "./ui/styles/base.css";
 

@@ -80,6 +80,7 @@ describe.each([
     await ana.button("signup.toLogin").click();
     await ana.logIn("ana");
     await ana.row("Stage").waitFor();
+    await ana.inbox().getByRole("link").filter({ hasText: "Eve with" }).waitFor();
     await check(ana, "inbox");
     await go(`#/c/${direct}`, ana.message("A reply"));
     await check(ana, "direct conversation");

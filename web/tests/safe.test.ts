@@ -70,6 +70,7 @@ async function readThrough(count: number): Promise<void> {
   const seen = new Set<string>();
   const messages = victim.log().locator("article[data-seq]");
   await messages.first().waitFor();
+  await victim.toNewest();
   const deadline = Date.now() + 60_000;
   while (seen.size < count) {
     expect(Date.now(), `${seen.size} of ${count} seen`).toBeLessThan(deadline);
@@ -108,7 +109,7 @@ test("in the names of files", async () => {
 test("in names and titles, in the list, in details, in search and in the switcher", async () => {
   const { page } = victim;
   const crowd = await Promise.all(
-    PAYLOADS.slice(0, 60).map((payload, number) => Account.create(server.url, `crowd.${number}`, asName(payload))),
+    PAYLOADS.slice(0, 40).map((payload, number) => Account.create(server.url, `crowd.${number}`, asName(payload))),
   );
   const titled = await attacker.group("crowd", [victims, ...crowd]);
   for (const member of crowd) await member.say(titled, `by ${member.handle}`);

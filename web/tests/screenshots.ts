@@ -54,8 +54,8 @@ beforeAll(async () => {
   await writeFile(join(folder, "chat.jsonl"), Array.from({ length: 1_000 }, (_, number) => line(number)).join("\n"));
   await server.command("import", "--jsonl", join(folder, "chat.jsonl"), "--group", "Thousand unread", "--owner", "ana");
   await rm(folder, { recursive: true });
-  const list = (await ana.request("GET", "/v1/conversations")) as { items: { id: string; title?: string }[] };
-  long = list.items.find((row) => row.title === "Thousand unread")!.id;
+  const list = (await ana.request("GET", "/v1/conversations")) as { items: { conversation: string; title?: string }[] };
+  long = list.items.find((row) => row.title === "Thousand unread")!.conversation;
 }, 240_000);
 afterAll(async () => {
   await browser?.close();
@@ -109,7 +109,7 @@ describe.each([
     await page.getByRole("complementary").getByText("فريد منصور").waitFor();
     await shot(ana, "details");
     await go(`#/c/${group}/t/${root}`);
-    await page.getByText("I ask the neighbours").first().waitFor();
+    await page.getByRole("log", { name: ana.words("conversation.thread.log") }).getByText("I ask the neighbours").waitFor();
     await shot(ana, "thread");
     await go("#/search?q=key");
     await page.getByRole("main").getByText(/second/).first().waitFor();

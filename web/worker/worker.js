@@ -44,6 +44,20 @@ self.addEventListener("fetch", (event) => {
   else if (SHELL.includes(url.pathname)) event.respondWith(networkFirst(request));
 });
 
+// A notification that the page had shown through us, as it has to on phones, was pressed.
+self.addEventListener("notificationclick", (event) => {
+  event.notification.close();
+  const address = String(event.notification.data?.address ?? "#/");
+  event.waitUntil(
+    (async () => {
+      const [page] = await self.clients.matchAll({ type: "window" });
+      if (!page) return self.clients.openWindow(`/${address}`);
+      await page.focus();
+      page.postMessage({ type: "open", address });
+    })(),
+  );
+});
+
 /** The newest page there is: the server's, unless it does not answer in time. */
 async function page(request) {
   const kept = await caches.match("/", KEPT);

@@ -92,7 +92,6 @@ export class Core {
     await this.people.start();
     for (const row of await this.db.getAll("conversations")) this.conversations.set(row.id, row);
     for (const row of await this.db.getAll("drafts")) this.drafts.set(row.place, row);
-    for (const row of await this.db.getAll("receipts")) this.#receiptsOf(row.c).set(row.user, row);
     await this.#readOutbox();
     await this.#readMeta();
   }
@@ -118,8 +117,14 @@ export class Core {
     return this.outbox.filter(({ c }) => c === id);
   }
 
+  /** Read when they are first looked at; what looks at them is told. */
   receiptsOf(id: ConversationId): ReadonlyMap<UserId, ReceiptRow> {
-    return this.receipts.get(id) ?? new Map();
+    const known = this.receipts.get(id);
+    if (known) return known;
+    const none = new Map<UserId, ReceiptRow>();
+    this.receipts.set(id, none);
+    this.unawaited(this.#readReceipts(id).then(() => this.#show({ receipts: [id] })));
+    return none;
   }
 
   upload(key: string): Upload | undefined {
@@ -379,11 +384,7 @@ export class Core {
       if (row) this.conversations.set(id, known && known.read > row.read ? readUpTo(row, known.read) : row);
       else this.conversations.delete(id);
     }
-    for (const id of change.receipts ?? []) {
-      const of = new Map<UserId, ReceiptRow>();
-      for (const row of await this.db.getAll("receipts", ofConversation(id))) of.set(row.user, row);
-      this.receipts.set(id, of);
-    }
+    for (const id of change.receipts ?? []) await this.#readReceipts(id);
     if (change.people) await this.people.reread(change.people);
     if (change.outbox) await this.#readOutbox();
     for (const key of change.uploads ?? []) await this.#readUpload(key);
@@ -430,13 +431,10 @@ export class Core {
     }
   }
 
-  #receiptsOf(id: ConversationId): Map<UserId, ReceiptRow> {
-    let of = this.receipts.get(id);
-    if (!of) {
-      of = new Map();
-      this.receipts.set(id, of);
-    }
-    return of;
+  async #readReceipts(id: ConversationId): Promise<void> {
+    const of = new Map<UserId, ReceiptRow>();
+    for (const row of await this.db.getAll("receipts", ofConversation(id))) of.set(row.user, row);
+    this.receipts.set(id, of);
   }
 
   // ---- typing

@@ -144,7 +144,9 @@ export class Inbox implements InboxApi, View {
     const known = core.row(id);
     if (!known && id.startsWith("g.")) return undefined;
     const row = known ?? core.rowOrUnknown(id);
-    const scene = { me: core.me, person: (user: string) => core.people.get(user), receipts: core.receiptsOf(id) };
+    // Nobody has to have got what others said.
+    const receipts = row.last?.body.sender === core.me ? core.receiptsOf(id) : new Map();
+    const scene = { me: core.me, person: (user: string) => core.people.get(user), receipts };
     const draft = core.drafts.get(id);
     const typing = core.typingIn(id);
     const made = inboxRow(row, scene, { outbox, draft, typing, now: core.clock.now() });

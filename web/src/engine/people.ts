@@ -9,6 +9,10 @@ import type { PresenceNews } from "./tabs.ts";
 
 /** People in memory; beyond, those that nobody looks at are forgotten. */
 const CELLS_MAX = 5_000;
+/** People that are read from the database at the start; the others when they are looked at. */
+const AT_START_MAX = 5_000;
+/** People known to a tab; beyond, they are looked up again. */
+const KNOWN_MAX = 20_000;
 /** What one request may ask for. */
 const ASK_MAX = 200;
 /** Requests for names are gathered this long, in milliseconds. */
@@ -41,7 +45,7 @@ export class People {
   ) {}
 
   async start(): Promise<void> {
-    for (const user of await this.db.getAll("people")) this.#known.set(user.user, personOf(user));
+    for (const user of await this.db.getAll("people", null, AT_START_MAX)) this.#known.set(user.user, personOf(user));
   }
 
   close(): void {
@@ -53,6 +57,7 @@ export class People {
     const known = this.#known.get(id);
     if (known) return known;
     const placeholder: Person = { id, handle: "", name: id.slice(0, 6) };
+    if (this.#known.size >= KNOWN_MAX) this.#known.clear();
     this.#known.set(id, placeholder);
     if (id !== "") this.#want(id);
     return placeholder;
@@ -112,10 +117,14 @@ export class People {
     const ids = [...this.#wanted].slice(0, ASK_MAX);
     let delay = GATHER_MS;
     try {
-      const { items } = await this.http.users(ids);
+      const here = (await Promise.all(ids.map((id) => this.db.get("people", id)))).flatMap((user) => user?.user ?? []);
+      for (const id of here) this.#wanted.delete(id);
+      if (here.length > 0) this.changed(here);
+      const away = ids.filter((id) => this.#wanted.has(id));
+      const { items } = away.length > 0 ? await this.http.users(away) : { items: [] };
       for (const id of ids) this.#wanted.delete(id);
       const found = new Set(items.map(({ user }) => user));
-      for (const id of ids) if (!found.has(id)) this.#nobody.add(id);
+      for (const id of away) if (!found.has(id)) this.#nobody.add(id);
       await this.learn(items);
     } catch (cause) {
       if (!(cause instanceof Refused)) return;

@@ -84,7 +84,7 @@ export class Sessions {
     const { user, device, token, expires_at } = opened;
     const before = this.row;
     // Another person on this device: nothing of the one before is left behind.
-    if (before && before.user !== user) await deleteDatabase(this.platform.scope, before.user);
+    if (before && before.user !== user) await this.#forget(before.user);
     await this.#write({ user, device, token, handle, name: handle, expiresAt: expires_at });
   }
 
@@ -107,7 +107,7 @@ export class Sessions {
       }
     }
     await this.#write(undefined);
-    await deleteDatabase(this.platform.scope, row.user);
+    await this.#forget(row.user);
   }
 
   /** Exchanges a token that has not long to live. */
@@ -120,6 +120,13 @@ export class Sessions {
     } catch (cause) {
       if (!(cause instanceof Refused)) throw cause;
     }
+  }
+
+  /** Everything of somebody on this device. */
+  async #forget(user: UserId): Promise<void> {
+    const { scope, values } = this.platform;
+    for (const key of values.keys()) if (key.startsWith(`${scope}.${user}.`)) values.remove(key);
+    await deleteDatabase(scope, user);
   }
 
   async #write(row: SessionRow | undefined): Promise<void> {

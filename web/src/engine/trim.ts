@@ -6,6 +6,8 @@ import { cut } from "./ranges.ts";
 const PER_CONVERSATION_MAX = 2_000;
 /** Messages kept in all; those of conversations that were not opened for longest go first. */
 const IN_ALL_MAX = 60_000;
+/** People kept; beyond, all are forgotten, and asked for again where they are shown. */
+const PEOPLE_MAX = 20_000;
 
 /** `open`: conversations that are on screen, of which nothing goes. */
 export async function trim(
@@ -21,6 +23,7 @@ export async function trim(
     kept += Math.min(count, room);
     if (count > room) await keepNewest(db, id, room);
   }
+  if ((await db.count("people")) > PEOPLE_MAX) await db.clear("people");
 }
 
 async function keepNewest(db: Database, id: string, room: number): Promise<void> {

@@ -18,6 +18,7 @@ describe("emoji", () => {
     expect(findEmoji(all("en"), "thumbs u").map((one) => one.emoji)).toContain("👍️");
     expect(findEmoji(all("de"), "daumen hoch")[0]?.emoji).toContain("👍");
     expect(findEmoji(all("en"), "zzzzz")).toEqual([]);
+    expect(findEmoji(all("en"), "thumbs zebra")).toEqual([]);
     expect(findEmoji(all("en"), "  ")).toEqual([]);
   });
 });

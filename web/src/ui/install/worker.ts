@@ -23,6 +23,9 @@ function workerAddress(): string {
 /** Keeps the client for starts without a network, once the page has nothing better to do. */
 export function registerWorker(): void {
   if (!("serviceWorker" in navigator) || !import.meta.env.PROD) return;
+  navigator.serviceWorker.addEventListener("message", ({ data }: MessageEvent<{ type?: unknown; address?: unknown } | undefined>) => {
+    if (data?.type === "open" && typeof data.address === "string" && data.address.startsWith("#/")) location.hash = data.address;
+  });
   const register = () => {
     // Where it is not allowed, as in some private windows, the client works all the same.
     navigator.serviceWorker.register(workerAddress(), { scope: "/", updateViaCache: "none" }).catch(() => undefined);

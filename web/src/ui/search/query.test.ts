@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { filterOf, searchable, take, withFilter } from "./query.ts";
+import { filterOf, onlyLeavesOut, searchable, take, withFilter } from "./query.ts";
 
 describe("a suggestion that is taken", () => {
   it("stands where the typed part was, with a space", () => {
@@ -8,6 +8,7 @@ describe("a suggestion that is taken", () => {
 
   it("leaves what is behind the caret", () => {
     expect(take("from:ad printer", 7, { replaces: [0, 7], text: "from:ada" })).toEqual({ text: "from:ada printer", caret: 9 });
+    expect(take("from:ad,x", 7, { replaces: [0, 7], text: "from:ada" }).text).toBe("from:ada ,x");
   });
 });
 
@@ -30,5 +31,15 @@ describe("a filter", () => {
     expect(filterOf({ text: "from:ada" })).toBe("from");
     expect(filterOf({ text: 'in:"the house"' })).toBe("in");
     expect(filterOf({ text: "else" })).toBeUndefined();
+  });
+});
+
+describe("a query that only leaves out", () => {
+  it("is known by its dashes", () => {
+    expect(onlyLeavesOut("-usb")).toBe(true);
+    expect(onlyLeavesOut('-usb -"no paper" -from:bo')).toBe(true);
+    expect(onlyLeavesOut("printer -usb")).toBe(false);
+    expect(onlyLeavesOut("-")).toBe(false);
+    expect(onlyLeavesOut("")).toBe(false);
   });
 });

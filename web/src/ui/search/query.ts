@@ -28,6 +28,12 @@ export function searchable(query: string): string {
   return query.trim().replace(/(?:^|\s)-?\w+:"?$/, "").trim();
 }
 
+/** Whether every part of a query excludes: that alone finds nothing. */
+export function onlyLeavesOut(query: string): boolean {
+  const parts = query.match(/-?(?:[^\s"]*"[^"]*"?|[^\s"]+)/g) ?? [];
+  return parts.length > 0 && parts.every((part) => /^-./.test(part));
+}
+
 /** What of a query a suggestion filters by. */
 export function filterOf(suggestion: Pick<Suggestion, "text">): "from" | "in" | "mentions" | undefined {
   const match = /^-?(from|in|mentions):/.exec(suggestion.text);

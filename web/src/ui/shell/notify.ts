@@ -2,6 +2,7 @@ import type { Notification as Arrival, Settings } from "../../engine/api.ts";
 import { t } from "../../i18n/index.ts";
 import { plain } from "../markdown/parse.ts";
 import { mediaLabel } from "../media/kind.ts";
+import { addressOf } from "../route.svelte.ts";
 
 /** Tells of a message outside of the page, if the person wants that and the browser lets us. */
 export function notifyOf(arrival: Arrival, wanted: Settings["notifications"], open: () => void): void {
@@ -9,15 +10,27 @@ export function notifyOf(arrival: Arrival, wanted: Settings["notifications"], op
   const { item, title, conversation } = arrival;
   const direct = item.sender.name === title;
   const text = plain(item.text, 160) || mediaLabel(item.media[0]?.type);
-  const shown = new Notification(direct ? title : t("notify.title.group", { sender: item.sender.name, title }), {
+  const heading = direct ? title : t("notify.title.group", { sender: item.sender.name, title });
+  const options: NotificationOptions = {
     body: wanted.preview ? text : t("notify.body.hidden"),
     // The newest of a conversation takes the place of the one before.
     tag: conversation,
     silent: !wanted.sound,
-  });
-  shown.onclick = () => {
-    window.focus();
-    open();
-    shown.close();
+    icon: "/icon-192.png",
   };
+  try {
+    const shown = new Notification(heading, options);
+    shown.onclick = () => {
+      window.focus();
+      open();
+      shown.close();
+    };
+  } catch {
+    // On phones only the service worker may show one; it also opens the conversation.
+    const data = { address: addressOf({ view: "conversation", id: conversation }) };
+    void navigator.serviceWorker
+      ?.getRegistration()
+      .then((registration) => registration?.showNotification(heading, { ...options, data }))
+      .catch(() => undefined);
+  }
 }

@@ -1,4 +1,5 @@
 import { describe, expect, it } from "vitest";
+import { peaksOf } from "./peaks.ts";
 import { barsOf, levelOf } from "./waveform.ts";
 
 describe("bars of a recording", () => {
@@ -22,5 +23,16 @@ describe("a level", () => {
     expect(levelOf(new Float32Array(64))).toBe(0.12);
     expect(levelOf(new Float32Array(64).fill(1))).toBe(1);
     expect(levelOf(new Float32Array(0))).toBe(0.12);
+  });
+});
+
+describe("peaks", () => {
+  it("are the loudest of each part, whatever the sign", () => {
+    expect(peaksOf(new Float32Array([0, -1, 0.2, 0.1]), 2)).toEqual([255, 51]);
+  });
+
+  it("are no more than samples, and none of nothing", () => {
+    expect(peaksOf(new Float32Array([1]), 96)).toEqual([255]);
+    expect(peaksOf(new Float32Array(0))).toEqual([]);
   });
 });
