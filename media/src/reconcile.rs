@@ -209,7 +209,10 @@ impl Reconciliation<'_> {
                 Some(found) if found.home == Home::Uploader && found.uploader == user => {
                     let state = match found.state {
                         State::Dying => state_after_return(found),
-                        state => state,
+                        state @ (State::Receiving
+                        | State::Finishing
+                        | State::Processing
+                        | State::Ready) => state,
                     };
                     (Change::Put(Upload { home: Home::Avatar, state, ..found.clone() }), ())
                 }
