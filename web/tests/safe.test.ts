@@ -34,9 +34,12 @@ beforeAll(async () => {
   victims = await Account.logIn(server.url, "victim");
 });
 afterAll(async () => {
-  await victim?.leave();
-  await browser?.close();
-  await server?.stop();
+  try {
+    await victim?.leave();
+  } finally {
+    await browser?.close();
+    await server?.stop();
+  }
 });
 
 /** No elements and attributes but those of the client itself, no links but good ones, and no word of the policy. */

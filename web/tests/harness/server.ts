@@ -81,6 +81,10 @@ export class Server {
       stdio: ["ignore", "pipe", "pipe"],
     });
     this.child = child;
+    // A test that is broken off leaves nothing running: nats-server ends with its parent.
+    const end = (): void => void child.kill("SIGKILL");
+    process.once("exit", end);
+    child.once("exit", () => process.off("exit", end));
     createInterface({ input: child.stderr }).on("line", (line) => {
       this.log.push(line);
       if (this.log.length > 200) this.log.shift();
