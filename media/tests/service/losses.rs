@@ -162,7 +162,7 @@ async fn references_of_another_log_go() {
     rig.stop().await;
 }
 
-/// Picks what happens next: SplitMix64.
+/// Picks what happens next: `SplitMix64`.
 struct Dice(u64);
 
 impl Dice {
@@ -182,82 +182,101 @@ struct Said {
     media: Vec<UploadId>,
 }
 
-/// Sends a file, if it may be sent there.
-async fn send(
-    hand: &Hand,
-    sender: u8,
-    at: u8,
-    id: UploadId,
-    homes: &mut BTreeMap<UploadId, u8>,
-    messages: &mut Vec<Said>,
-) {
-    if let Some(seq) = hand.send(sender, group(at), &[id]).await {
-        homes.insert(id, at);
-        messages.push(Said { at, seq, media: vec![id] });
+/// What was said and uploaded, as it should be found in the end.
+struct Chat<'a> {
+    rig: &'a Rig,
+    hand: Hand,
+    dice: Dice,
+    /// Which bytes, by whom.
+    uploads: Vec<(UploadId, u64, u8)>,
+    messages: Vec<Said>,
+    homes: BTreeMap<UploadId, u8>,
+}
+
+impl Chat<'_> {
+    /// Sends a file, if it may be sent there.
+    async fn send(&mut self, sender: u8, at: u8, id: UploadId) {
+        if let Some(seq) = self.hand.send(sender, group(at), &[id]).await {
+            self.homes.insert(id, at);
+            self.messages.push(Said { at, seq, media: vec![id] });
+        }
+    }
+
+    /// An upload, a message, an edit or a deletion.
+    async fn step(&mut self, process: &Process) {
+        let (sender, at) = (1 + self.dice.below(2) as u8, 1 + self.dice.below(3) as u8);
+        match self.dice.below(8) {
+            // Three kinds of bytes, so that most are there already.
+            kind @ 0..3 => {
+                let seed = self.dice.below(3) as u64;
+                let client = self.rig.uploader(&process.address, sender);
+                let id = client.post("", "text/plain", &bytes(seed, 40_000)).await.id();
+                self.uploads.push((id, seed, sender));
+                if kind > 0 {
+                    self.send(sender, at, id).await;
+                }
+            }
+            3 | 4 if !self.messages.is_empty() => {
+                let id = self.messages[self.dice.below(self.messages.len())].media[0];
+                self.send(sender, self.homes[&id], id).await;
+            }
+            5 if !self.messages.is_empty() => {
+                let place = self.dice.below(self.messages.len());
+                let (id, ..) = self.uploads[self.dice.below(self.uploads.len())];
+                let (at, target) = (self.messages[place].at, self.messages[place].seq);
+                if self.hand.edit(sender, group(at), target, &[id]).await.is_some() {
+                    self.homes.insert(id, at);
+                    self.messages[place].media = vec![id];
+                }
+            }
+            6.. if self.messages.len() > 3 => {
+                let place = self.dice.below(self.messages.len());
+                let Said { at, seq, .. } = self.messages.swap_remove(place);
+                self.hand.delete(sender, group(at), seq).await;
+            }
+            _ => {}
+        }
+    }
+
+    /// Lets the collector get into the middle of something.
+    async fn wait(&self, time: Duration) {
+        let until = self.rig.clock.now().expect("log time").plus(time);
+        within("time", async || (self.rig.clock.now().ok()? > until).then_some(())).await;
     }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn services_that_are_killed_lose_nothing_and_leave_nothing() {
     let rig = Rig::start().await;
-    let hand = Hand::of(&rig).await;
-    let mut dice = Dice(20);
     let order = || {
         let mut order = rig.order("one");
         order.grace = Some(Duration::from_millis(1_500));
         order
     };
-    let mut uploads: Vec<(UploadId, u64, u8)> = Vec::new();
-    let mut messages: Vec<Said> = Vec::new();
-    let mut homes = BTreeMap::new();
+    let mut chat = Chat {
+        rig: &rig,
+        hand: Hand::of(&rig).await,
+        dice: Dice(20),
+        uploads: Vec::new(),
+        messages: Vec::new(),
+        homes: BTreeMap::new(),
+    };
     for round in 0..12_u64 {
         let process = Process::follow(order()).await;
         for step in 0..12_u64 {
-            let (sender, at) = (1 + dice.below(2) as u8, 1 + dice.below(3) as u8);
-            match dice.below(8) {
-                // Three kinds of bytes, so that most are there already.
-                kind @ 0..3 => {
-                    let seed = dice.below(3) as u64;
-                    let client = rig.uploader(&process.address, sender);
-                    let id = client.post("", "text/plain", &bytes(seed, 40_000)).await.id();
-                    uploads.push((id, seed, sender));
-                    if kind > 0 {
-                        send(&hand, sender, at, id, &mut homes, &mut messages).await;
-                    }
-                }
-                3 | 4 if !messages.is_empty() => {
-                    let id = messages[dice.below(messages.len())].media[0];
-                    send(&hand, sender, homes[&id], id, &mut homes, &mut messages).await;
-                }
-                5 if !messages.is_empty() => {
-                    let place = dice.below(messages.len());
-                    let (id, ..) = uploads[dice.below(uploads.len())];
-                    let (at, target) = (messages[place].at, messages[place].seq);
-                    if hand.edit(sender, group(at), target, &[id]).await.is_some() {
-                        homes.insert(id, at);
-                        messages[place].media = vec![id];
-                    }
-                }
-                6.. if messages.len() > 3 => {
-                    let Said { at, seq, .. } = messages.swap_remove(dice.below(messages.len()));
-                    hand.delete(sender, group(at), seq).await;
-                }
-                _ => {}
-            }
+            chat.step(&process).await;
             if step % 4 == 3 {
-                // Some time for the collector to be in the middle of something.
-                let until = rig.clock.now().expect("log time");
-                let until = until.plus(Duration::from_millis(dice.below(500) as u64));
-                within("time", async || (rig.clock.now().ok()? > until).then_some(())).await;
+                let time = Duration::from_millis(chat.dice.below(500) as u64);
+                chat.wait(time).await;
             }
         }
         if round % 4 == 3 {
             // Long enough for something to be removed.
-            let until = rig.clock.now().expect("log time").plus(Duration::from_secs(3));
-            within("time", async || (rig.clock.now().ok()? > until).then_some(())).await;
+            chat.wait(Duration::from_secs(3)).await;
         }
         process.kill();
     }
+    let Chat { uploads, messages, homes, .. } = chat;
     let process = Process::follow(order()).await;
     let mut sums = [0_u64; 3];
     let mut held = BTreeSet::new();

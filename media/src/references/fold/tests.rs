@@ -109,7 +109,7 @@ fn a_reference_has_back_what_was_put_back_and_nothing_else() {
     let mut dying = Upload { state: State::Dying, ..upload(1, 1) };
     let state = |upload: &Upload| match refer(upload, group(1), Seq(1), user(1), now) {
         Referred::Now(next) => next.state,
-        other => panic!("{other:?}"),
+        other @ (Referred::No | Referred::Already) => panic!("{other:?}"),
     };
     assert_eq!(state(&dying), State::Dying);
     dying.keep_until = LogTime::from_millis(6);
