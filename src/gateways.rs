@@ -12,6 +12,9 @@ use serde::Serialize;
 
 use crate::settings::NatsArgs;
 
+/// An answer that took long tells too little of the time; the next one may be quicker.
+const COMPARISONS_MAX: usize = 5;
+
 #[derive(clap::Args, Debug)]
 pub(crate) struct Args {
     #[command(flatten)]
@@ -91,7 +94,14 @@ impl Sum {
 pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
     let connection = args.nats.connect_operator().await?;
     let clock = LogClock::new();
-    clock.compare(&connection).await.context("the log's time")?;
+    let mut compared = clock.compare(&connection).await;
+    for _ in 1..COMPARISONS_MAX {
+        if compared.is_ok() {
+            break;
+        }
+        compared = clock.compare(&connection).await;
+    }
+    compared.context("the log's time")?;
     let mut registered = connection.registered_gateways().await.context("the gateways")?;
     let now = clock.now()?;
     registered.sort_by(|a, b| {
