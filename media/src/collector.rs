@@ -138,6 +138,12 @@ impl Collector {
         let (upload, version) = self.uploads.get(due.upload).await?;
         let now = self.now()?;
         let verdict = judge(upload.as_ref(), &watch, now, &self.patience);
+        if verdict != Verdict::Wait
+            && let Some(Upload { state: State::Processing | State::Ready, .. }) = upload
+        {
+            // Whoever finished it may have died before its bytes were counted.
+            self.uploads.finish(due.upload, None).await?;
+        }
         match verdict {
             Verdict::Settle => return Ok(true),
             Verdict::Wait => {}

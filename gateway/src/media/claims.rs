@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
-use hansard_model::media::{Home, MediaKey, Upload};
+use hansard_model::media::{Home, MediaKey, State, Upload};
 use hansard_model::{ConversationId, Event, LogTime, PartitionId, Seq, UploadId, UserId};
 use hansard_nats::log::{NotSynchronized, ReadError};
 use hansard_nats::media::{Change, UpdateError};
@@ -157,11 +157,20 @@ impl Media {
             return Err(ClaimError::Behind);
         }
         // Behind the position: it has everything up to there.
-        match self.upload(id).await?.map(|upload| claim.judge(&upload, now)) {
+        let upload = self.upload(id).await?;
+        // Put back after a loss, and kept from being sent until the whole log was read again.
+        if upload.as_ref().is_some_and(|upload| is_put_back(upload, now)) {
+            return Err(ClaimError::Behind);
+        }
+        match upload.map(|upload| claim.judge(&upload, now)) {
             Some(Verdict::Unseen | Verdict::Refused) | None => Err(ClaimError::NotFound),
             Some(Verdict::Sendable | Verdict::ToClaim) => Err(ClaimError::Behind),
         }
     }
+}
+
+fn is_put_back(upload: &Upload, now: LogTime) -> bool {
+    upload.state == State::Dying && upload.keep_until > now
 }
 
 impl Claim {

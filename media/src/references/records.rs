@@ -71,12 +71,12 @@ impl Records {
     ) -> Result<bool, NotKept> {
         let at = At { conversation, seq: said.at, ts };
         let key = MediaKey::Message(conversation, said.at);
-        for _ in 0..ATTEMPTS_MAX {
+        for attempt in 0..ATTEMPTS_MAX {
             let (known, revision) = self.bucket.get::<Known>(key).await?;
             let Some(step) = said.step(known.as_ref(), self.epoch) else { return Ok(false) };
             let mut refers = BTreeSet::new();
             for &upload in &step.wants {
-                if self.refer(at, said.sender, upload).await? {
+                if self.refer(at, said.sender, upload, attempt > 0).await? {
                     refers.insert(upload);
                 }
             }
@@ -92,18 +92,28 @@ impl Records {
         Err(UpdateError::Contended(key).into())
     }
 
-    /// Makes a message refer to an upload; `false`: it may not.
-    async fn refer(&self, at: At, sender: UserId, upload: UploadId) -> Result<bool, NotKept> {
+    /// Makes a message refer to an upload; `false`: it may not. `again`: who wrote the record of the
+    /// message meanwhile may be about to take the reference away, so the upload is written anew.
+    async fn refer(
+        &self,
+        at: At,
+        sender: UserId,
+        upload: UploadId,
+        again: bool,
+    ) -> Result<bool, NotKept> {
         let now = self.clock.now().map_err(Fault::from)?;
         let change = |found: Option<&Upload>| {
             let referred = found.map_or(Referred::No, |found| {
                 fold::refer(found, at.conversation, at.seq, sender, now)
             });
-            match referred {
-                Referred::No => (Change::Keep, Some((false, false))),
-                Referred::Already => (Change::Keep, Some((true, false))),
-                Referred::Now(_) if !self.tenure.is_held() => (Change::Keep, None),
-                Referred::Now(next) => (Change::Put(*next), Some((true, true))),
+            match (referred, found) {
+                (Referred::Already, Some(found)) if again && self.tenure.is_held() => {
+                    (Change::Put(found.clone()), Some((true, false)))
+                }
+                (Referred::No, _) => (Change::Keep, Some((false, false))),
+                (Referred::Already, _) => (Change::Keep, Some((true, false))),
+                (Referred::Now(_), _) if !self.tenure.is_held() => (Change::Keep, None),
+                (Referred::Now(next), _) => (Change::Put(*next), Some((true, true))),
             }
         };
         let (found, outcome) = self.bucket.update(MediaKey::Upload(upload), change).await?;

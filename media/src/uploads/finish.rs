@@ -65,9 +65,12 @@ impl Uploads {
                     Err(fault) => return Err(fault),
                 },
                 State::Dying if upload.contents.is_empty() => return Ok(Finished::Absent),
-                State::Processing | State::Ready | State::Dying => {
+                State::Processing | State::Ready => {
+                    // Whoever finished it may have died before this.
+                    self.holdings.settle(upload.uploader, id).await?;
                     return Ok(Finished::Done(upload));
                 }
+                State::Dying => return Ok(Finished::Done(upload)),
             }
         }
         Err(UpdateError::Contended(MediaKey::Upload(id)).into())
@@ -132,6 +135,7 @@ impl Uploads {
         self.manifests.put(&self.blobs.manifest(&done).await?).await?;
         let key = MediaKey::Upload(done.id);
         if self.bucket.put(key, &done, revision).await?.is_none() {
+            self.correct_manifest(done.id).await?;
             return Ok(None);
         }
         self.holdings.settle(done.uploader, done.id).await?;
@@ -143,6 +147,21 @@ impl Uploads {
             self.tidy_later(done.id);
         }
         Ok(Some(done))
+    }
+
+    /// Takes back a manifest that was written for a record which somebody else wrote first: it may
+    /// have come after that one's.
+    async fn correct_manifest(&self, id: UploadId) -> Result<(), Fault> {
+        match self.get(id).await?.0 {
+            None => self.manifests.remove(id).await,
+            Some(upload) => match upload.state {
+                State::Processing | State::Ready => {
+                    self.manifests.put(&self.blobs.manifest(&upload).await?).await
+                }
+                // Whoever goes on with it, or ends it, writes or removes the manifest.
+                State::Receiving | State::Finishing | State::Dying => Ok(()),
+            },
+        }
     }
 
     /// Removes what writers have stored and what did not come to count. The parts that are the
