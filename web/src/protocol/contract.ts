@@ -230,6 +230,95 @@ export interface paths {
         readonly patch?: never;
         readonly trace?: never;
     };
+    readonly "/v1/media": {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        readonly get?: never;
+        readonly put?: never;
+        /**
+         * Begin an upload, or make a small file in one request
+         * @description With `Tus-Resumable` this is the creation of tus 1.0 (https://tus.io/protocols/resumable-upload), with the extensions creation, creation-with-upload, checksum (sha256), expiration and termination: `Upload-Length`, and in `Upload-Metadata` perhaps `filename`, `filetype`, `original` and `opaque`.
+         *     Without it the body is the file, at most 16 MiB, its `Content-Type` what is said of it; the answer is its MediaInfo.
+         *     `OPTIONS /v1/media` says without a token what uploads can be.
+         */
+        readonly post: operations["createUpload"];
+        readonly delete?: never;
+        readonly options?: never;
+        readonly head?: never;
+        readonly patch?: never;
+        readonly trace?: never;
+    };
+    readonly "/v1/media/{upload}": {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        /**
+         * The bytes of a file
+         * @description With a token, or with the query of a URL that `/url` made. Single ranges, `If-Range`, `If-None-Match` and `If-Match` by `ETag`, the SHA-256 in quotes.
+         *     What a browser may not show it saves (`Content-Disposition`).
+         */
+        readonly get: operations["download"];
+        readonly put?: never;
+        readonly post?: never;
+        /** Remove an own upload that was not sent */
+        readonly delete: operations["endUpload"];
+        readonly options?: never;
+        /**
+         * How far an upload is, or what a download would be
+         * @description With `Tus-Resumable` it answers the uploader with `Upload-Offset` and `Upload-Length`. Without it, it is `GET` without the bytes.
+         */
+        readonly head: operations["showUpload"];
+        /**
+         * Go on with an upload
+         * @description Of tus. What has come when the connection ends is kept. With all bytes there the file is made and can be sent.
+         */
+        readonly patch: operations["appendToUpload"];
+        readonly trace?: never;
+    };
+    readonly "/v1/media/{upload}/info": {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        /** What is known of a file */
+        readonly get: operations["showMedia"];
+        readonly put?: never;
+        readonly post?: never;
+        readonly delete?: never;
+        readonly options?: never;
+        readonly head?: never;
+        readonly patch?: never;
+        readonly trace?: never;
+    };
+    readonly "/v1/media/{upload}/url": {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        /**
+         * A URL of the bytes that needs no token
+         * @description For pictures in pages and for players. It is in the caller's name; once they may not read the file any more, the URL does not work either.
+         */
+        readonly get: operations["signMediaUrl"];
+        readonly put?: never;
+        readonly post?: never;
+        readonly delete?: never;
+        readonly options?: never;
+        readonly head?: never;
+        readonly patch?: never;
+        readonly trace?: never;
+    };
     readonly "/v1/mentions": {
         readonly parameters: {
             readonly query?: never;
@@ -679,7 +768,7 @@ export interface components {
          * @description Added to, never reused.
          * @enum {string}
          */
-        readonly ErrorCode: "bad_frame" | "bad_id" | "clock_ahead" | "conflict" | "empty" | "forbidden" | "group_full" | "handle_taken" | "id_reused" | "internal" | "not_a_member" | "not_found" | "overloaded" | "rate_limited" | "too_large" | "unauthorized" | "unavailable" | "unsupported";
+        readonly ErrorCode: "bad_frame" | "bad_id" | "checksum_mismatch" | "clock_ahead" | "conflict" | "empty" | "forbidden" | "group_full" | "handle_taken" | "id_reused" | "internal" | "not_a_member" | "not_found" | "overloaded" | "quota_exceeded" | "rate_limited" | "too_large" | "unauthorized" | "unavailable" | "unsupported";
         /**
          * @example {
          *       "error": {
@@ -820,10 +909,100 @@ export interface components {
          * @example ana
          */
         readonly Handle: string;
-        /** @description At most 20. Uploads come with a later version; the references are stored as sent. */
+        /**
+         * @description At most 20. Each has the `id` of a file that the sender uploaded, or sees in the same conversation; else the event is `not_found`.
+         *     The rest is what the sender says of it for those who have not asked yet, such as `name`, `type`, `size`, `width`, `height`, `duration_ms`, `placeholder` and `alt`, and is stored as sent.
+         */
         readonly Media: readonly {
             readonly [key: string]: unknown;
         }[];
+        /**
+         * @description What is known of a file. Everything but id, state, type and size is there if it is known.
+         * @example {
+         *       "id": "w4hn7zq2xk5tbm3vr6cd",
+         *       "state": "uploading",
+         *       "name": "plan.png",
+         *       "type": "image/png",
+         *       "size": 48211,
+         *       "offset": 1024,
+         *       "length": 48211
+         *     }
+         * @example {
+         *       "id": "w4hn7zq2xk5tbm3vr6cd",
+         *       "state": "ready",
+         *       "type": "audio/ogg",
+         *       "size": 9120,
+         *       "sha256": "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
+         *       "duration_ms": 4100,
+         *       "waveform": [
+         *         3,
+         *         120,
+         *         255,
+         *         14
+         *       ]
+         *     }
+         */
+        readonly MediaInfo: {
+            /** @description Of sounds and videos. */
+            readonly duration_ms?: number;
+            readonly height?: number;
+            readonly id: components["schemas"]["UploadId"];
+            /** @description While bytes are missing; how many there will be. */
+            readonly length?: number;
+            /** @description What its uploader called it. Text for people, never a path. */
+            readonly name?: string;
+            /** @description While bytes are missing; how many are there, if that is known. */
+            readonly offset?: number;
+            /** @description It is encrypted; nothing of it was looked at. */
+            readonly opaque?: boolean;
+            /** @description Its uploader wanted it kept bit for bit. */
+            readonly original?: boolean;
+            /** @description Of documents. */
+            readonly pages?: number;
+            /** @description Of pictures. A ThumbHash in base64. */
+            readonly placeholder?: string;
+            /** @description Why there is no picture of it; for a developer. */
+            readonly reason?: string;
+            /** @description Of these bytes, in lower-case hexadecimal. */
+            readonly sha256?: string;
+            /** @description Bytes of a download; while bytes are missing, those announced. */
+            readonly size: number;
+            /**
+             * @description Bytes are missing; it can be sent, and what can be shown of it is being worked out; it can be read.
+             * @enum {string}
+             */
+            readonly state: "uploading" | "processing" | "ready";
+            /** @description Metadata was taken out; these are not the bytes that were uploaded. */
+            readonly stripped?: boolean;
+            /** @description By its content; while that is not known, what its uploader said. */
+            readonly type: string;
+            /** @description Pictures of it, by what `variant` says for them. */
+            readonly variants?: {
+                readonly preview?: components["schemas"]["MediaVariant"];
+                readonly thumb?: components["schemas"]["MediaVariant"];
+            };
+            /** @description Of sounds. Peaks from 0 to 255. */
+            readonly waveform?: readonly number[];
+            /** @description In pixels, the way it is to be shown. */
+            readonly width?: number;
+        };
+        /**
+         * @example {
+         *       "url": "/v1/media/w4hn7zq2xk5tbm3vr6cd?variant=thumb&user=kx7bw4ph2qnv6ztm3rcy&expires=1763539226402&signature=AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA",
+         *       "expires_at": "2025-11-19T08:00:26.402Z"
+         *     }
+         */
+        readonly MediaUrl: {
+            readonly expires_at: components["schemas"]["Time"];
+            /** @description A path with a query, for any gateway. */
+            readonly url: string;
+        };
+        readonly MediaVariant: {
+            readonly height?: number;
+            readonly size: number;
+            readonly type: string;
+            readonly width?: number;
+        };
         /**
          * @example {
          *       "user": "kx7bw4ph2qnv6ztm3rcy",
@@ -1030,7 +1209,7 @@ export interface components {
          *     }
          */
         readonly PatchUser: {
-            /** @description A media id, of letters, digits, `.`, `_` and `-`. */
+            /** @description The id of an own file with a `thumb`, which whoever is logged in may read from then on; empty for no avatar. */
             readonly avatar?: string;
             /** @description Who may see when one was there last. */
             readonly last_seen?: components["schemas"]["Visibility"];
@@ -1458,6 +1637,40 @@ export interface components {
             readonly type: "hello";
         };
         /**
+         * @description May come before the `event` frame of the message. What is to be shown is found by `media.id`.
+         * @example {
+         *       "type": "media",
+         *       "conversation": "g.m3vz7qk2wd5xr4nb6hty",
+         *       "seq": 57,
+         *       "media": {
+         *         "id": "w4hn7zq2xk5tbm3vr6cd",
+         *         "state": "ready",
+         *         "name": "plan.png",
+         *         "type": "image/png",
+         *         "size": 48211,
+         *         "sha256": "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
+         *         "width": 1200,
+         *         "height": 800,
+         *         "variants": {
+         *           "thumb": {
+         *             "type": "image/webp",
+         *             "size": 2310,
+         *             "width": 320,
+         *             "height": 213
+         *           }
+         *         }
+         *       }
+         *     }
+         */
+        readonly SocketMediaOfMessage: {
+            readonly conversation: components["schemas"]["ConversationId"];
+            readonly media: components["schemas"]["MediaInfo"];
+            /** @description The newest message that has it. */
+            readonly seq: components["schemas"]["Seq"];
+            /** @constant */
+            readonly type: "media";
+        };
+        /**
          * @description Answers `receipt` once it is stored.
          * @example {
          *       "type": "ok",
@@ -1875,6 +2088,11 @@ export interface components {
             readonly kind: "unreadable";
         };
         /**
+         * @description A file; 20 characters of lower-case base32.
+         * @example w4hn7zq2xk5tbm3vr6cd
+         */
+        readonly UploadId: string;
+        /**
          * @description A person as others see them.
          * @example {
          *       "user": "d5tq2kzv7mxw3hn6ra4b",
@@ -1929,6 +2147,11 @@ export interface components {
          *     What the same device was told is stored is applied by the gateway itself.
          */
         readonly MinSeq: readonly string[];
+        /** @description `1.0.0`: the request is one of tus. */
+        readonly TusResumable: string;
+        readonly Upload: components["schemas"]["UploadId"];
+        /** @description Which bytes; the file, or a picture of it if `variants` of its MediaInfo has one. */
+        readonly Variant: "file" | "thumb" | "preview";
     };
     requestBodies: never;
     headers: never;
@@ -2317,6 +2540,241 @@ export interface operations {
                 };
                 content: {
                     readonly "application/json": components["schemas"]["GatewayList"];
+                };
+            };
+            readonly default: components["responses"]["Error"];
+        };
+    };
+    readonly createUpload: {
+        readonly parameters: {
+            readonly query?: {
+                /** @description What a file in one request is called. */
+                readonly name?: string;
+                /** @description Of a file in one request. It is encrypted; look at nothing of it. */
+                readonly opaque?: boolean;
+                /** @description Of a file in one request. Keep it bit for bit; take no metadata out. */
+                readonly original?: boolean;
+            };
+            readonly header?: {
+                /** @description `1.0.0`: the request is one of tus. */
+                readonly "Tus-Resumable"?: components["parameters"]["TusResumable"];
+                /** @description Bytes that will come. */
+                readonly "Upload-Length"?: number;
+                /** @description Pairs of a key and a value in base64, with commas between. */
+                readonly "Upload-Metadata"?: string;
+            };
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        /** @description The file; of tus, nothing or the first bytes. */
+        readonly requestBody?: {
+            readonly content: {
+                readonly "*/*": string;
+                readonly "application/offset+octet-stream": string;
+            };
+        };
+        readonly responses: {
+            /** @description Begun, or made. */
+            readonly 201: {
+                headers: {
+                    /** @description The path of the upload. */
+                    readonly Location?: string;
+                    /** @description Of tus. An upload that is unfinished then is removed. */
+                    readonly "Upload-Expires"?: string;
+                    /** @description Of tus. How many bytes are there. */
+                    readonly "Upload-Offset"?: number;
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["MediaInfo"];
+                };
+            };
+            readonly default: components["responses"]["Error"];
+        };
+    };
+    readonly download: {
+        readonly parameters: {
+            readonly query?: {
+                /** @description Of a signed URL; until when, in milliseconds since 1970. */
+                readonly expires?: number;
+                /** @description Of a signed URL. */
+                readonly signature?: string;
+                /** @description Of a signed URL; in whose name. */
+                readonly user?: components["schemas"]["UserId"];
+                /** @description Which bytes; the file, or a picture of it if `variants` of its MediaInfo has one. */
+                readonly variant?: components["parameters"]["Variant"];
+            };
+            readonly header?: {
+                readonly Range?: string;
+            };
+            readonly path: {
+                readonly upload: components["parameters"]["Upload"];
+            };
+            readonly cookie?: never;
+        };
+        readonly requestBody?: never;
+        readonly responses: {
+            /** @description All bytes. */
+            readonly 200: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "*/*": string;
+                };
+            };
+            /** @description Those asked for. */
+            readonly 206: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "*/*": string;
+                };
+            };
+            /** @description They are those that the client has. */
+            readonly 304: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content?: never;
+            };
+            readonly default: components["responses"]["Error"];
+        };
+    };
+    readonly endUpload: {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: {
+                /** @description `1.0.0`: the request is one of tus. */
+                readonly "Tus-Resumable"?: components["parameters"]["TusResumable"];
+            };
+            readonly path: {
+                readonly upload: components["parameters"]["Upload"];
+            };
+            readonly cookie?: never;
+        };
+        readonly requestBody?: never;
+        readonly responses: {
+            /** @description Removed, or about to be. */
+            readonly 204: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content?: never;
+            };
+            readonly default: components["responses"]["Error"];
+        };
+    };
+    readonly showUpload: {
+        readonly parameters: {
+            readonly query?: {
+                /** @description Which bytes; the file, or a picture of it if `variants` of its MediaInfo has one. */
+                readonly variant?: components["parameters"]["Variant"];
+            };
+            readonly header?: {
+                /** @description `1.0.0`: the request is one of tus. */
+                readonly "Tus-Resumable"?: components["parameters"]["TusResumable"];
+            };
+            readonly path: {
+                readonly upload: components["parameters"]["Upload"];
+            };
+            readonly cookie?: never;
+        };
+        readonly requestBody?: never;
+        readonly responses: {
+            /** @description As asked. */
+            readonly 200: {
+                headers: {
+                    /** @description Of tus. How many there will be. */
+                    readonly "Upload-Length"?: number;
+                    /** @description Of tus. How many bytes are there. */
+                    readonly "Upload-Offset"?: number;
+                    readonly [name: string]: unknown;
+                };
+                content?: never;
+            };
+            readonly default: components["responses"]["Error"];
+        };
+    };
+    readonly appendToUpload: {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header: {
+                /** @description `1.0.0`: the request is one of tus. */
+                readonly "Tus-Resumable"?: components["parameters"]["TusResumable"];
+                /** @description `sha256` and the hash of this body in base64; all of it counts, or nothing. */
+                readonly "Upload-Checksum"?: string;
+                /** @description How many bytes are there. */
+                readonly "Upload-Offset": number;
+            };
+            readonly path: {
+                readonly upload: components["parameters"]["Upload"];
+            };
+            readonly cookie?: never;
+        };
+        readonly requestBody: {
+            readonly content: {
+                readonly "application/offset+octet-stream": string;
+            };
+        };
+        readonly responses: {
+            /** @description Stored. */
+            readonly 204: {
+                headers: {
+                    /** @description How many bytes are there. */
+                    readonly "Upload-Offset"?: number;
+                    readonly [name: string]: unknown;
+                };
+                content?: never;
+            };
+            readonly default: components["responses"]["Error"];
+        };
+    };
+    readonly showMedia: {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path: {
+                readonly upload: components["parameters"]["Upload"];
+            };
+            readonly cookie?: never;
+        };
+        readonly requestBody?: never;
+        readonly responses: {
+            /** @description The file. */
+            readonly 200: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["MediaInfo"];
+                };
+            };
+            readonly default: components["responses"]["Error"];
+        };
+    };
+    readonly signMediaUrl: {
+        readonly parameters: {
+            readonly query?: {
+                /** @description Which bytes; the file, or a picture of it if `variants` of its MediaInfo has one. */
+                readonly variant?: components["parameters"]["Variant"];
+            };
+            readonly header?: never;
+            readonly path: {
+                readonly upload: components["parameters"]["Upload"];
+            };
+            readonly cookie?: never;
+        };
+        readonly requestBody?: never;
+        readonly responses: {
+            /** @description The URL. */
+            readonly 200: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["MediaUrl"];
                 };
             };
             readonly default: components["responses"]["Error"];

@@ -62,12 +62,7 @@ export type Drain = Schemas["SocketDrain"];
 export type Reconnect = Schemas["Reconnect"];
 
 /** Processing of an upload is done. */
-export interface MediaFrame {
-  readonly type: "media";
-  readonly conversation: ConversationId;
-  readonly seq: Seq;
-  readonly media: MediaInfo;
-}
+export type MediaFrame = Schemas["SocketMediaOfMessage"];
 
 export type ServerFrame =
   | Welcome
@@ -105,22 +100,4 @@ export type MediaReference = {
 
 export type MediaVariant = "thumb" | "preview";
 
-export interface MediaInfo {
-  readonly id: string;
-  readonly state: "uploading" | "processing" | "ready";
-  readonly name: string;
-  readonly type: string;
-  readonly size: number;
-  readonly sha256?: string;
-  readonly width?: number;
-  readonly height?: number;
-  readonly duration_ms?: number;
-  /** Loudness, 0 to 255 each. */
-  readonly waveform?: readonly number[];
-  readonly placeholder?: string;
-  readonly variants?: Partial<
-    Record<MediaVariant, { readonly type: string; readonly size: number; readonly width: number; readonly height: number }>
-  >;
-  /** Why there is no preview. */
-  readonly reason?: string;
-}
+export type MediaInfo = Schemas["MediaInfo"];
