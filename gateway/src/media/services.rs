@@ -1,5 +1,6 @@
 //! Which media services there are, and which of them is asked first.
 
+use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -15,6 +16,9 @@ use tokio::sync::Mutex;
 const FRESH_FOR: Duration = Duration::from_secs(1);
 /// How long it is gone by while the bucket does not answer.
 const TRUSTED_FOR: Duration = Duration::from_secs(30);
+/// How long one that did not answer is asked last. Its entry may outlive it: nats-server can be late
+/// in removing what has ended when it was killed itself.
+const AVOIDED_FOR: Duration = Duration::from_secs(30);
 
 /// The services of a deployment.
 pub(super) struct Services {
@@ -22,6 +26,8 @@ pub(super) struct Services {
     /// One asks, the others wait for it.
     known: Mutex<Option<Known>>,
     turn: AtomicU64,
+    /// Since when each of those that did not answer is asked last; only of the last while.
+    avoided: Mutex<HashMap<Authority, Instant>>,
 }
 
 struct Known {
@@ -31,7 +37,7 @@ struct Known {
 
 impl Services {
     pub(super) fn new(bucket: MediaBucket) -> Self {
-        Self { bucket, known: Mutex::default(), turn: AtomicU64::new(0) }
+        Self { bucket, known: Mutex::default(), turn: AtomicU64::new(0), avoided: Mutex::default() }
     }
 
     /// Where services listen, the one first that has what was uploaded last in memory; without an
@@ -53,11 +59,16 @@ impl Services {
             }
             None => {}
         }
+        let avoided = self.avoided.lock().await;
+        services.sort_by_key(|service| is_avoided(&avoided, service));
         Ok(services)
     }
 
-    /// One of them did not answer: the list is asked for anew.
-    pub(super) async fn forget(&self) {
+    /// One of them did not answer: it is asked last for a while, and the list is asked for anew.
+    pub(super) async fn avoid(&self, service: Authority) {
+        let mut avoided = self.avoided.lock().await;
+        avoided.retain(|_, since| since.elapsed() < AVOIDED_FOR);
+        avoided.insert(service, Instant::now());
         *self.known.lock().await = None;
     }
 
@@ -80,6 +91,10 @@ impl Services {
             },
         }
     }
+}
+
+fn is_avoided(avoided: &HashMap<Authority, Instant>, service: &Authority) -> bool {
+    avoided.get(service).is_some_and(|since| since.elapsed() < AVOIDED_FOR)
 }
 
 /// The host and port of `http://host:port`.
@@ -128,6 +143,17 @@ mod tests {
                 assert_eq!(first(&services[..2], upload(of)), before);
             }
         }
+    }
+
+    #[test]
+    fn who_did_not_answer_is_asked_last_and_not_left_out() {
+        let mut services: Vec<Authority> =
+            (1..=5).map(|port| format!("127.0.0.1:{port}").parse().expect("a place")).collect();
+        let avoided = services[..4].iter().map(|service| (service.clone(), Instant::now()));
+        let avoided = avoided.collect();
+        services.sort_by_key(|service| is_avoided(&avoided, service));
+        assert_eq!(services[0].as_str(), "127.0.0.1:5");
+        assert_eq!(services.len(), 5);
     }
 
     #[test]

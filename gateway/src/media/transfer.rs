@@ -152,12 +152,12 @@ impl Media {
         let body = Watched::new(body, PATIENCE, metrics::bytes_taken);
         let mut last = TransferError::NoService;
         for service in self.services.in_order(upload).await?.into_iter().take(TRIED_MAX) {
-            let head = head(&method, service, &target, &headers, grant)?;
+            let head = head(&method, service.clone(), &target, &headers, grant)?;
             match self.transfer.ask(head.body(body.clone())?, &body).await {
                 Ok(answer) => return Ok(answer_of(answer)),
                 Err(error) => last = error,
             }
-            self.services.forget().await;
+            self.services.avoid(service).await;
             let is_repeatable = method.is_safe() && matches!(last, TransferError::Unanswered(_));
             let is_unsent = matches!(&last, TransferError::Unanswered(error) if error.is_connect());
             if body.is_touched() || !(is_unsent || is_repeatable) {
