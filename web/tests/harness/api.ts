@@ -66,6 +66,17 @@ export class Account {
     return ((await this.request("POST", "/v1/conversations", group)) as { conversation: string }).conversation;
   }
 
+  /** Uploads a small file and gives its id. */
+  async upload(name: string, type: string, bytes: Uint8Array<ArrayBuffer>): Promise<string> {
+    const response = await fetch(`${this.url}/v1/media?name=${encodeURIComponent(name)}`, {
+      method: "POST",
+      headers: { authorization: `Bearer ${this.token}`, "content-type": type },
+      body: bytes,
+    });
+    if (!response.ok) throw new Error(`upload: ${response.status} ${await response.text()}`);
+    return ((await response.json()) as { id: string }).id;
+  }
+
   /** All messages of a conversation in the order of the log, as the server has them. */
   async history(conversation: string): Promise<Stored[]> {
     const found: Stored[] = [];
