@@ -2,7 +2,8 @@
 //!
 //! A bounded queue leads to a bounded number of workers. Whatever does not fit, or dies with its
 //! process, is found again by the collector, as the record says [`State::Processing`] until it is
-//! done. `work` is what one worker does with one upload.
+//! done. A picture that cannot be stripped for a fault of the machine is tried for ever, with pauses
+//! that grow. `work` is what one worker does with one upload.
 
 mod work;
 
@@ -28,8 +29,10 @@ pub(crate) const QUEUE_MAX: usize = 1_024;
 const WORKERS_MAX: usize = 4;
 /// Uploads that are tried again by this process; beyond, the collector finds them again.
 const RETRIES_MAX: usize = 64;
-/// Pause before that.
+/// Pause before that, which doubles with each failure in a row.
 const RETRY_PAUSE: Duration = Duration::from_secs(2);
+/// The longest pause: as long as the collector waits for one that died with its process.
+const RETRY_PAUSE_MAX: Duration = Duration::from_secs(5 * 60);
 /// Nobody works on an upload for longer.
 const WORK_MAX: Duration = Duration::from_secs(10 * 60);
 
@@ -38,10 +41,25 @@ pub(crate) struct Processing {
     work: Arc<Work>,
     queue: mpsc::Receiver<UploadId>,
     workers: JoinSet<Result<Outcome, Fault>>,
-    busy: HashMap<Id, (UploadId, Instant)>,
+    busy: HashMap<Id, Attempt>,
     working_on: HashSet<UploadId>,
-    /// When which are tried again.
-    retries: Vec<(Instant, UploadId)>,
+    retries: Vec<Retry>,
+}
+
+/// What a worker is busy with.
+struct Attempt {
+    upload: UploadId,
+    began: Instant,
+    /// Attempts of this process before, all in vain.
+    failures: u32,
+}
+
+/// An upload that is tried again.
+struct Retry {
+    at: Instant,
+    upload: UploadId,
+    /// Attempts of this process before, all in vain.
+    failures: u32,
 }
 
 impl Processing {
@@ -64,7 +82,7 @@ impl Processing {
             std::thread::available_parallelism().map_or(1, std::num::NonZero::get).min(WORKERS_MAX);
         loop {
             let has_place = self.workers.len() < places;
-            let next_retry = self.retries.iter().map(|(at, _)| *at).min();
+            let next_retry = self.retries.iter().map(|retry| retry.at).min();
             let due = next_retry.unwrap_or_else(|| Instant::now() + WORK_MAX);
             tokio::select! {
                 () = shutdown.cancelled() => return,
@@ -76,7 +94,9 @@ impl Processing {
                     }
                 },
                 next = self.queue.recv(), if has_place => match next {
-                    Some(upload) => self.begin(upload),
+                    // It waits for its time, whoever asks for it meanwhile.
+                    Some(upload) if self.waits(upload) => {}
+                    Some(upload) => self.begin(upload, 0),
                     None => return,
                 },
                 () = tokio::time::sleep_until(due), if has_place && next_retry.is_some() => {
@@ -86,7 +106,11 @@ impl Processing {
         }
     }
 
-    fn begin(&mut self, upload: UploadId) {
+    fn waits(&self, upload: UploadId) -> bool {
+        self.retries.iter().any(|retry| retry.upload == upload)
+    }
+
+    fn begin(&mut self, upload: UploadId, failures: u32) {
         if !self.working_on.insert(upload) {
             return;
         }
@@ -96,11 +120,11 @@ impl Processing {
             done.unwrap_or_else(|elapsed| Err(Fault::from(std::io::Error::from(elapsed))))
         };
         let worker = self.workers.spawn(working).id();
-        self.busy.insert(worker, (upload, Instant::now()));
+        self.busy.insert(worker, Attempt { upload, began: Instant::now(), failures });
     }
 
     fn settle(&mut self, worker: Id, done: Result<Outcome, Fault>) {
-        let Some((upload, began)) = self.busy.remove(&worker) else { return };
+        let Some(Attempt { upload, began, failures }) = self.busy.remove(&worker) else { return };
         self.working_on.remove(&upload);
         match done {
             Ok(outcome) => metrics::processed(outcome.as_str(), began.elapsed()),
@@ -108,7 +132,8 @@ impl Processing {
                 metrics::processed("failed", began.elapsed());
                 tracing::warn!(upload.id = %upload, error = %fault, "a file was not processed");
                 if self.retries.len() < RETRIES_MAX {
-                    self.retries.push((Instant::now() + RETRY_PAUSE, upload));
+                    let at = Instant::now() + pause_after(failures);
+                    self.retries.push(Retry { at, upload, failures: failures.saturating_add(1) });
                 }
             }
         }
@@ -116,9 +141,25 @@ impl Processing {
 
     fn retry(&mut self) {
         let now = Instant::now();
-        if let Some(place) = self.retries.iter().position(|(at, _)| *at <= now) {
-            let (_, upload) = self.retries.swap_remove(place);
-            self.begin(upload);
+        if let Some(place) = self.retries.iter().position(|retry| retry.at <= now) {
+            let Retry { upload, failures, .. } = self.retries.swap_remove(place);
+            self.begin(upload, failures);
         }
+    }
+}
+
+/// The pause after a failure that so many came before in a row.
+fn pause_after(failures: u32) -> Duration {
+    RETRY_PAUSE.saturating_mul(2_u32.saturating_pow(failures)).min(RETRY_PAUSE_MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pauses_grow_up_to_five_minutes() {
+        let pauses = [0, 1, 2, 7, 8, 9, u32::MAX].map(|failures| pause_after(failures).as_secs());
+        assert_eq!(pauses, [2, 4, 8, 256, 300, 300, 300]);
     }
 }

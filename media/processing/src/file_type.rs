@@ -129,6 +129,13 @@ impl FileType {
         }
     }
 
+    /// Whether a copy without metadata is made of such files, unless their container is damaged.
+    /// All others keep what is in them.
+    #[must_use]
+    pub const fn is_stripped(self) -> bool {
+        matches!(self, Self::Jpeg | Self::Png | Self::Gif | Self::WebP)
+    }
+
     /// Whether a browser may show it where it is, with `nosniff` and with [`Self::mime`] as its
     /// type. Only what has no scripts, no links and no styles: everything else is an attachment.
     #[must_use]

@@ -4,8 +4,11 @@ use std::time::Duration;
 /// for each of its workers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// Bytes of a picture, compressed: it is read into memory whole.
+    /// Bytes of a picture that is decoded, compressed.
     pub picture_bytes_max: u64,
+    /// Bytes of a picture of which a copy without metadata is made, compressed: both are in memory
+    /// whole.
+    pub stripped_bytes_max: u64,
     /// Pixels of a picture, by its header, before anything is decoded.
     pub pixels_max: u64,
     /// Bytes of the decoded picture. Scaling, rotation and the copy for the alpha channel need up
@@ -29,6 +32,8 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             picture_bytes_max: 50 << 20,
+            // As large as an upload may be unless the operator says otherwise.
+            stripped_bytes_max: 100 << 20,
             pixels_max: 50_000_000,
             decoded_bytes_max: 256 << 20,
             sound_max: Duration::from_secs(30 * 60),

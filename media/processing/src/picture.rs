@@ -6,11 +6,15 @@ mod strip;
 mod upright;
 mod webp;
 
+use std::io;
+
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use image::DynamicImage;
 use image::metadata::Orientation;
 
+use self::decode::Header;
+use crate::process::contained;
 use crate::{FileType, Limits, NoPreview, Processed, Size, Stripped, Thumbnail};
 
 /// The names of the thumbnails and the squares they fit into, from small to large.
@@ -24,26 +28,44 @@ const THUMBNAIL_PROFILE_BYTES_MAX: usize = 4 << 10;
 const PROFILE_BYTES_MAX: usize = 1 << 20;
 
 /// Fills in everything that is known of a picture, as far as it comes, and why it came no further.
+/// What keeps it from being shown does not keep it from being stripped.
 pub(crate) fn show(
     processed: &mut Processed,
     bytes: &[u8],
     limits: &Limits,
-) -> Result<(), NoPreview> {
-    let decoded = decode::decode(bytes, processed.file_type, limits, &mut processed.size)?;
-    let profile = decoded.profile.filter(|profile| profile.len() <= PROFILE_BYTES_MAX);
-    let mut image = decoded.image;
-    let orientation = decoded.orientation;
+) -> io::Result<Result<(), NoPreview>> {
+    let mut header = Header::unknown();
+    let shown = contained(|| Ok(show_pixels(processed, bytes, limits, &mut header)))?;
+    processed.size = header.size;
+    if processed.stripped.is_none() {
+        let (profile, orientation) = (kept(&header).is_some(), header.orientation);
+        let bytes = strip::strip(bytes, processed.file_type, profile, orientation);
+        processed.stripped = bytes.map(|bytes| Stripped { bytes, lossless: true });
+    }
+    Ok(shown)
+}
 
-    thumbnails(processed, &image, orientation, profile.as_deref())?;
-    processed.stripped = if orientation == Orientation::NoTransforms {
-        let bytes = strip::strip(bytes, processed.file_type, profile.is_some());
-        bytes.map(|bytes| Stripped { bytes, lossless: true })
-    } else {
+/// What needs pixels: the thumbnails, and the copy of a picture that has to be turned.
+fn show_pixels(
+    processed: &mut Processed,
+    bytes: &[u8],
+    limits: &Limits,
+    header: &mut Header,
+) -> Result<(), NoPreview> {
+    let mut image = decode::decode(bytes, processed.file_type, limits, header)?;
+    let (profile, orientation) = (kept(header), header.orientation);
+    thumbnails(processed, &image, orientation, profile)?;
+    if orientation != Orientation::NoTransforms {
         image.apply_orientation(orientation);
-        let bytes = upright::encode(image, processed.file_type, profile.as_deref())?;
-        Some(Stripped { bytes, lossless: false })
-    };
+        let bytes = upright::encode(image, processed.file_type, profile)?;
+        processed.stripped = Some(Stripped { bytes, lossless: false });
+    }
     Ok(())
+}
+
+/// The colour profile that the copy has.
+fn kept(header: &Header) -> Option<&[u8]> {
+    header.profile.as_deref().filter(|profile| profile.len() <= PROFILE_BYTES_MAX)
 }
 
 /// Fills in the thumbnails of a video or a document: of a picture of it that a program has made.
@@ -52,9 +74,8 @@ pub(crate) fn show_poster(
     poster: &[u8],
     limits: &Limits,
 ) -> Result<(), NoPreview> {
-    let mut size = None;
-    let decoded = decode::decode(poster, FileType::Png, limits, &mut size)?;
-    thumbnails(processed, &decoded.image, Orientation::NoTransforms, None)
+    let image = decode::decode(poster, FileType::Png, limits, &mut Header::unknown())?;
+    thumbnails(processed, &image, Orientation::NoTransforms, None)
 }
 
 fn thumbnails(

@@ -32,7 +32,7 @@ pub fn process(source: Source<'_>, limits: &Limits, programs: &Programs) -> io::
 
 /// What a decoder promises it never does, and what the fuzzers of all the world have not found yet,
 /// is one file without a preview. What it had filled in so far was true.
-fn contained(
+pub(crate) fn contained(
     work: impl FnOnce() -> io::Result<Result<(), NoPreview>>,
 ) -> io::Result<Result<(), NoPreview>> {
     catch_unwind(AssertUnwindSafe(work)).unwrap_or(Ok(Err(NoPreview::DecoderFailed)))
@@ -57,16 +57,12 @@ fn show(
             processed.size = movie.size;
         }
     }
-    match processed.file_type {
-        FileType::Jpeg | FileType::Png | FileType::Gif | FileType::WebP => {
-            show_picture(processed, source, limits)
-        }
-        file_type => match file_type.kind() {
-            Kind::Audio => sound::show(processed, source, limits, programs),
-            Kind::Video => movie::show_video(processed, source, limits, programs),
-            Kind::Document => movie::show_pdf(processed, source, limits, programs),
-            Kind::Image | Kind::File => Ok(Err(NoPreview::Unsupported)),
-        },
+    match processed.file_type.kind() {
+        Kind::Image if processed.file_type.is_stripped() => show_picture(processed, source, limits),
+        Kind::Audio => sound::show(processed, source, limits, programs),
+        Kind::Video => movie::show_video(processed, source, limits, programs),
+        Kind::Document => movie::show_pdf(processed, source, limits, programs),
+        Kind::Image | Kind::File => Ok(Err(NoPreview::Unsupported)),
     }
 }
 
@@ -75,10 +71,10 @@ fn show_picture(
     source: &Reading<'_>,
     limits: &Limits,
 ) -> io::Result<Result<(), NoPreview>> {
-    if source.bytes_total()? > limits.picture_bytes_max {
+    if source.bytes_total()? > limits.stripped_bytes_max {
         return Ok(Err(NoPreview::TooLarge));
     }
-    Ok(picture::show(processed, &source.whole()?, limits))
+    picture::show(processed, &source.whole()?, limits)
 }
 
 #[cfg(test)]

@@ -22,7 +22,7 @@ pub struct Processed {
     /// Smaller versions of a picture, of the first frame of an animation, of a frame of a video or
     /// of the first page of a document: none, or `thumb` and `preview`, in this order.
     pub thumbnails: Vec<Thumbnail>,
-    /// The picture without metadata.
+    /// The picture without metadata, also if there is no preview; `None` if it cannot be rewritten.
     pub stripped: Option<Stripped>,
     /// Why there are no thumbnails, or no waveform of a sound.
     pub no_preview: Option<NoPreview>,
@@ -69,7 +69,8 @@ pub struct Thumbnail {
     pub webp: Vec<u8>,
 }
 
-/// A picture without EXIF, XMP, IPTC, comments, embedded thumbnails, or anything after its end.
+/// A picture without EXIF, XMP, IPTC, comments, embedded thumbnails, or anything after its end. Of
+/// the EXIF of a JPEG that could not be turned, how it is to be turned is kept and nothing else.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Stripped {
     /// The file, of the type of the original.

@@ -20,10 +20,12 @@ use crate::references::tell_ready;
 use crate::uploads::Uploads;
 use crate::watch::{self, hour_of};
 
-/// Attempts before an upload is ready as it is.
+/// Attempts before an upload of which nothing is to be removed is ready as it is.
 const ATTEMPTS_MAX: u32 = 3;
 /// The reason there is no preview then.
 const FAILED: &str = "failed";
+/// The reason, if there is no other, that a picture still has what its camera wrote.
+const NOT_STRIPPED: &str = "not_stripped";
 
 /// What became of an upload.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,16 +68,18 @@ struct Made {
 
 impl Work {
     /// Works out what can be known and shown of an upload, and makes it ready.
+    ///
+    /// Invariant: that attempts fail never lets others read what is to be removed from a picture.
     pub(super) async fn process(&self, id: UploadId) -> Result<Outcome, Fault> {
         let Some(upload) = self.begin(id).await? else { return Ok(Outcome::NotNeeded) };
-        if upload.attempts > ATTEMPTS_MAX {
+        let unreadable = || Fault::Missing { object: format!("the file of {id}") };
+        let file = upload.contents.get(&Variant::File).ok_or_else(unreadable)?;
+        if upload.attempts > ATTEMPTS_MAX && self.may_be_read_as_it_is(&upload, file).await? {
             let facts = Facts { reason: Some(FAILED.to_owned()), ..Facts::default() };
             let contents = upload.contents.clone();
             let (_, is_ready) = self.make_ready(&upload, contents, facts).await?;
             return Ok(if is_ready { Outcome::GivenUp } else { Outcome::NotNeeded });
         }
-        let unreadable = || Fault::Missing { object: format!("the file of {id}") };
-        let file = upload.contents.get(&Variant::File).ok_or_else(unreadable)?;
         let mut processed = self.look_at(file).await?;
         let made = self.made(&upload, &mut processed).await;
         self.finish(&upload, file, processed, made).await
@@ -102,6 +106,15 @@ impl Work {
         };
         let (upload, is_begun) = bucket.update(MediaKey::Upload(id), begin).await?;
         Ok(upload.filter(|_| is_begun))
+    }
+
+    /// Whether nothing would be removed from a file. One whose type cannot be read is waited for.
+    async fn may_be_read_as_it_is(&self, upload: &Upload, file: &Content) -> Result<bool, Fault> {
+        if upload.declared.original {
+            return Ok(true);
+        }
+        let head = self.uploads.blobs.head(file, HEAD_BYTES).await?;
+        Ok(!sniff(&head).is_stripped())
     }
 
     /// What can be known and shown of a file. Only what may be shown is read as a whole.
@@ -187,7 +200,10 @@ impl Work {
         if !joining.is_empty() {
             watch::put_joining(bucket, now, now, upload.id, &joining).await?;
         }
-        let facts = facts_of(&processed, is_replaced);
+        let mut facts = facts_of(&processed, is_replaced);
+        if processed.file_type.is_stripped() && !is_replaced && !upload.declared.original {
+            facts.reason.get_or_insert_with(|| NOT_STRIPPED.to_owned());
+        }
         let mut contents = BTreeMap::from([(Variant::File, as_known(file, &processed))]);
         let writer = Writer { upload: upload.id, generation: upload.generation };
         for Made { variant, bytes, media_type, inline, size, .. } in made {
@@ -253,10 +269,7 @@ impl Work {
 /// Whether anything is to be made of files of this type.
 fn is_shown(file_type: FileType) -> bool {
     match file_type.kind() {
-        Kind::Image => {
-            use FileType::{Gif, Jpeg, Png, WebP};
-            [Gif, Jpeg, Png, WebP].contains(&file_type)
-        }
+        Kind::Image => file_type.is_stripped(),
         Kind::Audio | Kind::Video | Kind::Document => true,
         Kind::File => false,
     }

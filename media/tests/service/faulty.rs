@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use async_trait::async_trait;
 use futures_util::StreamExt as _;
@@ -18,8 +18,10 @@ use crate::client::bytes;
 use crate::rig::{Rig, patient, within};
 
 #[derive(Debug)]
-struct Faulty {
+pub(crate) struct Faulty {
     inner: Arc<dyn ObjectStore>,
+    /// Whether it takes what is made of pictures.
+    takes_thumbnails: AtomicBool,
     /// Of 256 calls so many fail; 0: it is well again.
     rate: AtomicU64,
     calls: AtomicU64,
@@ -29,7 +31,15 @@ struct Faulty {
 impl Faulty {
     fn new(inner: Arc<dyn ObjectStore>, seed: u64) -> Arc<Self> {
         let (rate, faults) = (AtomicU64::new(0), AtomicU64::new(0));
-        Arc::new(Self { inner, rate, calls: AtomicU64::new(seed), faults })
+        let takes_thumbnails = AtomicBool::new(true);
+        Arc::new(Self { inner, takes_thumbnails, rate, calls: AtomicU64::new(seed), faults })
+    }
+
+    /// One that takes files, and nothing that is made of a picture.
+    pub(crate) fn without_thumbnails(inner: Arc<dyn ObjectStore>) -> Arc<Self> {
+        let store = Self::new(inner, 0);
+        store.takes_thumbnails.store(false, Ordering::Relaxed);
+        store
     }
 
     /// Whether this call fails, and if so whether it is done all the same.
@@ -65,6 +75,10 @@ impl ObjectStore for Faulty {
         payload: PutPayload,
         opts: PutOptions,
     ) -> Result<PutResult> {
+        let is_webp = payload.iter().next().is_some_and(|bytes| bytes.starts_with(b"RIFF"));
+        if is_webp && !self.takes_thumbnails.load(Ordering::Relaxed) {
+            return Err(failed());
+        }
         match self.fault() {
             Some(false) => Err(failed()),
             Some(true) => {

@@ -3,11 +3,13 @@
 use std::collections::BTreeSet;
 use std::io::Cursor;
 
-use hansard_model::media::{State, Upload, Variant};
+use hansard_model::media::{MediaKey, State, Upload, Variant};
 use hansard_model::{Seq, UploadId};
+use hansard_nats::media::Change;
 use image::{DynamicImage, ImageFormat, RgbImage};
 
 use crate::collecting::{refers, watches};
+use crate::faulty::Faulty;
 use crate::hand::{Hand, group};
 use crate::process::Process;
 use crate::rig::{Rig, patient, within};
@@ -175,6 +177,44 @@ async fn a_damaged_picture_is_ready_without_a_preview() {
     let upload = processed(&rig, text).await;
     assert_eq!(upload.facts.reason.as_deref(), Some("unsupported"));
     assert_eq!(upload.references, BTreeSet::<Seq>::new());
+    service.stop().await;
+    rig.stop().await;
+}
+
+/// Sets how often an upload was tried, and waits until it was tried twice more or is ready.
+async fn tried_on(rig: &Rig, id: UploadId, attempts: u32) -> Upload {
+    within("an attempt", async || rig.upload(id).await.filter(|upload| upload.attempts > 0)).await;
+    let often = |found: Option<&Upload>| match found {
+        Some(found) => (Change::Put(Upload { attempts, ..found.clone() }), ()),
+        None => (Change::Keep, ()),
+    };
+    rig.bucket.update(MediaKey::Upload(id), often).await.expect("written");
+    within("attempts", async || {
+        let upload = rig.upload(id).await?;
+        (upload.state == State::Ready || upload.attempts >= attempts + 2).then_some(upload)
+    })
+    .await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_picture_stays_its_uploaders_while_the_store_takes_no_copy_of_it() {
+    let rig = Rig::start().await;
+    let store = Faulty::without_thumbnails(rig.store());
+    let service = rig.service_on("one", patient(), store).await;
+    let ana = rig.uploader(&service.address, ANA);
+    let photograph = photograph(640, 480, 4);
+    let id = ana.post("", "image/jpeg", &photograph).await.id();
+    let upload = tried_on(&rig, id, 9).await;
+    assert_eq!(upload.state, State::Processing, "{:?}", upload.facts);
+    // Nothing is taken out of this one: it is given up, as it is.
+    let kept = ana.upload(&photograph, "original dHJ1ZQ==").await;
+    let upload = tried_on(&rig, kept, 9).await;
+    assert_eq!((upload.state, upload.facts.reason.as_deref()), (State::Ready, Some("failed")));
+    service.stop().await;
+    let service = rig.service("two", patient()).await;
+    let upload = processed(&rig, id).await;
+    assert!(upload.facts.stripped && upload.contents.len() == 3, "{upload:?}");
+    assert!(!tells(&body(&rig, &service.address, id, "", Variant::File).await));
     service.stop().await;
     rig.stop().await;
 }

@@ -12,12 +12,22 @@ mod webp;
 pub(super) use jpeg::scans;
 pub(super) use webp::with_profile as webp_with_profile;
 
+use image::metadata::Orientation;
+
 use crate::FileType;
 
-/// None if the container is damaged in a way that decoders overlook.
-pub(super) fn strip(bytes: &[u8], file_type: FileType, with_profile: bool) -> Option<Vec<u8>> {
+/// None if the container is so damaged that no picture would be left. No pixel is decoded.
+///
+/// How it is to be turned is said again in a JPEG, as cameras write them: one that is too large to
+/// be turned is shown upright all the same.
+pub(super) fn strip(
+    bytes: &[u8],
+    file_type: FileType,
+    with_profile: bool,
+    orientation: Orientation,
+) -> Option<Vec<u8>> {
     match file_type {
-        FileType::Jpeg => jpeg::strip(bytes, with_profile),
+        FileType::Jpeg => jpeg::strip(bytes, with_profile, orientation),
         FileType::Png => png::strip(bytes, with_profile),
         FileType::Gif => gif::strip(bytes),
         FileType::WebP => webp::strip(bytes, with_profile),

@@ -219,3 +219,78 @@ fn a_file_on_disk_is_like_one_in_memory_and_its_name_says_nothing() {
     let missing = folder.path().join("missing");
     assert!(process(Source::Path(&missing), &Limits::default(), &Programs::none()).is_err());
 }
+
+/// Whatever keeps it from being shown does not keep what the camera wrote in it.
+#[test]
+fn a_picture_that_is_not_shown_is_stripped_all_the_same() {
+    let secret = b"SECRET-PLACE";
+    let jpeg = jpeg_with(&jpeg(90, 60), &[jpeg_exif(&exif(1))]);
+    let png = png_with(&png(90, 60), &[png_chunk(b"eXIf", &exif(1))]);
+    let gif = gif(90, 60);
+    let colours = 13 + (3 << ((gif[10] & 7) + 1)) * usize::from(gif[10] >> 7);
+    let gif = [&gif[..colours], b"\x21\xFE\x0C", secret, &[0], &gif[colours..]].concat();
+    let picture = webp(90, 60);
+    let chunks: [(&[u8; 4], &[u8]); 3] =
+        [(b"VP8X", &vp8x(0x08, 90, 60)), (b"VP8L", &picture[20..]), (b"EXIF", &exif(1))];
+    let webp = riff(b"WEBP", &chunks);
+    let many = (Limits { pixels_max: 5_399, ..Limits::default() }, NoPreview::TooManyPixels);
+    let large = (Limits { picture_bytes_max: 100, ..Limits::default() }, NoPreview::TooLarge);
+    for file in [jpeg, png, gif, webp] {
+        let whole = processed(&file).stripped.unwrap().bytes;
+        for (limits, reason) in [&many, &large] {
+            let made = process(Source::Bytes(&file), limits, &Programs::none()).unwrap();
+            assert_eq!(made.no_preview, Some(*reason), "{:?}", made.file_type);
+            assert!(made.thumbnails.is_empty());
+            assert!(holds(&file, secret));
+            assert_eq!(made.stripped.unwrap().bytes, whole, "{:?}", made.file_type);
+        }
+        let least = Limits { stripped_bytes_max: file.len() as u64 - 1, ..Limits::default() };
+        let made = process(Source::Bytes(&file), &least, &Programs::none()).unwrap();
+        assert_eq!((made.no_preview, made.stripped), (Some(NoPreview::TooLarge), None));
+    }
+}
+
+#[test]
+fn a_damaged_picture_is_stripped_as_far_as_its_container_goes() {
+    let mut jpeg_broken = jpeg_with(&jpeg(90, 60), &[jpeg_exif(&exif(6))]);
+    let frame = jpeg_broken.windows(2).position(|pair| pair == [0xFF, 0xC0]).unwrap();
+    // Of a precision that there is not.
+    jpeg_broken[frame + 4] = 99;
+    let mut png_broken = png_with(&png(90, 60), &[png_chunk(b"eXIf", &exif(1))]);
+    png_broken[30] ^= 1;
+    let with_exif = png_with(&png(90, 60), &[png_chunk(b"eXIf", &exif(1))]);
+    let no_end = with_exif[..with_exif.len() - 12].to_vec();
+    let mut webp_broken = webp(90, 60)[20..].to_vec();
+    webp_broken[0] ^= 1;
+    let webp_broken = riff(b"WEBP", &[(b"VP8L", &webp_broken), (b"EXIF", &exif(1))]);
+    let short = jpeg_segment(0xE0, b"JFIF\0\x01");
+    let jfif_broken = jpeg_with(&jpeg_broken, &[short]);
+    for file in [jpeg_broken, png_broken, no_end, webp_broken, jfif_broken] {
+        let made = processed(&file);
+        let stripped = made.stripped.unwrap_or_else(|| panic!("{:?}", made.file_type)).bytes;
+        assert!(holds(&file, b"SECRET") && !holds(&stripped, b"SECRET"), "{:?}", made.file_type);
+    }
+    // Nothing would be left of these.
+    let no_picture = riff(b"WEBP", &[(b"EXIF", &exif(1))]);
+    let cut = jpeg_with(&jpeg(90, 60), &[jpeg_exif(&exif(1))])[..150].to_vec();
+    for file in [no_picture, cut] {
+        let made = processed(&file);
+        assert_eq!((made.no_preview, made.stripped), (Some(NoPreview::Unreadable), None));
+    }
+}
+
+#[test]
+fn a_photograph_that_is_too_large_to_be_turned_still_says_how_it_is() {
+    let file = jpeg_with(&jpeg(90, 60), &[jpeg_exif(&exif(6))]);
+    for limits in [
+        Limits { pixels_max: 5_399, ..Limits::default() },
+        Limits { picture_bytes_max: file.len() as u64 - 1, ..Limits::default() },
+    ] {
+        let made = process(Source::Bytes(&file), &limits, &Programs::none()).unwrap();
+        assert_eq!(made.size, Some(Size { width: 60, height: 90 }));
+        let stripped = made.stripped.unwrap();
+        assert!(stripped.lossless && !holds(&stripped.bytes, b"SECRET"));
+        let shown = processed(&stripped.bytes);
+        assert_eq!(shown.thumbnails, processed(&file).thumbnails);
+    }
+}

@@ -1,3 +1,5 @@
+use image::metadata::Orientation;
+
 use super::take;
 
 const SOI: [u8; 2] = [0xFF, 0xD8];
@@ -66,15 +68,18 @@ pub(in crate::picture) fn scans(bytes: &[u8]) -> usize {
     segments.filter(|segment| segment.marker == SOS).count()
 }
 
-pub(super) fn strip(bytes: &[u8], with_profile: bool) -> Option<Vec<u8>> {
+pub(super) fn strip(bytes: &[u8], with_profile: bool, orientation: Orientation) -> Option<Vec<u8>> {
     let mut stripped = Vec::with_capacity(bytes.len());
     stripped.extend_from_slice(&SOI);
+    if orientation != Orientation::NoTransforms {
+        stripped.extend_from_slice(&exif(orientation));
+    }
     let mut scans = 0;
     for Segment { marker, parameters, data } in Segments(bytes.strip_prefix(&SOI)?) {
         let contents = parameters.get(2..)?;
         match marker {
             // Without the thumbnail that may be in it, which shows what has been cut away since.
-            0xE0 if contents.starts_with(b"JFIF\0") => {
+            0xE0 if contents.starts_with(b"JFIF\0") && contents.len() >= 12 => {
                 stripped.extend_from_slice(&[0xFF, 0xE0, 0, 16]);
                 stripped.extend_from_slice(contents.get(..12)?);
                 stripped.extend_from_slice(&[0, 0]);
@@ -93,4 +98,12 @@ pub(super) fn strip(bytes: &[u8], with_profile: bool) -> Option<Vec<u8>> {
     }
     stripped.extend_from_slice(&EOI);
     (scans > 0).then_some(stripped)
+}
+
+/// A segment that says how the picture is to be turned, and nothing else.
+fn exif(orientation: Orientation) -> [u8; 36] {
+    let mut segment = *b"\xFF\xE1\0\x22Exif\0\0II*\0\x08\0\0\0\x01\0\
+        \x12\x01\x03\0\x01\0\0\0\0\0\0\0\0\0\0\0";
+    segment[28] = orientation.to_exif();
+    segment
 }

@@ -21,15 +21,18 @@ pub(super) fn strip(bytes: &[u8], with_profile: bool) -> Option<Vec<u8>> {
     let mut rest = bytes.strip_prefix(SIGNATURE)?;
     let mut stripped = Vec::with_capacity(bytes.len());
     stripped.extend_from_slice(SIGNATURE);
-    loop {
-        let (name, chunk) = next_chunk(&mut rest)?;
+    let mut has_picture = false;
+    while let Some((name, chunk)) = next_chunk(&mut rest) {
         if KEPT.contains(&&name) || (with_profile && &name == b"iCCP") {
             stripped.extend_from_slice(chunk);
         }
+        has_picture |= &name == b"IDAT";
         if &name == b"IEND" {
-            return Some(stripped);
+            break;
         }
     }
+    // Where it breaks off is where it ends, as for browsers.
+    has_picture.then_some(stripped)
 }
 
 pub(super) fn is_animated(bytes: &[u8]) -> bool {

@@ -47,6 +47,7 @@ fn finish(mut file: Vec<u8>) -> Option<Vec<u8>> {
 pub(super) fn strip(bytes: &[u8], with_profile: bool) -> Option<Vec<u8>> {
     let mut stripped = Vec::with_capacity(bytes.len());
     stripped.extend_from_slice(b"RIFF\0\0\0\0WEBP");
+    let mut has_picture = false;
     for (name, contents) in chunks(bytes)? {
         if &name == b"VP8X" {
             let mut contents = contents.to_vec();
@@ -56,8 +57,9 @@ pub(super) fn strip(bytes: &[u8], with_profile: bool) -> Option<Vec<u8>> {
         } else if KEPT.contains(&&name) || (with_profile && &name == b"ICCP") {
             push(&mut stripped, name, contents);
         }
+        has_picture |= [b"VP8 ", b"VP8L", b"ANMF"].contains(&&name);
     }
-    finish(stripped)
+    finish(stripped).filter(|_| has_picture)
 }
 
 pub(super) fn is_animated(bytes: &[u8]) -> bool {
