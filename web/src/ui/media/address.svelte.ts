@@ -4,7 +4,12 @@ export interface Wanted {
   readonly id: string;
   /** From the one liked best to the one that will do; `undefined` is the file as it was sent. */
   readonly variants: readonly (MediaVariant | undefined)[];
+  /** What has become of the file, if it is known: another state is worth another try. */
+  readonly state?: string | undefined;
 }
+
+/** Whoever has just been told of a file may be told of it before the server knows it well. */
+const RETRY_MS = [1_000, 2_000, 4_000, 8_000, 16_000];
 
 /** The address of a file that is being asked for, for as long as the component lives that made it. */
 export class Address {
@@ -12,6 +17,7 @@ export class Address {
   /** None of the variants is to be had now. */
   failed = $state(false);
   #attempt = $state(0);
+  #retries = 0;
 
   /** `wanted` is followed; while it is undefined nothing is asked for. */
   constructor(media: MediaApi, wanted: () => Wanted | undefined) {
@@ -25,12 +31,18 @@ export class Address {
         return;
       }
       let late = false;
+      let timer: ReturnType<typeof setTimeout> | undefined;
       void firstOf(media, now.id, now.variants.map((variant) => variant ?? undefined)).then((url) => {
         if (late) return;
         this.url = url;
         this.failed = url === undefined;
+        const pause = this.failed ? RETRY_MS[this.#retries++] : undefined;
+        if (pause !== undefined) timer = setTimeout(() => this.again(), pause);
       });
-      return () => (late = true);
+      return () => {
+        late = true;
+        clearTimeout(timer);
+      };
     });
   }
 
