@@ -25,6 +25,7 @@ use std::time::Duration;
 
 use hansard_model::media::{Allows, Grant, MediaKey, Position, Upload};
 use hansard_model::{PartitionId, Seq, UploadId, UserId};
+use hansard_nats::accounts::AccountLog;
 use hansard_nats::log::{NotSynchronized, ReadError};
 use hansard_nats::media::{GrantSecret, MediaBucket, UpdateError};
 use hansard_nats::{Connection, LogClock, grant};
@@ -52,6 +53,8 @@ pub(crate) struct Media {
     secret: Arc<OnceCell<GrantSecret>>,
     services: Arc<Services>,
     transfer: Transfer,
+    /// Which avatars accounts name.
+    accounts: AccountLog,
     /// Who changes their avatar.
     pub(crate) avatars: Arc<Turns>,
 }
@@ -77,6 +80,7 @@ impl Media {
             clock,
             secret: Arc::default(),
             transfer: Transfer::new(),
+            accounts: AccountLog::open(connection),
             avatars: Arc::new(Turns::new()),
         }
     }

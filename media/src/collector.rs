@@ -11,6 +11,7 @@
 //! - Invariant: nothing is removed before the records were compared with the object store in the
 //!   present epoch of the log.
 
+mod avatar;
 mod removal;
 mod rules;
 
@@ -151,10 +152,12 @@ impl Collector {
                 self.bucket().remove(due.key(), revision).await?;
                 metrics::visited("forgotten");
             }
-            Verdict::Later(moment) if hour_of(moment) == due.hour => {}
-            Verdict::Later(moment) => {
-                watch::put(self.bucket(), moment, now, due.upload).await?;
-                self.bucket().remove(due.key(), revision).await?;
+            Verdict::Later(moment) => self.postpone(due, revision, moment, now).await?,
+            Verdict::Avatar(moment) => {
+                if let Some(upload) = upload {
+                    self.settle_avatar(&upload, version, now).await?;
+                }
+                self.postpone(due, revision, moment, now).await?;
             }
             Verdict::Finish => {
                 self.touch(due, now).await?;
@@ -170,12 +173,29 @@ impl Collector {
             Verdict::Tidy => self.uploads.tidy(due.upload).await?,
             Verdict::Leave(blobs) => self.leave(due, upload, (watch, revision), blobs).await?,
             Verdict::End => {
-                if let Some(upload) = upload {
+                if let Some(upload) = upload
+                    && !self.settle_avatar(&upload, version, now).await?
+                {
                     self.end(upload, version, now).await?;
                 }
             }
         }
         Ok(false)
+    }
+
+    /// Has an upload looked at again in the hour of `moment`.
+    async fn postpone(
+        &self,
+        due: Due,
+        revision: Revision,
+        moment: LogTime,
+        now: LogTime,
+    ) -> Result<(), Fault> {
+        if hour_of(moment) != due.hour {
+            watch::put(self.bucket(), moment, now, due.upload).await?;
+            self.bucket().remove(due.key(), revision).await?;
+        }
+        Ok(())
     }
 
     /// From now on nobody can send the upload, or go on with it.

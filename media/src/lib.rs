@@ -9,8 +9,9 @@
 //! 3. `uploads`: from creation to a blob; `holdings`: what each user has; `http`: what gateways
 //!    pass on;
 //! 4. `processing`: what can be known and shown of a file, off the request path;
-//! 5. `references`: which messages refer to what; `watch`, `collector`: what nobody refers to goes;
-//!    `reconcile`: the records again, after the data of NATS were lost;
+//! 5. `references`: which messages refer to what; `avatars`: which uploads accounts name; `watch`,
+//!    `collector`: what nobody refers to goes; `reconcile`: the records again, after the data of
+//!    NATS were lost;
 //! 6. [`Progress`], [`metrics`]: how it is watched.
 //!
 //! - Invariant: what was acknowledged to an uploader is durable in the object store.
@@ -20,6 +21,7 @@
 //! - Invariant: a process can die at any moment. Whoever comes next goes on.
 #![warn(clippy::wildcard_enum_match_arm)]
 
+mod avatars;
 mod blobs;
 mod collector;
 mod digest;

@@ -5,10 +5,11 @@
 //! all that its records say is in it or in the log:
 //!
 //! 1. records that are missing, or older than their manifest, are put back;
-//! 2. the log is read from its beginning, which gives references and claims again;
-//! 3. references that it did not give go.
+//! 2. uploads are avatars if their uploader's account names them, and only then;
+//! 3. the log is read from its beginning, which gives references and claims again;
+//! 4. references that it did not give go.
 //!
-//! A record that is put back waits for the second step as [`State::Dying`] with time left: nobody
+//! A record that is put back waits for the third step as [`State::Dying`] with time left: nobody
 //! can send the upload elsewhere meanwhile. The first message that refers to it has it back; the
 //! collector has all others back afterwards.
 //!
@@ -19,19 +20,17 @@ mod restored;
 mod sweep;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::Duration;
 
 use futures_util::TryStreamExt as _;
-use hansard_model::account::{AccountEvent, AccountSubject};
-use hansard_model::media::{Blob, Holdings, Home, MediaKey, State, Upload};
-use hansard_model::{Seq, UploadId, UserId};
-use hansard_nats::accounts::AccountLog;
+use hansard_model::media::{Blob, Holdings, Home, MediaKey, Upload};
+use hansard_model::{UploadId, UserId};
 use hansard_nats::media::{Change, MediaBucket};
 use hansard_nats::ownership::Tenure;
 use serde::{Deserialize, Serialize};
 
 use self::restored::restored;
 pub(crate) use self::restored::state_after_return;
+use crate::avatars::{Avatars, put_right};
 use crate::collector::Collector;
 use crate::fault::Fault;
 use crate::manifests::{Located, Manifest};
@@ -56,6 +55,24 @@ pub(crate) async fn is_done(bucket: &MediaBucket, epoch: u64) -> Result<bool, Fa
     Ok(found.is_some_and(|found| found.epoch == epoch))
 }
 
+/// An upload that was compared with its manifest.
+struct Compared {
+    upload: UploadId,
+    uploader: UserId,
+    length: u64,
+    /// By its record.
+    is_avatar: bool,
+}
+
+/// What those that were compared are together.
+#[derive(Default)]
+struct Sums {
+    /// What each user has.
+    bytes: BTreeMap<UserId, u64>,
+    /// Those that are avatars by their records.
+    avatars: BTreeSet<UploadId>,
+}
+
 /// Comparing in one epoch, by the collector.
 pub(crate) struct Reconciliation<'a> {
     pub(crate) collector: &'a Collector,
@@ -73,22 +90,24 @@ impl Reconciliation<'_> {
             .list()
             .map_ok(|id| async move { self.compare(id).await })
             .try_buffer_unordered(AT_ONCE)
-            .try_fold(BTreeMap::<UserId, u64>::new(), |mut bytes, counted| {
-                if let Some((user, length)) = counted {
-                    let sum = bytes.entry(user).or_default();
+            .try_fold(Sums::default(), |mut sums, compared| {
+                if let Some(Compared { upload, uploader, length, is_avatar }) = compared {
+                    let sum = sums.bytes.entry(uploader).or_default();
                     *sum = sum.saturating_add(length);
+                    sums.avatars.extend(is_avatar.then_some(upload));
                 }
-                std::future::ready(Ok(bytes))
+                std::future::ready(Ok(sums))
             });
-        for (user, bytes) in compared.await? {
+        let Sums { bytes, avatars } = compared.await?;
+        for (user, bytes) in bytes {
             self.count(user, bytes).await?;
         }
-        self.restore_avatars().await?;
+        self.restore_avatars(avatars).await?;
         self.record(false).await
     }
 
-    /// Compares the records of an upload with its manifest. Returns whose bytes it counts as.
-    async fn compare(&self, id: UploadId) -> Result<Option<(UserId, u64)>, Fault> {
+    /// Compares the records of an upload with its manifest, if it has one.
+    async fn compare(&self, id: UploadId) -> Result<Option<Compared>, Fault> {
         let manifest = match self.collector.uploads.manifests.get(id).await {
             Ok(Some(manifest)) => manifest,
             // It was removed after the list was made.
@@ -100,24 +119,27 @@ impl Reconciliation<'_> {
             }
             Err(fault) => return Err(fault),
         };
-        self.restore_upload(&manifest).await?;
-        Ok(Some((manifest.upload.uploader, manifest.upload.length)))
+        let home = self.restore_upload(&manifest).await?;
+        let Upload { uploader, length, .. } = manifest.upload;
+        Ok(Some(Compared { upload: id, uploader, length, is_avatar: home == Home::Avatar }))
     }
 
-    async fn restore_upload(&self, manifest: &Manifest) -> Result<(), Fault> {
+    /// Puts a record back, if it is missing or older than the manifest; returns whose it is.
+    async fn restore_upload(&self, manifest: &Manifest) -> Result<Home, Fault> {
         let uploads = &self.collector.uploads;
         let now = self.collector.now()?;
         let keep_until = now.plus(self.collector.patience.grace);
         let id = manifest.upload.id;
         let (found, revision) = uploads.get(id).await?;
         let next = restored(found.as_ref(), &manifest.upload, keep_until);
-        let Some(record) = next.as_ref().or(found.as_ref()) else { return Ok(()) };
+        let record = next.as_ref().or(found.as_ref()).unwrap_or(&manifest.upload);
+        let home = record.home;
         for content in record.contents.values() {
             if let Some(located) = manifest.blobs.get(&content.blob) {
                 self.restore_blob(id, content.blob, located).await?;
             }
         }
-        let Some(next) = next else { return Ok(()) };
+        let Some(next) = next else { return Ok(home) };
         // At once, for what waits or is to be processed; and when it may be removed.
         for at in [now, keep_until] {
             watch::put(self.collector.bucket(), at, now, id).await?;
@@ -127,7 +149,7 @@ impl Reconciliation<'_> {
             metrics::restored();
             tracing::info!(upload.id = %id, "the record of a file was put back");
         }
-        Ok(())
+        Ok(home)
     }
 
     async fn restore_blob(
@@ -183,42 +205,28 @@ impl Reconciliation<'_> {
         Ok(())
     }
 
-    /// Makes avatars of what the accounts name as such.
-    async fn restore_avatars(&self) -> Result<(), Fault> {
-        let accounts = AccountLog::open(self.collector.log.connection());
-        let end = accounts.last_seq().await?;
-        let mut avatars = BTreeMap::<UserId, UploadId>::new();
-        let (mut reader, mut reached) = (accounts.follow(Seq::ZERO), Seq::ZERO);
-        while reached < end {
-            // The log answers, or somebody waits in vain: then it is done again.
-            let next = tokio::time::timeout(READ_WITHIN, reader.next()).await;
-            let record =
-                next.map_err(|_| hansard_nats::log::ReadError::Unexpected("nothing".to_owned()))?;
-            reached = record.seq;
-            if let Some((
-                AccountSubject::User(user),
-                AccountEvent::ProfileChanged { avatar: Some(avatar), .. },
-            )) = record.event
-                && let Ok(upload) = avatar.parse()
-            {
-                avatars.insert(user, upload);
-            }
-        }
-        for (user, avatar) in avatars {
-            let restore = |found: Option<&Upload>| match found {
-                Some(found) if found.home == Home::Uploader && found.uploader == user => {
-                    let state = match found.state {
-                        State::Dying => state_after_return(found),
-                        state @ (State::Receiving
-                        | State::Finishing
-                        | State::Processing
-                        | State::Ready) => state,
-                    };
-                    (Change::Put(Upload { home: Home::Avatar, state, ..found.clone() }), ())
-                }
-                Some(_) | None => (Change::Keep, ()),
+    /// Makes avatars of what the accounts name as such, and of nothing else: `shown` are those that
+    /// the records name.
+    ///
+    /// Before the log is read: a message may have one that was an avatar once.
+    async fn restore_avatars(&self, shown: BTreeSet<UploadId>) -> Result<(), Fault> {
+        let avatars = Avatars::read(self.collector.log.connection()).await?;
+        let uploads: BTreeSet<UploadId> = avatars.uploads().chain(shown).collect();
+        for id in uploads {
+            let now = self.collector.now()?;
+            let keep_until = now.plus(self.collector.patience.grace);
+            let restored = |found: Option<&Upload>| {
+                found.and_then(|found| put_right(found, avatars.name(found), keep_until))
             };
-            self.collector.bucket().update(MediaKey::Upload(avatar), restore).await?;
+            let (found, _) = self.collector.uploads.get(id).await?;
+            if restored(found.as_ref()).is_none() {
+                continue;
+            }
+            let bucket = self.collector.bucket();
+            watch::put(bucket, keep_until, now, id).await?;
+            let restore =
+                |found: Option<&Upload>| (restored(found).map_or(Change::Keep, Change::Put), ());
+            bucket.update(MediaKey::Upload(id), restore).await?;
         }
         Ok(())
     }
@@ -232,6 +240,3 @@ impl Reconciliation<'_> {
         Ok(())
     }
 }
-
-/// How long the next of the accounts may take that are known to be there.
-const READ_WITHIN: Duration = Duration::from_secs(10);

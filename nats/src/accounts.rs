@@ -6,10 +6,10 @@ use async_nats::jetstream::context::traits::Publisher as _;
 use async_nats::jetstream::message::OutboundMessage;
 use hansard_model::account::{AccountEvent, AccountSubject};
 use hansard_model::subject::Subject;
-use hansard_model::{LogTime, Seq};
+use hansard_model::{LogTime, Seq, UploadId, UserId};
 
 use crate::connection::Connection;
-use crate::direct::{self, ReadError};
+use crate::direct::{self, BATCH_MAX, BatchRequest, LeaderRequest, ReadError, unavailable};
 use crate::streams::ACCOUNTS;
 use crate::tail::{Tail, Tailed};
 
@@ -86,6 +86,39 @@ impl AccountLog {
     /// [`ReadError`] when the leader does not answer.
     pub async fn last_seq(&self) -> Result<Seq, ReadError> {
         Ok(direct::leader_info(&self.connection, ACCOUNTS).await?.last)
+    }
+
+    /// The avatar that an account names, by all events of the account that the leader has.
+    ///
+    /// # Errors
+    /// [`ReadError`] when the leader or a replica does not answer, or the replica is behind.
+    pub async fn avatar(&self, user: UserId) -> Result<Option<UploadId>, ReadError> {
+        let subject = Subject::AccountUser(user).to_string();
+        let last_by_subj = Some(subject.clone());
+        let request = LeaderRequest { last_by_subj, ..LeaderRequest::default() };
+        let last = direct::leader_get(&self.connection, ACCOUNTS, &request).await?;
+        let last = last.map_or(Seq::ZERO, |stored| stored.seq);
+        let (mut avatar, mut reached) = (None, Seq::ZERO);
+        while reached < last {
+            let request = BatchRequest {
+                seq: Some(reached.0 + 1),
+                next_by_subj: Some(subject.clone()),
+                batch: BATCH_MAX,
+                ..BatchRequest::default()
+            };
+            let (stored, _) = direct::batch(&self.connection, ACCOUNTS, &request).await?;
+            let newest = stored.last().ok_or_else(|| unavailable("a replica is behind"))?;
+            reached = newest.seq;
+            for message in &stored {
+                if let Some((_, event)) = read(&message.subject, &message.payload)
+                    && let AccountEvent::ProfileChanged { avatar: Some(named), .. } = event
+                {
+                    // Empty: none from now on.
+                    avatar = named.parse().ok();
+                }
+            }
+        }
+        Ok(avatar)
     }
 
     /// Follows the stream from just after `after`, for ever.

@@ -12,7 +12,7 @@ use hansard_model::record::EventKey;
 use hansard_model::subject::Subject;
 use hansard_model::{
     AccountEvent, ConversationId, DeviceId, GroupId, LogTime, MessageId, PartitionCount, Role, Seq,
-    UserId, envelope,
+    UploadId, UserId, envelope,
 };
 use hansard_nats::accounts::{AccountLog, AppendError as AccountAppendError};
 use hansard_nats::deployment::{self, ProvisionError, ProvisionOptions};
@@ -215,6 +215,37 @@ async fn a_handle_is_created_once() {
     assert_eq!(accounts.last_seq().await.unwrap(), first);
     let record = accounts.follow(Seq::ZERO).next().await;
     assert_eq!(record.event.map(|(_, event)| event), Some(event));
+}
+
+#[tokio::test]
+async fn an_account_names_the_avatar_that_it_said_last() {
+    let backbone = backbone().await;
+    let accounts = AccountLog::open(&backbone.connection);
+    let (ana, ben) = (UserId::from_entropy([1; 20]), UserId::from_entropy([2; 20]));
+    let [first, second] = [1, 2].map(|of| UploadId::from_entropy([of; 20]));
+    let say = async |user, name: Option<&str>, avatar: Option<&str>| {
+        let event = AccountEvent::ProfileChanged {
+            name: name.map(str::to_owned),
+            avatar: avatar.map(str::to_owned),
+            presence: None,
+            last_seen: None,
+            read_receipts: None,
+        };
+        accounts.append(&Subject::AccountUser(user), &event, None).await.unwrap();
+    };
+    let named = async |user| accounts.avatar(user).await.unwrap();
+    assert_eq!(named(ana).await, None);
+    say(ana, None, Some(first.as_str())).await;
+    say(ben, None, Some(second.as_str())).await;
+    // More than one answer holds.
+    for _ in 0..1_100 {
+        say(ana, Some("Ana"), None).await;
+    }
+    assert_eq!((named(ana).await, named(ben).await), (Some(first), Some(second)));
+    say(ana, None, Some(second.as_str())).await;
+    assert_eq!(named(ana).await, Some(second));
+    say(ana, None, Some("")).await;
+    assert_eq!((named(ana).await, named(ben).await), (None, Some(second)));
 }
 
 #[tokio::test]

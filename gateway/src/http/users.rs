@@ -117,12 +117,11 @@ pub(crate) async fn change(
     }
     let changed = gateway.directory.change_profile(user, change).await;
     let changed = changed.map_err(|error| error.body())?;
-    if let (Some(avatar), Some(former)) = (avatar, former)
-        && avatar != former
-        && let Ok(former) = former.parse::<UploadId>()
-        && let Err(error) = gateway.media.withdraw_avatar(user, former).await
+    let former = former.and_then(|former| former.parse().ok());
+    if avatar.is_some()
+        && let Err(error) = gateway.media.settle_avatar(user, former).await
     {
-        // The profile is changed. What was shown stays readable, and counts among the user's files.
+        // The profile is changed. What was shown stays readable until the collector comes.
         tracing::warn!(user.id = %user, %error, "a former avatar was not withdrawn");
     }
     json(StatusCode::OK, &own(&gateway, changed))

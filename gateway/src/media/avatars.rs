@@ -76,15 +76,36 @@ impl Media {
         self.bucket.update(MediaKey::Upload(id), show).await?.1
     }
 
-    /// Gives a file back to its uploader, for whom it is kept a while.
+    /// After the account has changed: gives the former picture back to its uploader, and shows the
+    /// one that the account names by now, which another gateway may have changed again.
     ///
     /// # Errors
-    /// [`AvatarError`] when the records do not answer.
-    pub(crate) async fn withdraw_avatar(
+    /// [`AvatarError`]: the collector of the media services puts it right later.
+    pub(crate) async fn settle_avatar(
         &self,
         user: UserId,
-        id: UploadId,
+        former: Option<UploadId>,
     ) -> Result<(), AvatarError> {
+        if let Some(former) = former
+            && self.named_avatar(user).await? != Some(former)
+        {
+            self.withdraw_avatar(user, former).await?;
+        }
+        // In this order: whoever took it for a former one, here or elsewhere, did so before they
+        // looked, or before it was named.
+        match self.named_avatar(user).await? {
+            Some(named) => self.show_avatar(user, named).await,
+            None => Ok(()),
+        }
+    }
+
+    /// The avatar that the account names, as the leader of the log has it.
+    async fn named_avatar(&self, user: UserId) -> Result<Option<UploadId>, AvatarError> {
+        Ok(self.accounts.avatar(user).await.map_err(UpdateError::from)?)
+    }
+
+    /// Gives a file back to its uploader, for whom it is kept a while.
+    async fn withdraw_avatar(&self, user: UserId, id: UploadId) -> Result<(), AvatarError> {
         let until = self.clock.now()?.plus(KEPT_FOR);
         let withdraw = |found: Option<&Upload>| match found {
             Some(upload) if upload.uploader == user && upload.home == Home::Avatar => {

@@ -66,9 +66,12 @@ pub(super) enum Verdict {
     Process,
     /// Objects are left that it does not need.
     Tidy,
+    /// It is an avatar: whether its uploader's account still says so is to be looked at, and nothing
+    /// else before this moment.
+    Avatar(LogTime),
     /// It leaves the blobs that its watch names and its record does not.
     Leave(BTreeSet<Sha256>),
-    /// It is to be removed, unless something refers to it after all.
+    /// It is to be removed, unless something refers to it after all, or an account names it.
     End,
     /// It is to be removed once the log was read to its end.
     Settle,
@@ -126,7 +129,8 @@ fn ready(
         return Verdict::Leave(&watch.joining - &held);
     }
     match upload.home {
-        Home::Avatar => later(now.plus(patience.grace), age, patience),
+        Home::Avatar if age < patience.young => Verdict::Wait,
+        Home::Avatar => Verdict::Avatar(now.plus(patience.grace)),
         Home::Conversation(_) if !upload.references.is_empty() => {
             if age < patience.young {
                 Verdict::Wait

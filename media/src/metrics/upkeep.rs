@@ -28,7 +28,7 @@ pub(super) fn describe() {
     describe_counter!(
         COLLECTED_TOTAL,
         "What the collector did about uploads, by outcome (ended, failed, finished, forgotten, \
-         left_blobs, processed, removed, revived)"
+         left_blobs, processed, removed, revived, avatar_settled)"
     );
     describe_counter!(RESTORED_TOTAL, "Records of uploads that were put back from manifests");
     describe_histogram!(

@@ -4,9 +4,8 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use hansard_media::Patience;
-use hansard_model::media::{Home, MediaKey, Sha256, State, Upload, Variant};
+use hansard_model::media::{Home, MediaKey, Sha256, State, Variant};
 use hansard_model::{ConversationId, Seq, UploadId};
-use hansard_nats::media::Change;
 use http::StatusCode;
 use serde_json::json;
 
@@ -183,32 +182,6 @@ async fn an_unfinished_upload_ends_with_all_of_its_parts() {
     let holdings = rig.holdings(ANA).await;
     assert!(holdings.unfinished.is_empty() && holdings.bytes == 0);
     assert_eq!(ana.head(upload).await.status, StatusCode::NOT_FOUND);
-    service.stop().await;
-    rig.stop().await;
-}
-
-#[tokio::test]
-async fn an_avatar_stays_until_it_is_one_no_longer() {
-    let rig = Rig::start().await;
-    let service = rig.service("one", hasty(GRACE)).await;
-    let upload = rig.uploader(&service.address, ANA).post("", "text/plain", b"me").await.id();
-    rig.ready(upload).await;
-    let make = async |home: Home| {
-        let now = rig.clock.now().expect("log time");
-        let change = |found: Option<&Upload>| {
-            let found = found.expect("an upload").clone();
-            let next = Upload { home, keep_until: now, ..found };
-            (Change::Put(next), ())
-        };
-        rig.bucket.update(MediaKey::Upload(upload), change).await.expect("an answer");
-    };
-    make(Home::Avatar).await;
-    let until = rig.clock.now().expect("log time").plus(GRACE * 2);
-    within("some time", async || (rig.clock.now().ok()? > until).then_some(())).await;
-    assert_eq!(rig.upload(upload).await.expect("an upload").state, State::Ready);
-    make(Home::Uploader).await;
-    gone(&rig, upload).await;
-    assert_eq!(rig.holdings(ANA).await.bytes, 0);
     service.stop().await;
     rig.stop().await;
 }

@@ -3,12 +3,15 @@
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;
 
+use hansard_model::account::AccountEvent;
 use hansard_model::draft::Draft;
 use hansard_model::media::{Home, MediaKey, Position, Upload};
 use hansard_model::record::EventKey;
+use hansard_model::subject::Subject;
 use hansard_model::{
     ConversationId, DeviceId, GroupId, LogTime, MessageId, Seq, UploadId, envelope,
 };
+use hansard_nats::accounts::AccountLog;
 use hansard_nats::log::Append;
 use hansard_nats::media::{Change, MediaBucket};
 use hansard_nats::{Log, LogClock, deployment};
@@ -19,6 +22,7 @@ use crate::rig::{Rig, user, within};
 /// Somebody who writes to the log.
 pub(crate) struct Hand {
     log: Log,
+    accounts: AccountLog,
     bucket: MediaBucket,
     clock: LogClock,
 }
@@ -39,8 +43,22 @@ impl Hand {
     pub(crate) async fn of(rig: &Rig) -> Self {
         let deployment = deployment::open(&rig.operator).await.expect("a deployment");
         let log = Log::open(&rig.operator, &deployment, rig.clock.clone());
+        let accounts = AccountLog::open(&rig.operator);
         let (bucket, clock) = (rig.bucket.clone(), rig.clock.clone());
-        Self { log, bucket, clock }
+        Self { log, accounts, bucket, clock }
+    }
+
+    /// Has an account name an avatar, or none. The record of the file stays as it is.
+    pub(crate) async fn name_avatar(&self, number: u8, avatar: Option<UploadId>) {
+        let event = AccountEvent::ProfileChanged {
+            name: None,
+            avatar: Some(avatar.map(|avatar| avatar.to_string()).unwrap_or_default()),
+            presence: None,
+            last_seen: None,
+            read_receipts: None,
+        };
+        let subject = Subject::AccountUser(user(number));
+        self.accounts.append(&subject, &event, None).await.expect("stored");
     }
 
     /// Claims an upload as a gateway does before it lets a message in; `false`: it may not be sent.

@@ -1,5 +1,6 @@
 //! Media services against a real nats-server and a real directory.
 
+mod avatars;
 mod client;
 mod collecting;
 mod downloads;

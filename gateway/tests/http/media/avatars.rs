@@ -1,8 +1,12 @@
 //! Pictures of people.
 
+use hansard_model::UploadId;
 use hansard_model::media::{Home, State, Upload, Variant};
+use hansard_nats::accounts::AccountLog;
+use hansard_nats::{Connection, ServiceRole};
 use serde_json::json;
 
+use crate::client::Client;
 use crate::media::service::{Files, picture};
 use crate::rig::Rig;
 
@@ -30,6 +34,31 @@ async fn an_avatar_is_read_by_everybody_until_there_is_another() {
     assert!(former.keep_until > picture(&ana.user, 1).keep_until);
     assert!(show("").await.get("avatar").is_none());
     dan.client.get(&thumb(second)).await.refused(404, "not_found");
+    rig.stop().await;
+}
+
+/// Each takes for the former one what it knew when its own change began.
+#[tokio::test]
+async fn two_gateways_leave_the_avatar_that_the_account_names() {
+    let mut rig = Rig::start().await;
+    let files = Files::without_service(&rig).await;
+    let elsewhere = rig.add_gateway(|_| {}).await;
+    let ana = rig.person("ana").await;
+    let other = elsewhere.log_in("ana").await;
+    let pictures = [files.picture(&ana.user, 1).await, files.picture(&ana.user, 2).await];
+    let show = async |client: &Client, avatar: UploadId| {
+        client.patch("/v1/users/me", &json!({"avatar": avatar})).await.expecting(200);
+    };
+    let operator = Connection::connect(rig.endpoint(), ServiceRole::Operator).await;
+    let accounts = AccountLog::open(&operator.expect("connected"));
+    let user = ana.user.parse().expect("a user");
+    for round in 0..12 {
+        let [from, to] = [pictures[round % 2], pictures[(round + 1) % 2]];
+        show(&ana.client, from).await;
+        tokio::join!(show(&ana.client, to), show(&other, from));
+        let named = accounts.avatar(user).await.expect("an answer").expect("an avatar");
+        assert_eq!(files.read(named).await.home, Home::Avatar, "in round {round}");
+    }
     rig.stop().await;
 }
 

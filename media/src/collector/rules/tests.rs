@@ -124,6 +124,10 @@ proptest! {
             }
             Verdict::Settle => prop_assert_eq!(upload.state, State::Dying),
             Verdict::Later(moment) => prop_assert!(moment > now),
+            Verdict::Avatar(moment) => {
+                prop_assert!(moment > now);
+                prop_assert_eq!((upload.home, upload.state), (Home::Avatar, State::Ready));
+            }
             // A watch may go only when a reference keeps the upload: whoever takes that away
             // writes another.
             Verdict::Forget => {
@@ -162,6 +166,7 @@ proptest! {
             if let Some(one) = watch.clone().filter(|_| due <= now) {
                 match judge(found.as_ref(), &one, now, &patience) {
                     Verdict::Wait => {}
+                    Verdict::Avatar(_) => prop_assert!(false, "no avatar"),
                     Verdict::Later(moment) => {
                         due = moment;
                         watch = Some(Watch { since: now, ..one });
@@ -201,7 +206,7 @@ fn an_avatar_is_looked_at_again_and_again() {
     let now = LogTime::from_millis(5_000_000);
     let ready = Upload { home: Home::Avatar, ..upload(State::Ready) };
     let verdict = judge(Some(&ready), &Watch::default(), now, &patience());
-    assert_eq!(verdict, Verdict::Later(now.plus(patience().grace)));
+    assert_eq!(verdict, Verdict::Avatar(now.plus(patience().grace)));
 }
 
 #[test]
