@@ -31,8 +31,13 @@ async function pair(one: string, other: string): Promise<[Person, Person]> {
 }
 
 async function shows(person: Person, expected: number, page: Page = person.page): Promise<string[]> {
-  await expect.poll(() => person.texts(page).then((texts) => new Set(texts).size)).toBe(expected);
-  return person.texts(page);
+  let texts: string[] = [];
+  const distinct = async (): Promise<number> => {
+    texts = await person.texts(page);
+    return new Set(texts).size;
+  };
+  await expect.poll(distinct).toBe(expected);
+  return texts;
 }
 
 /** Each message once at both, in the order of the log, and all of them. */

@@ -69,7 +69,17 @@ test("search: suggestions by keys, filters by buttons, mistakes said where they 
   await main().getByRole("option").filter({ hasText: "from:bo" }).first().waitFor();
   const chosen = main().getByRole("option", { selected: true }).filter({ hasText: "from:bo" });
   // What comes late is another list, in which nothing is chosen yet.
-  await expect.poll(async () => ((await chosen.count()) === 0 && (await field.press("ArrowDown")), chosen.count())).toBe(1);
+  const choose = async (): Promise<number> => {
+    const options = main().getByRole("option");
+    if ((await options.count()) === 0) {
+      await field.press("Backspace");
+      await field.press("b");
+      await options.first().waitFor({ timeout: 5_000 }).catch(() => undefined);
+    }
+    if ((await chosen.count()) === 0) await field.press("ArrowDown");
+    return chosen.count();
+  };
+  await expect.poll(choose).toBe(1);
   await field.press("Enter");
   await expect.poll(() => field.inputValue()).toBe("printer from:bo ");
   // What was just said is found a moment later.
