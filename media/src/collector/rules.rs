@@ -92,7 +92,11 @@ pub(super) fn judge(
         State::Receiving if upload.keep_until <= now => Verdict::End,
         State::Receiving => later(upload.keep_until, age, patience),
         // What it was to be made of is lost.
-        State::Finishing if upload.keep_until.plus(patience.grace) <= now => Verdict::End,
+        State::Finishing
+            if is_over(upload, now, patience) && upload.keep_until.plus(patience.grace) <= now =>
+        {
+            Verdict::End
+        }
         State::Finishing if age < patience.stuck => Verdict::Wait,
         State::Finishing => Verdict::Finish,
         State::Processing | State::Ready if is_over(upload, now, patience) => Verdict::End,
