@@ -276,11 +276,13 @@ pub(crate) fn user(number: u8) -> UserId {
 /// Waits until `ask` gives something.
 pub(crate) async fn within<T>(what: &str, mut ask: impl AsyncFnMut() -> Option<T>) -> T {
     let found = tokio::time::timeout(DEADLINE, async {
+        let mut looks = tokio::time::interval(Duration::from_millis(10));
+        looks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
+            looks.tick().await;
             if let Some(found) = ask().await {
                 return found;
             }
-            tokio::time::sleep(Duration::from_millis(10)).await;
         }
     });
     found.await.unwrap_or_else(|_| panic!("{what}: not within {DEADLINE:?}"))

@@ -61,8 +61,9 @@ impl Files {
         let bucket = files.bucket.clone();
         bucket.announce_service("first", &url).await.expect("announced");
         files._tasks.spawn(async move {
+            let mut beats = tokio::time::interval(ANNOUNCE_EVERY);
             loop {
-                tokio::time::sleep(ANNOUNCE_EVERY).await;
+                beats.tick().await;
                 // The test may be over.
                 let _ = bucket.announce_service("first", &url).await;
             }
