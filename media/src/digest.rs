@@ -7,6 +7,9 @@ use sha2::Digest as _;
 /// Below this a hash costs less than handing it to another thread.
 const INLINE_BYTES_MAX: usize = 16 * 1024;
 
+/// Bytes that are hashed for one purpose before they are for the next: they stay in a core's cache.
+const BLOCK_BYTES: usize = 64 * 1024;
+
 /// The SHA-256 of everything that was absorbed so far.
 #[derive(Clone, Default)]
 pub(crate) struct Digest(sha2::Sha256);
@@ -17,15 +20,27 @@ impl Digest {
         blocking(bytes.len(), move || Self(self.0.chain_update(&bytes))).await
     }
 
-    /// Goes on with `bytes`, and tells their own hash.
-    pub(crate) async fn absorb_part(self, bytes: Bytes) -> (Self, Sha256) {
-        blocking(bytes.len(), move || (Self(self.0.chain_update(&bytes)), of(&bytes))).await
-    }
-
     /// Of everything so far.
     pub(crate) fn finish(self) -> Sha256 {
         Sha256(self.0.finalize().into())
     }
+}
+
+/// Goes on with those of `digests` that there are, and tells the hash of `bytes` alone.
+pub(crate) async fn absorb_part<const N: usize>(
+    mut digests: [Option<Digest>; N],
+    bytes: Bytes,
+) -> ([Option<Digest>; N], Sha256) {
+    let len = bytes.len();
+    let work = move || {
+        let mut part = sha2::Sha256::new();
+        for block in bytes.chunks(BLOCK_BYTES) {
+            part.update(block);
+            digests.iter_mut().flatten().for_each(|digest| digest.0.update(block));
+        }
+        (digests, Sha256(part.finalize().into()))
+    };
+    blocking(len, work).await
 }
 
 /// The hash of a few bytes.

@@ -35,6 +35,18 @@ pub enum Fault {
     Clock(#[from] NotSynchronized),
 }
 
+impl Fault {
+    /// A task of this service came to no end.
+    pub(crate) fn of_task(error: tokio::task::JoinError) -> Self {
+        Self::Store(object_store::Error::Generic { store: "task", source: error.into() })
+    }
+
+    /// The object store took too long.
+    pub(crate) fn late(late: tokio::time::error::Elapsed) -> Self {
+        Self::Store(object_store::Error::Generic { store: "put", source: late.into() })
+    }
+}
+
 impl From<ReadError> for Fault {
     fn from(error: ReadError) -> Self {
         Self::Bucket(error.into())

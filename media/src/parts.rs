@@ -2,6 +2,9 @@
 //! use the same name: whatever comes late can neither replace nor remove what somebody else stored.
 
 mod name;
+mod reading;
+
+use std::sync::Arc;
 
 use bytes::Bytes;
 use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
@@ -10,10 +13,13 @@ use hansard_model::UploadId;
 use hansard_model::media::{Part, Sha256};
 use object_store::path::Path;
 use object_store::{Error, ObjectStoreExt as _, PutPayload};
-use tokio::sync::mpsc;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+use self::reading::ALL_AHEAD_MAX;
 use crate::digest;
 use crate::fault::Fault;
+
+pub(crate) use self::reading::Reading;
 
 /// Bytes of a part, unless the upload is so long that it would have more than [`PARTS_MAX`].
 pub(crate) const PART_BYTES: u64 = 1024 * 1024;
@@ -21,6 +27,8 @@ pub(crate) const PART_BYTES: u64 = 1024 * 1024;
 pub(crate) const PARTS_MAX: u64 = 1_000;
 /// Objects that are asked for or removed at a time.
 const AT_ONCE: usize = 8;
+/// Parts of all uploads that are being stored at a time: their bytes are in memory.
+const STORING_MAX: usize = 16;
 
 /// Under which name parts are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,11 +53,26 @@ pub(crate) fn end(parts: &[Part]) -> u64 {
 #[derive(Clone)]
 pub(crate) struct Parts {
     objects: Objects,
+    storing: Arc<Semaphore>,
+    ahead: Arc<Semaphore>,
 }
 
 impl Parts {
     pub(crate) fn of(objects: Objects) -> Self {
-        Self { objects }
+        let storing = Arc::new(Semaphore::new(STORING_MAX));
+        let ahead = Arc::new(Semaphore::new(ALL_AHEAD_MAX));
+        Self { objects, storing, ahead }
+    }
+
+    /// Waits until one more part may be on its way into the store; it may while this is held.
+    pub(crate) async fn room(&self) -> Option<OwnedSemaphorePermit> {
+        // It is never closed.
+        Arc::clone(&self.storing).acquire_owned().await.ok()
+    }
+
+    /// Room for one more part that nobody has asked for yet, if there is any.
+    fn room_ahead(&self) -> Option<OwnedSemaphorePermit> {
+        Arc::clone(&self.ahead).try_acquire_owned().ok()
     }
 
     /// Stores bytes whose hash is known; durable when it returns.
@@ -72,7 +95,7 @@ impl Parts {
         writer: Writer,
         bytes: Bytes,
     ) -> Result<(Vec<Part>, Sha256), Fault> {
-        let mut digest = digest::Digest::default();
+        let mut all = [Some(digest::Digest::default())];
         let mut parts = Vec::new();
         let mut rest = bytes;
         let mut offset = 0;
@@ -80,12 +103,13 @@ impl Parts {
         while !rest.is_empty() {
             let bytes = rest.split_to(size.min(rest.len()));
             let sha256;
-            (digest, sha256) = digest.absorb_part(bytes.clone()).await;
+            (all, sha256) = digest::absorb_part(all, bytes.clone()).await;
             let part = self.put(writer, offset, bytes, sha256).await?;
             offset += part.len;
             parts.push(part);
         }
-        Ok((parts, digest.finish()))
+        let [all] = all.map(Option::unwrap_or_default);
+        Ok((parts, all.finish()))
     }
 
     /// The bytes of a part, after they were compared with its hash.
@@ -107,24 +131,9 @@ impl Parts {
         Ok(bytes)
     }
 
-    /// Reads parts one after the other, each while the one before is being used: at most two are in
-    /// memory. Ends after the first fault.
-    pub(crate) fn read(&self, parts: Vec<Part>) -> mpsc::Receiver<Result<Bytes, Fault>> {
-        let (read, reading) = mpsc::channel(1);
-        let this = self.clone();
-        tokio::spawn(async move {
-            for part in parts {
-                // Nobody wants more.
-                let Ok(place) = read.reserve().await else { return };
-                let bytes = this.get(&part).await;
-                let is_last = bytes.is_err();
-                place.send(bytes);
-                if is_last {
-                    return;
-                }
-            }
-        });
-        reading
+    /// Reads parts one after the other.
+    pub(crate) fn read(&self, parts: Vec<Part>) -> Reading {
+        Reading::new(self.clone(), parts)
     }
 
     /// Whether all of them are there, each with as many bytes as it should have.

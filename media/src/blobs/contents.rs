@@ -6,12 +6,11 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 use bytes::Bytes;
 use hansard_model::UploadId;
 use hansard_model::media::{Content, Part, Sha256, Upload};
-use tokio::sync::mpsc;
 
 use super::Blobs;
 use crate::fault::Fault;
 use crate::manifests::{FORM, Located, Manifest};
-use crate::parts::Writer;
+use crate::parts::{Reading, Writer};
 
 /// Bytes that were stored and are held.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,12 +60,8 @@ impl Blobs {
         }
     }
 
-    /// The bytes of a content in order, verified, at most two parts in memory. Ends after the first
-    /// fault.
-    pub(crate) async fn read(
-        &self,
-        content: &Content,
-    ) -> Result<mpsc::Receiver<Result<Bytes, Fault>>, Fault> {
+    /// The bytes of a content in order, verified.
+    pub(crate) async fn read(&self, content: &Content) -> Result<Reading, Fault> {
         Ok(self.parts.read(self.locate(content).await?))
     }
 

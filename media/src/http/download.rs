@@ -173,8 +173,8 @@ async fn bytes_of(
     let Some(first) = parts.first().copied() else { return Ok(Body::empty()) };
     let mut reading = shared.uploads.parts.read(parts);
     let unread = || Fault::Missing { object: "what was being read".to_owned() };
-    let bytes = reading.recv().await.unwrap_or_else(|| Err(unread()))?;
-    let rest = stream::unfold(reading, async |mut reading| Some((reading.recv().await?, reading)));
+    let bytes = reading.next().await.unwrap_or_else(|| Err(unread()))?;
+    let rest = stream::unfold(reading, async |mut reading| Some((reading.next().await?, reading)));
     let all = stream::once(async move { Ok(bytes) }).chain(rest);
     Ok(Body::from_stream(cut_to(all, first.offset, range, place)))
 }

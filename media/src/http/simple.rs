@@ -66,10 +66,8 @@ pub(super) async fn create(
         }
         stored
     };
-    let stored = shared.tasks.spawn(work).await.unwrap_or_else(|error| {
-        let source = Box::new(error);
-        Err(Fault::Store(object_store::Error::Generic { store: "task", source }).into())
-    });
+    let stored =
+        shared.tasks.spawn(work).await.unwrap_or_else(|error| Err(Fault::of_task(error).into()));
     let upload = stored?;
     let info = serde_json::to_vec(&MediaInfo::of(&upload, None))
         .map_err(|_| Failure::new(ErrorCode::Internal, "the answer cannot be written"))?;

@@ -182,10 +182,7 @@ async fn appended(
             Finished::Absent => Err(AppendError::NotFound),
         }
     };
-    shared.tasks.spawn(work).await.unwrap_or_else(|error| {
-        let source = Box::new(error);
-        Err(Fault::Store(object_store::Error::Generic { store: "task", source }).into())
-    })
+    shared.tasks.spawn(work).await.unwrap_or_else(|error| Err(Fault::of_task(error).into()))
 }
 
 /// What a client of tus learns of an upload with each answer.

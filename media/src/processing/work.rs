@@ -129,7 +129,7 @@ impl Work {
         let copy = tokio::task::spawn_blocking(NamedTempFile::new);
         let mut copy = copy.await.map_err(std::io::Error::other)??;
         let mut reading = blobs.read(file).await?;
-        while let Some(bytes) = reading.recv().await {
+        while let Some(bytes) = reading.next().await {
             let bytes = bytes?;
             let write = move || {
                 copy.write_all(&bytes)?;

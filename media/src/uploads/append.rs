@@ -9,7 +9,7 @@ use hansard_model::{UploadId, UserId};
 use hansard_nats::media::Change;
 use tokio::time::Instant;
 
-use self::writing::Writing;
+use self::writing::{Stored, Writing};
 use super::known::{Fingerprint, Known};
 use super::pace::Pace;
 use super::writers::Turn;
@@ -84,9 +84,8 @@ impl Uploads {
         // What has a checksum is stored under a number that no list is asked for.
         let generation = upload.generation + u32::from(has_checksum);
         let writer = Writer { upload: upload.id, generation };
-        let digest = self.known.take(upload.id, &base);
-        let of_body = has_checksum.then(Digest::default);
-        let mut writing = Writing::new(self, &upload, writer, parts::end(&base), (digest, of_body));
+        let digests = [self.known.take(upload.id, &base), has_checksum.then(Digest::default)];
+        let mut writing = Writing::new(self, &upload, writer, parts::end(&base), digests);
         let ended = match receive(&mut writing, body, &turn).await {
             Ok(()) => writing.flush().await,
             Err(AppendError::Cut) if !has_checksum => {
@@ -95,8 +94,10 @@ impl Uploads {
             Err(error) => Err(error),
         };
         // Also what was on its way when something failed.
-        let ended = writing.settle().await.and(ended);
-        let Writing { written, digest, of_body, .. } = writing;
+        let (stored, settled) = writing.settle().await;
+        let Stored { parts: written, beyond, digest, of_body, .. } = stored;
+        let settled = settled.and(self.parts.remove(&beyond).await);
+        let ended = settled.map_err(AppendError::from).and(ended);
         let ended = match request.checksum {
             Some(checksum) => {
                 let is_right = of_body.is_some_and(|of_body| of_body.finish() == checksum);

@@ -101,7 +101,7 @@ impl Uploads {
     async fn hash(&self, parts: &[Part]) -> Result<Sha256, Fault> {
         let mut digest = Digest::default();
         let mut reading = self.parts.read(parts.to_vec());
-        while let Some(bytes) = reading.recv().await {
+        while let Some(bytes) = reading.next().await {
             digest = digest.absorb(bytes?).await;
         }
         Ok(digest.finish())

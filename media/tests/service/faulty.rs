@@ -14,7 +14,7 @@ use object_store::{
     ObjectStore, PutMultipartOptions, PutOptions, PutPayload, PutResult, Result,
 };
 
-use crate::client::bytes;
+use crate::client::{bytes, checksum};
 use crate::rig::{Rig, patient, within};
 
 #[derive(Debug)]
@@ -22,6 +22,8 @@ pub(crate) struct Faulty {
     inner: Arc<dyn ObjectStore>,
     /// Whether it takes what is made of pictures.
     takes_thumbnails: AtomicBool,
+    /// Parts that begin at this byte are not taken.
+    refused_offset: AtomicU64,
     /// Of 256 calls so many fail; 0: it is well again.
     rate: AtomicU64,
     calls: AtomicU64,
@@ -31,8 +33,9 @@ pub(crate) struct Faulty {
 impl Faulty {
     fn new(inner: Arc<dyn ObjectStore>, seed: u64) -> Arc<Self> {
         let (rate, faults) = (AtomicU64::new(0), AtomicU64::new(0));
+        let (calls, refused_offset) = (AtomicU64::new(seed), AtomicU64::new(u64::MAX));
         let takes_thumbnails = AtomicBool::new(true);
-        Arc::new(Self { inner, takes_thumbnails, rate, calls: AtomicU64::new(seed), faults })
+        Arc::new(Self { inner, takes_thumbnails, refused_offset, rate, calls, faults })
     }
 
     /// One that takes files, and nothing that is made of a picture.
@@ -40,6 +43,13 @@ impl Faulty {
         let store = Self::new(inner, 0);
         store.takes_thumbnails.store(false, Ordering::Relaxed);
         store
+    }
+
+    /// Whether an object is a part that is not taken: names tell where parts begin.
+    fn is_refused(&self, location: &Path) -> bool {
+        let begins = location.filename().and_then(|name| name.split('-').nth(1));
+        begins.and_then(|begins| begins.parse().ok())
+            == Some(self.refused_offset.load(Ordering::Relaxed))
     }
 
     /// Whether this call fails, and if so whether it is done all the same.
@@ -77,6 +87,9 @@ impl ObjectStore for Faulty {
     ) -> Result<PutResult> {
         let is_webp = payload.iter().next().is_some_and(|bytes| bytes.starts_with(b"RIFF"));
         if is_webp && !self.takes_thumbnails.load(Ordering::Relaxed) {
+            return Err(failed());
+        }
+        if self.is_refused(location) {
             return Err(failed());
         }
         match self.fault() {
@@ -166,5 +179,38 @@ async fn an_upload_gets_through_a_store_that_fails_at_random() {
         .await;
         service.stop().await;
     }
+    rig.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_stored_beyond_a_part_that_was_lost_counts_for_nothing() {
+    const PART: u64 = 1_048_576;
+    let rig = Rig::start().await;
+    let store = Faulty::new(rig.store(), 0);
+    let service = rig.service_on("a", patient(), store.clone()).await;
+    let client = rig.uploader(&service.address, 1);
+    let file = bytes(60, 6 * PART as usize);
+    let sum = checksum(&file);
+    for more in [&[][..], &[("upload-checksum", sum.as_str())]] {
+        let id = client.create(file.len() as u64, "original").await.id();
+        let own = format!("media/{id}/");
+        store.refused_offset.store(PART, Ordering::Relaxed);
+        let answer = client.try_patch(id, 0, &file, more).await.expect("an answer");
+        assert_eq!((answer.status.as_u16(), answer.code().as_str()), (503, "unavailable"));
+        // With a checksum it is all or nothing.
+        let reached = if more.is_empty() { PART } else { 0 };
+        assert_eq!(client.head(id).await.number("upload-offset"), Some(reached));
+        let names = rig.part_objects().await;
+        let left = names.iter().filter(|name| name.starts_with(&own)).count() as u64;
+        assert_eq!(left * PART, reached, "{names:?}");
+
+        store.refused_offset.store(u64::MAX, Ordering::Relaxed);
+        client.resume(id, &file).await;
+        let content = rig.ready(id).await;
+        assert_eq!(content.size, file.len() as u64);
+        let got = rig.reader(&service.address, id, Variant::File).get(id, &[]).await.expect("all");
+        assert!(got.body == file);
+    }
+    service.stop().await;
     rig.stop().await;
 }

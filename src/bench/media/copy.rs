@@ -1,4 +1,7 @@
-//! One file after the other, by turns with a plain copy.
+//! One file after the other, by turns with a plain copy: of memory and the object store alone, and
+//! with one connection over loopback between them.
+
+mod loopback;
 
 use std::time::Instant;
 
@@ -19,17 +22,21 @@ const PART_BYTES: usize = 1 << 20;
 #[derive(Default)]
 struct Rates {
     plain: Vec<f64>,
+    loopback: Vec<f64>,
     wire: Vec<f64>,
     sdk: Vec<f64>,
 }
 
 impl Rates {
     fn report(self) -> Value {
-        let [plain, wire, sdk] = [self.plain, self.wire, self.sdk].map(median);
+        let Self { plain, loopback, wire, sdk } = self;
+        let [plain, loopback, wire, sdk] = [plain, loopback, wire, sdk].map(median);
         json!({
             "plain_mib_per_s": plain,
+            "loopback_mib_per_s": loopback,
             "mib_per_s": wire,
             "of_plain": wire / plain,
+            "of_loopback": wire / loopback,
             "sdk_mib_per_s": sdk,
             "sdk_of_plain": sdk / plain,
         })
@@ -71,6 +78,12 @@ pub(super) async fn run(args: &Args, stage: &Stage) -> anyhow::Result<Value> {
         let started = Instant::now();
         get(&objects, round, size).await?;
         down.plain.push(rate(started));
+        let started = Instant::now();
+        loopback::put(&objects, args.rounds + round, &file).await?;
+        up.loopback.push(rate(started));
+        let started = Instant::now();
+        loopback::get(&objects, args.rounds + round, size).await?;
+        down.loopback.push(rate(started));
 
         let started = Instant::now();
         let id = wire.upload(&[&file]).await?;
@@ -97,9 +110,13 @@ pub(super) async fn run(args: &Args, stage: &Stage) -> anyhow::Result<Value> {
 async fn put(objects: &Objects, round: usize, file: &Bytes) -> anyhow::Result<()> {
     for (number, offset) in (0..file.len()).step_by(PART_BYTES).enumerate() {
         let part = file.slice(offset..(offset + PART_BYTES).min(file.len()));
-        let path = objects.path(&format!("{round}/{number}"));
-        objects.store.put_opts(&path, part.into(), Default::default()).await?;
+        put_part(objects, (round, number), part).await?;
     }
+    Ok(())
+}
+
+async fn put_part(objects: &Objects, at: (usize, usize), part: Bytes) -> anyhow::Result<()> {
+    objects.store.put_opts(&objects.path(&name(at)), part.into(), Default::default()).await?;
     Ok(())
 }
 
@@ -107,9 +124,17 @@ async fn put(objects: &Objects, round: usize, file: &Bytes) -> anyhow::Result<()
 async fn get(objects: &Objects, round: usize, size: usize) -> anyhow::Result<()> {
     let mut read = 0;
     for number in 0..size.div_ceil(PART_BYTES) {
-        let path = objects.path(&format!("{round}/{number}"));
-        read += objects.store.get_opts(&path, Default::default()).await?.bytes().await?.len();
+        read += get_part(objects, (round, number)).await?.len();
     }
     ensure!(read == size, "{read} bytes of {size}");
     Ok(())
+}
+
+async fn get_part(objects: &Objects, at: (usize, usize)) -> anyhow::Result<Bytes> {
+    let found = objects.store.get_opts(&objects.path(&name(at)), Default::default()).await?;
+    Ok(found.bytes().await?)
+}
+
+fn name((round, number): (usize, usize)) -> String {
+    format!("{round}/{number}")
 }

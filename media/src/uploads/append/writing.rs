@@ -1,26 +1,38 @@
-//! Storing bytes as parts while the next come: at most two parts of a request are in memory.
+//! Storing bytes as parts while the next come.
+//!
+//! ```text
+//! received -> buffer (one part) -> hashed, one after the other -> put, some at a time -> settled
+//! ```
+//!
+//! In memory are the buffer and the parts on their way: [`AT_ONCE`] of a request, and of all
+//! requests as many as [`Parts`](crate::parts::Parts) has room for.
 
+use std::collections::VecDeque;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use hansard_model::media::{Part, Upload};
+use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout};
 
 use super::{AppendError, is_writing};
-use crate::digest::Digest;
+use crate::digest::{self, Digest};
 use crate::fault::Fault;
 use crate::metrics;
-use crate::parts::{Parts, Writer, part_bytes};
+use crate::parts::{Writer, part_bytes};
 use crate::uploads::Uploads;
 
+/// Parts of a request that are on their way at a time: while one waits for the disk, the next is
+/// hashed.
+const AT_ONCE: usize = 3;
 /// How long the object store may take for one part.
 const PUT_WITHIN: Duration = Duration::from_secs(60);
 /// How often the record is asked whether the upload still wants bytes of this writer.
 const ASK_EVERY: Duration = Duration::from_secs(5);
 
 /// The hash of all bytes, if it is known, and that of the bytes of this request, if it is wanted.
-type Digests = (Option<Digest>, Option<Digest>);
+type Digests = [Option<Digest>; 2];
 
 /// A request that is storing parts.
 pub(super) struct Writing<'a> {
@@ -32,13 +44,24 @@ pub(super) struct Writing<'a> {
     /// Where the buffer begins.
     offset: u64,
     buffer: BytesMut,
-    putting: Option<JoinHandle<(Result<Part, Fault>, Digests)>>,
+    digests: oneshot::Receiver<Digests>,
+    putting: VecDeque<JoinHandle<Result<Part, Fault>>>,
+    stored: Stored,
     asked: Instant,
-    /// What is durable.
-    pub(super) written: Vec<Part>,
-    /// Of all bytes up to there, if it is known.
+}
+
+/// What of a request is durable.
+#[derive(Default)]
+pub(super) struct Stored {
+    /// Without a gap.
+    pub(super) parts: Vec<Part>,
+    /// After a gap: it counts for nothing.
+    pub(super) beyond: Vec<Part>,
+    /// Whether there is a gap.
+    is_broken: bool,
+    /// The hash of all bytes up to the end of the parts, if it is known.
     pub(super) digest: Option<Digest>,
-    /// Of those of this request.
+    /// That of those of this request.
     pub(super) of_body: Option<Digest>,
 }
 
@@ -48,9 +71,11 @@ impl<'a> Writing<'a> {
         upload: &'a Upload,
         writer: Writer,
         offset: u64,
-        (digest, of_body): Digests,
+        digests: Digests,
     ) -> Self {
         let size = usize::try_from(part_bytes(upload.length)).unwrap_or(usize::MAX);
+        let (hashed, so_far) = oneshot::channel();
+        let _ = hashed.send(digests);
         Self {
             uploads,
             upload,
@@ -58,11 +83,10 @@ impl<'a> Writing<'a> {
             size,
             offset,
             buffer: BytesMut::new(),
-            putting: None,
+            digests: so_far,
+            putting: VecDeque::with_capacity(AT_ONCE),
+            stored: Stored::default(),
             asked: Instant::now(),
-            written: Vec::new(),
-            digest,
-            of_body,
         }
     }
 
@@ -86,33 +110,54 @@ impl<'a> Writing<'a> {
         Ok(())
     }
 
-    /// Stores what is in the buffer, however little it is.
+    /// Sends what is in the buffer on its way, however little it is.
     pub(super) async fn flush(&mut self) -> Result<(), AppendError> {
         if self.buffer.is_empty() {
             return Ok(());
         }
-        self.settle().await?;
+        while self.putting.len() >= AT_ONCE {
+            self.settle_one().await?;
+        }
+        let room = self.uploads.parts.room().await;
         self.ask().await?;
         let bytes = std::mem::take(&mut self.buffer).freeze();
         let offset = self.offset;
         self.offset += bytes.len() as u64;
+        let (hashed, so_far) = oneshot::channel();
+        let before = std::mem::replace(&mut self.digests, so_far);
         let (parts, writer) = (self.uploads.parts.clone(), self.writer);
-        let digests = (self.digest.take(), self.of_body.take());
-        self.putting = Some(tokio::spawn(put(parts, writer, offset, bytes, digests)));
+        self.putting.push_back(tokio::spawn(async move {
+            let _room = room;
+            let digests = before.await.unwrap_or_default();
+            let (digests, sha256) = digest::absorb_part(digests, bytes.clone()).await;
+            // Nobody waits for it when the request has failed.
+            let _ = hashed.send(digests);
+            let put = timeout(PUT_WITHIN, parts.put(writer, offset, bytes, sha256));
+            put.await.unwrap_or_else(|late| Err(Fault::late(late)))
+        }));
         Ok(())
     }
 
-    /// Waits until what is on its way is durable.
-    pub(super) async fn settle(&mut self) -> Result<(), AppendError> {
-        let Some(putting) = self.putting.take() else { return Ok(()) };
-        let (put, (digest, of_body)) = putting.await.map_err(|error| {
-            let source = Box::new(error);
-            Fault::Store(object_store::Error::Generic { store: "task", source })
-        })?;
-        let part = put?;
+    /// Waits until everything that is on its way is durable, or has failed.
+    pub(super) async fn settle(mut self) -> (Stored, Result<(), Fault>) {
+        let mut ended = Ok(());
+        while !self.putting.is_empty() {
+            ended = ended.and(self.settle_one().await);
+        }
+        // The hash of what is not there is the hash of nothing.
+        if !self.stored.is_broken {
+            [self.stored.digest, self.stored.of_body] = self.digests.await.unwrap_or_default();
+        }
+        (self.stored, ended)
+    }
+
+    async fn settle_one(&mut self) -> Result<(), Fault> {
+        let Some(putting) = self.putting.pop_front() else { return Ok(()) };
+        let put = putting.await.unwrap_or_else(|error| Err(Fault::of_task(error)));
+        let part = put.inspect_err(|_| self.stored.is_broken = true)?;
         metrics::received(part.len);
-        self.written.push(part);
-        (self.digest, self.of_body) = (digest, of_body);
+        let Stored { parts, beyond, is_broken, .. } = &mut self.stored;
+        if *is_broken { beyond } else { parts }.push(part);
         Ok(())
     }
 
@@ -130,33 +175,5 @@ impl<'a> Writing<'a> {
             self.asked = Instant::now();
         }
         Ok(())
-    }
-}
-
-async fn put(
-    parts: Parts,
-    writer: Writer,
-    offset: u64,
-    bytes: Bytes,
-    (digest, of_body): Digests,
-) -> (Result<Part, Fault>, Digests) {
-    let sha256 = crate::digest::of_part(bytes.clone()).await;
-    let put = async {
-        let put = parts.put(writer, offset, bytes.clone(), sha256);
-        timeout(PUT_WITHIN, put).await.unwrap_or_else(|late| {
-            let source = Box::new(late);
-            Err(Fault::Store(object_store::Error::Generic { store: "put", source }))
-        })
-    };
-    let (put, digest, of_body) = tokio::join!(put, absorb(digest, &bytes), absorb(of_body, &bytes));
-    // The hash of what is not there is the hash of nothing.
-    let (digest, of_body) = if put.is_ok() { (digest, of_body) } else { (None, None) };
-    (put, (digest, of_body))
-}
-
-async fn absorb(digest: Option<Digest>, bytes: &Bytes) -> Option<Digest> {
-    match digest {
-        Some(digest) => Some(digest.absorb(bytes.clone()).await),
-        None => None,
     }
 }
