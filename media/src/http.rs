@@ -28,15 +28,14 @@ use tokio_util::task::TaskTracker;
 
 use self::failure::Failure;
 use self::grant::{Granted, Uploader};
-use self::places::Places;
+use self::places::{Bounds, Places};
 use self::simple::Said;
 pub(crate) use self::{grant::Grants, listener::serve};
 use crate::uploads::Uploads;
 
-/// Uploads of one service at a time, and of one user.
-const UPLOADS_MAX: (u32, u32) = (64, 8);
-/// Downloads of one service at a time, and of one user.
-const DOWNLOADS_MAX: (u32, u32) = (64, 8);
+/// Uploads of one service at a time, and downloads; of one user; and those that wait, which hold a
+/// connection each.
+const TRANSFERS_MAX: Bounds = Bounds { all: 64, of_user: 8, waiting: 256 };
 /// How long requests under way get to put away what they have.
 const END_WITHIN: Duration = Duration::from_secs(10);
 
@@ -57,8 +56,8 @@ impl Shared {
             clock: uploads.clock.clone(),
             uploads,
             grants,
-            uploading: Places::new("upload", UPLOADS_MAX),
-            downloading: Places::new("download", DOWNLOADS_MAX),
+            uploading: Places::new("upload", TRANSFERS_MAX),
+            downloading: Places::new("download", TRANSFERS_MAX),
             tasks: TaskTracker::new(),
         })
     }
