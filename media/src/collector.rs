@@ -24,13 +24,13 @@ use hansard_model::{LogTime, PartitionId, Seq, UploadId};
 use hansard_nats::Log;
 use hansard_nats::media::{Change, MediaBucket, Revision};
 use hansard_nats::ownership::Tenure;
-use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 pub use self::rules::Patience;
 use self::rules::{Verdict, judge};
 use crate::fault::Fault;
 use crate::metrics;
+use crate::processing::Queue;
 use crate::reconcile::{self, Reconciliation};
 use crate::uploads::Uploads;
 use crate::watch::{self, Watch, hour_of};
@@ -52,7 +52,7 @@ pub(crate) struct Collector {
     pub(crate) uploads: Uploads,
     pub(crate) log: Log,
     /// Uploads that are to be processed. When it is full, the next look finds them again.
-    pub(crate) processing: mpsc::Sender<UploadId>,
+    pub(crate) processing: Queue,
     pub(crate) patience: Patience,
 }
 
@@ -166,8 +166,10 @@ impl Collector {
             }
             Verdict::Process => {
                 self.touch(due, now).await?;
-                // Full: the next look finds it again.
-                let _ = self.processing.try_send(due.upload);
+                if let Some(upload) = upload {
+                    // Full: the next look finds it again.
+                    self.processing.push(upload.uploader, upload.id);
+                }
                 metrics::visited("processed");
             }
             Verdict::Tidy => self.uploads.tidy(due.upload).await?,

@@ -195,6 +195,8 @@ mod tests {
             claimed: None,
             references: [].into(),
             attempts: 0,
+            faults: 0,
+            withheld: false,
         }
     }
 

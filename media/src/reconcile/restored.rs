@@ -79,6 +79,8 @@ mod tests {
             claimed: None,
             references: BTreeSet::new(),
             attempts: 1,
+            faults: 0,
+            withheld: false,
         }
     }
 

@@ -64,6 +64,8 @@ impl Uploads {
             claimed: None,
             references: [].into(),
             attempts: 0,
+            faults: 0,
+            withheld: false,
         };
         watch::put(&self.bucket, keep_until, now, id).await?;
         // Ids do not meet: what is there is its own, written without an answer.

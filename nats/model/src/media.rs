@@ -277,6 +277,18 @@ pub struct Upload {
     /// How often its processing was begun.
     #[serde(default)]
     pub attempts: u32,
+    /// How many of these attempts lived to say that something failed which has nothing to do with
+    /// the file. The others ended well, or took their worker with them.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub faults: u32,
+    /// Metadata was to be taken out of it, and cannot be: its uploader alone reads it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub withheld: bool,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks so")]
+fn is_zero(number: &u32) -> bool {
+    *number == 0
 }
 
 impl Upload {
@@ -291,6 +303,8 @@ pub enum Refused {
     NotFound,
     /// Not yet: bytes are missing, or it is being processed.
     NotYet,
+    /// Never, though they may know of it.
+    Withheld,
 }
 
 /// What a reader needs besides being logged in.
@@ -317,6 +331,7 @@ impl Upload {
             (State::Dying, _) | (_, Home::Uploader) => Err(Refused::NotFound),
             (State::Processing, Home::Conversation(home)) if is_mine => Ok(Needs::Membership(home)),
             (State::Processing, _) => Err(Refused::NotYet),
+            (State::Ready, _) if self.withheld && !is_mine => Err(Refused::Withheld),
             (State::Ready, Home::Conversation(home)) => Ok(Needs::Membership(home)),
             (State::Ready, Home::Avatar) => Ok(Needs::Nothing),
         }

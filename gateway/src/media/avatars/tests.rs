@@ -35,6 +35,8 @@ fn picture() -> Upload {
         claimed: None,
         references: [].into(),
         attempts: 0,
+        faults: 0,
+        withheld: false,
     }
 }
 

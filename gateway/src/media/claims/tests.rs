@@ -31,6 +31,8 @@ fn upload(home: Home) -> Upload {
         claimed: None,
         references: [].into(),
         attempts: 0,
+        faults: 0,
+        withheld: false,
     }
 }
 

@@ -192,6 +192,8 @@ pub(crate) fn picture(uploader: &str, of: u8) -> Upload {
         claimed: None,
         references: [].into(),
         attempts: 1,
+        faults: 0,
+        withheld: false,
     }
 }
 

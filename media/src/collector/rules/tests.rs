@@ -41,6 +41,8 @@ fn upload(state: State) -> Upload {
         claimed: None,
         references: BTreeSet::new(),
         attempts: 0,
+        faults: 0,
+        withheld: false,
     }
 }
 

@@ -50,6 +50,8 @@ fn upload(of: u8, uploader: u8) -> Upload {
         claimed: None,
         references: BTreeSet::new(),
         attempts: 1,
+        faults: 0,
+        withheld: false,
     }
 }
 
