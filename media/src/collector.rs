@@ -16,9 +16,10 @@ mod removal;
 mod rules;
 
 use std::collections::BTreeSet;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use futures_util::stream::{self, StreamExt as _};
+use hansard_archive::Objects;
 use hansard_model::media::{MediaKey, Position, Sha256, State, Upload};
 use hansard_model::{LogTime, PartitionId, Seq, UploadId};
 use hansard_nats::Log;
@@ -43,6 +44,8 @@ const REMOVED_MAX: usize = 1_000;
 const CAUGHT_UP_WITHIN: Duration = Duration::from_secs(10);
 /// Before a round that ended early is begun again.
 const RETRY_PAUSE: Duration = Duration::from_secs(1);
+/// Between two looks for what killed processes were writing.
+const TIDY_EVERY: Duration = Duration::from_secs(60 * 60);
 /// Between two looks at how far it is read.
 const CATCHING_UP_PAUSE: Duration = Duration::from_millis(200);
 
@@ -50,6 +53,7 @@ const CATCHING_UP_PAUSE: Duration = Duration::from_millis(200);
 #[derive(Clone)]
 pub(crate) struct Collector {
     pub(crate) uploads: Uploads,
+    pub(crate) objects: Objects,
     pub(crate) log: Log,
     /// Uploads that are to be processed. When it is full, the next look finds them again.
     pub(crate) processing: Queue,
@@ -77,10 +81,17 @@ impl Collector {
 
     /// Collects until it is dropped.
     pub(crate) async fn run(self, epoch: u64, tenure: Tenure) {
+        let mut tidied: Option<Instant> = None;
         loop {
             let began = Instant::now();
             let mut pause = self.patience.look_every;
             if tenure.is_held() {
+                if tidied.is_none_or(|tidied| tidied.elapsed() >= TIDY_EVERY)
+                    && let Ok(now) = self.now()
+                {
+                    tidied = Some(began);
+                    self.tidy_directory(now).await;
+                }
                 match self.round(epoch, &tenure).await {
                     Ok(()) => metrics::collected(began.elapsed()),
                     Err(fault) => {
@@ -91,6 +102,16 @@ impl Collector {
                 }
             }
             tokio::time::sleep(pause).await;
+        }
+    }
+
+    /// Removes what killed processes left in a directory.
+    async fn tidy_directory(&self, now: LogTime) {
+        let now = SystemTime::UNIX_EPOCH + Duration::from_millis(now.as_millis());
+        match self.objects.remove_unfinished(now).await {
+            Ok(0) => {}
+            Ok(count) => tracing::info!(count, "removed what killed processes left of objects"),
+            Err(error) => tracing::warn!(%error, "what killed processes left stays for now"),
         }
     }
 

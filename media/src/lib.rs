@@ -143,9 +143,10 @@ pub async fn run(config: Config, shutdown: CancellationToken) -> Result<(), RunE
         while epoch.send(raises.raised().await).is_ok() {}
     }));
     let following = Following {
-        archive: Archive::open(objects, &connection, &deployment),
+        archive: Archive::open(objects.clone(), &connection, &deployment),
         collector: Collector {
             uploads: uploads.clone(),
+            objects,
             log: log.clone(),
             processing: queue.clone(),
             patience,

@@ -122,9 +122,8 @@ mod tests {
     #[tokio::test]
     async fn what_does_not_fit_is_left_to_who_looks_later() {
         let queue = Queue::default();
-        let push = |of: u8| {
-            (0..ALL_MAX).filter(|number| queue.push(user(of), upload(*number))).count()
-        };
+        let push =
+            |of: u8| (0..ALL_MAX).filter(|number| queue.push(user(of), upload(*number))).count();
         assert_eq!(push(1), OF_USER_MAX, "of one user");
         assert!(queue.push(user(1), upload(0)), "it waits already");
         assert_eq!(queue.lock().len, OF_USER_MAX);
