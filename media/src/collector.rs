@@ -93,7 +93,13 @@ impl Collector {
                     self.tidy_directory(now).await;
                 }
                 match self.round(epoch, &tenure).await {
-                    Ok(()) => metrics::collected(began.elapsed()),
+                    Ok(is_settled) => {
+                        metrics::collected(began.elapsed());
+                        // Gateways wait for it.
+                        if !is_settled {
+                            pause = pause.min(RETRY_PAUSE);
+                        }
+                    }
                     Err(fault) => {
                         metrics::collection_failed();
                         tracing::warn!(error = %fault, "a round of the collector ended early");
@@ -115,7 +121,8 @@ impl Collector {
         }
     }
 
-    async fn round(&self, epoch: u64, tenure: &Tenure) -> Result<(), Fault> {
+    /// One look at everything; `false`: the records do not have all that the log says.
+    async fn round(&self, epoch: u64, tenure: &Tenure) -> Result<bool, Fault> {
         if !reconcile::is_done(self.bucket(), epoch).await? {
             Reconciliation { collector: self, epoch, tenure }.run().await?;
         }

@@ -154,7 +154,6 @@ pub async fn run(config: Config, shutdown: CancellationToken) -> Result<(), RunE
         log,
         epoch: raised,
         standing: Standing::default(),
-        grace: patience.grace,
     };
     let processing = tokio::task::spawn_blocking({
         let uploads = uploads.clone();

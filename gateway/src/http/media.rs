@@ -113,6 +113,7 @@ impl From<AvatarError> for Failure {
         match error {
             AvatarError::NotFound => Self::not_found("file"),
             AvatarError::NotYet => not_yet(),
+            AvatarError::Behind => Self::unavailable(error.to_string()),
             AvatarError::NoPicture => Self::bad_request(error.to_string()),
             AvatarError::Taken => Self::new(ErrorCode::Conflict, error.to_string()),
             AvatarError::Update(_) | AvatarError::Clock(_) => {

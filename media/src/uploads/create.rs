@@ -63,6 +63,7 @@ impl Uploads {
             home: Home::Uploader,
             claimed: None,
             references: [].into(),
+            edits: [].into(),
             attempts: 0,
             faults: 0,
             withheld: false,

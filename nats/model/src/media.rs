@@ -274,6 +274,10 @@ pub struct Upload {
     /// The messages of its conversation that refer to it now.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub references: BTreeSet<Seq>,
+    /// The last edit that says so of these messages, if one does: whoever does not see the message,
+    /// as they joined later, sees what it was edited to afterwards.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub edits: BTreeMap<Seq, Seq>,
     /// How often its processing was begun.
     #[serde(default)]
     pub attempts: u32,
@@ -337,10 +341,15 @@ impl Upload {
         }
     }
 
-    /// Whether a member who sees messages from `view_from` on sees one that refers to it. With no
-    /// reference known yet its own uploader does.
+    /// Whether a member who sees events from `view_from` on sees a message that refers to it, or an
+    /// edit that has one do so. With no reference known yet its own uploader does.
     pub fn is_seen_from(&self, reader: UserId, view_from: Seq) -> bool {
-        self.uploader == reader || self.references.last().is_some_and(|last| *last >= view_from)
+        self.uploader == reader || self.last_shown().is_some_and(|last| last >= view_from)
+    }
+
+    /// The last event that says that a message refers to it; `None`: none does.
+    pub fn last_shown(&self) -> Option<Seq> {
+        self.edits.values().chain(self.references.last()).max().copied()
     }
 
     /// Whether `sender` may send it to `conversation`, as far as the record tells: `Some(true)` at
@@ -364,6 +373,17 @@ impl Upload {
             Home::Uploader | Home::Conversation(_) | Home::Avatar => None,
         }
     }
+}
+
+/// How far the records were compared with the object store and the log, as the bucket has it under
+/// `e`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reconciled {
+    /// The epoch of the log in which the records were compared with the object store.
+    pub epoch: u64,
+    /// That log was read to its end since, and what it does not say is gone: the records have what
+    /// every message refers to.
+    pub swept: bool,
 }
 
 /// Bytes in the object store, as the bucket has them under `b.<sha256>`.
@@ -419,7 +439,7 @@ pub enum MediaKey {
     Watch(u64, UploadId),
     /// `k.grants`: the secret with which gateways vouch to media services and sign URLs.
     GrantKey,
-    /// `e`: the epoch of the log for which the records were compared with the object store.
+    /// `e`: [`Reconciled`].
     Epoch,
 }
 

@@ -25,6 +25,7 @@ fn upload(state: State, home: Home) -> Upload {
         home,
         claimed: None,
         references: [].into(),
+        edits: [].into(),
         attempts: 0,
         faults: 0,
         withheld: false,
