@@ -23,15 +23,17 @@ use axum::extract::{Path, Query, State};
 use axum::response::Response;
 use axum::routing::{options, post};
 use hansard_nats::LogClock;
+use hansard_protocol::{ErrorBody, ErrorCode};
 use http::HeaderMap;
+use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use self::failure::Failure;
 use self::grant::{Granted, Uploader};
-use self::places::{Bounds, Places};
+use self::places::{Bounds, Displaced, Places};
 use self::simple::Said;
 pub(crate) use self::{grant::Grants, listener::serve};
-use crate::uploads::Uploads;
+use crate::uploads::{AppendError, Uploads};
 
 /// Uploads of one service at a time, and downloads; of one user; and those that wait, which hold a
 /// connection each.
@@ -48,6 +50,8 @@ pub(crate) struct Shared {
     downloading: Places,
     /// Requests that go on when nobody waits for them any more.
     tasks: TaskTracker,
+    /// The service ends.
+    ending: CancellationToken,
 }
 
 impl Shared {
@@ -59,11 +63,22 @@ impl Shared {
             uploading: Places::new("upload", TRANSFERS_MAX),
             downloading: Places::new("download", TRANSFERS_MAX),
             tasks: TaskTracker::new(),
+            ending: CancellationToken::new(),
         })
+    }
+
+    /// What to say of an upload that was cut off: it is not always its sender's doing.
+    fn cut(&self, displaced: &CancellationToken) -> Failure {
+        if self.ending.is_cancelled() {
+            let body = ErrorBody::new(ErrorCode::Unavailable, "this media service ends");
+            return body.after_ms(failure::BUSY_RETRY_MS).into();
+        }
+        if displaced.is_cancelled() { Displaced.into() } else { AppendError::Cut.into() }
     }
 
     /// Has requests under way put away what they have, and waits for them a little.
     pub(crate) async fn end(&self) {
+        self.ending.cancel();
         self.uploads.interrupt_all();
         self.tasks.close();
         if tokio::time::timeout(END_WITHIN, self.tasks.wait()).await.is_err() {

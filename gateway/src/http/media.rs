@@ -67,8 +67,15 @@ pub(super) const RESPONSE_HEADERS: [HeaderName; 14] = [
 
 impl From<TransferError> for Failure {
     fn from(error: TransferError) -> Self {
-        if let TransferError::Malformed(_) = error {
-            return Self::bad_request("the request cannot be passed on");
+        match error {
+            TransferError::Malformed(_) => {
+                return Self::bad_request("the request cannot be passed on");
+            }
+            TransferError::Body => return Self::bad_request(error.to_string()),
+            TransferError::NoService
+            | TransferError::Unknown(_)
+            | TransferError::Late
+            | TransferError::Unanswered(_) => {}
         }
         tracing::debug!(error = &error as &dyn std::error::Error, "no answer of a media service");
         Self::unavailable("no media service answers")

@@ -35,6 +35,8 @@ struct State {
     deadline: Option<Pin<Box<Sleep>>>,
     is_waiting: bool,
     is_touched: bool,
+    /// It ended with an error: nobody who was to have it is to blame.
+    has_failed: bool,
     moved: Instant,
     /// Told how many bytes have passed.
     count: fn(usize),
@@ -49,6 +51,7 @@ impl Watched {
             deadline: None,
             is_waiting: false,
             is_touched: false,
+            has_failed: false,
             moved: Instant::now(),
             count,
         };
@@ -58,6 +61,11 @@ impl Watched {
     /// Whether somebody has begun to read it: then it cannot be sent again.
     pub(super) fn is_touched(&self) -> bool {
         self.lock().is_touched
+    }
+
+    /// Whether it ended with an error, or came too slowly.
+    pub(super) fn has_failed(&self) -> bool {
+        self.lock().has_failed
     }
 
     /// When it last moved.
@@ -80,7 +88,7 @@ impl HttpBody for Watched {
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         let mut state = self.lock();
         state.is_touched = true;
-        match Pin::new(&mut state.body).poll_frame(context) {
+        let polled = match Pin::new(&mut state.body).poll_frame(context) {
             Poll::Ready(frame) => {
                 state.is_waiting = false;
                 state.moved = Instant::now();
@@ -92,7 +100,9 @@ impl HttpBody for Watched {
                 Poll::Ready(frame.map(|frame| frame.map_err(BodyError::Broken)))
             }
             Poll::Pending => state.wait(context),
-        }
+        };
+        state.has_failed |= matches!(polled, Poll::Ready(Some(Err(_))));
+        polled
     }
 
     fn is_end_stream(&self) -> bool {

@@ -93,6 +93,9 @@ pub(crate) enum TransferError {
     /// It did not answer, or the client did not send all.
     #[error("the request was not answered")]
     Unanswered(#[source] Error),
+    /// The client did not send all.
+    #[error("the body broke, or came too slowly")]
+    Body,
     /// The request cannot be written.
     #[error("the request cannot be passed on")]
     Malformed(#[from] http::Error),
@@ -155,6 +158,8 @@ impl Media {
             let head = head(&method, service.clone(), &target, &headers, grant)?;
             match self.transfer.ask(head.body(body.clone())?, &body).await {
                 Ok(answer) => return Ok(answer_of(answer)),
+                // That is the client's doing, and no service is to be avoided for it.
+                Err(_) if body.has_failed() => return Err(TransferError::Body),
                 Err(error) => last = error,
             }
             self.services.avoid(service).await;

@@ -14,7 +14,7 @@ use serde::Deserialize;
 use super::Shared;
 use super::failure::Failure;
 use super::grant::Uploader;
-use super::places::{Displaced, Place};
+use super::places::Place;
 use super::tus::{location, number};
 use crate::fault::Fault;
 use crate::uploads::{Append, AppendError, Creation, Finished, Uploads, declared};
@@ -72,7 +72,7 @@ pub(super) async fn create(
         Err(Fault::Store(object_store::Error::Generic { store: "task", source }).into())
     });
     let upload = match stored {
-        Err(AppendError::Cut) if displaced.is_cancelled() => return Err(Displaced.into()),
+        Err(AppendError::Cut) => return Err(shared.cut(&displaced)),
         stored => stored?,
     };
     let info = serde_json::to_vec(&MediaInfo::of(&upload, None))

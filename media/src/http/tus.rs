@@ -19,7 +19,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use super::Shared;
 use super::failure::Failure;
 use super::grant::Uploader;
-use super::places::{Displaced, Place};
+use super::places::Place;
 use crate::fault::Fault;
 use crate::uploads::{Append, AppendError, Creation, Finished, from_metadata};
 
@@ -144,7 +144,7 @@ pub(super) async fn patch(
     let displaced = place.displacement();
     let append = Append { id, user, offset, announced, checksum };
     let offset = match appended(&shared, append, body, place).await {
-        Err(AppendError::Cut) if displaced.is_cancelled() => return Err(Displaced.into()),
+        Err(AppendError::Cut) => return Err(shared.cut(&displaced)),
         appended => appended?,
     };
     let mut response = StatusCode::NO_CONTENT.into_response();
