@@ -30,7 +30,7 @@ use tokio_util::task::TaskTracker;
 
 use self::failure::Failure;
 use self::grant::{Granted, Uploader};
-use self::places::{Bounds, Displaced, Places};
+use self::places::{Bounds, Fate, Places};
 use self::simple::Said;
 pub(crate) use self::{grant::Grants, listener::serve};
 use crate::uploads::{AppendError, Uploads};
@@ -68,12 +68,19 @@ impl Shared {
     }
 
     /// What to say of an upload that was cut off: it is not always its sender's doing.
-    fn cut(&self, displaced: &CancellationToken) -> Failure {
-        if self.ending.is_cancelled() {
-            let body = ErrorBody::new(ErrorCode::Unavailable, "this media service ends");
-            return body.after_ms(failure::BUSY_RETRY_MS).into();
-        }
-        if displaced.is_cancelled() { Displaced.into() } else { AppendError::Cut.into() }
+    fn cut(&self, fate: &Fate) -> Failure {
+        let why = if self.ending.is_cancelled() {
+            "this media service ends"
+        } else if fate.is_displaced() {
+            "the place went to somebody who had less"
+        } else if fate.is_broken() {
+            return AppendError::Cut.into();
+        } else {
+            "the body came too slowly, or another request goes on with it"
+        };
+        // What came counts: it is worth going on.
+        let body = ErrorBody::new(ErrorCode::Unavailable, why);
+        body.after_ms(failure::BUSY_RETRY_MS).into()
     }
 
     /// Has requests under way put away what they have, and waits for them a little.

@@ -71,7 +71,9 @@ impl From<TransferError> for Failure {
             TransferError::Malformed(_) => {
                 return Self::bad_request("the request cannot be passed on");
             }
-            TransferError::Body => return Self::bad_request(error.to_string()),
+            TransferError::Broken => return Self::bad_request(error.to_string()),
+            // What came counts: it is worth going on.
+            TransferError::Idle => return Self::unavailable(error.to_string()),
             TransferError::NoService
             | TransferError::Unknown(_)
             | TransferError::Late

@@ -22,6 +22,15 @@ pub(crate) enum BodyError {
     Broken(#[source] axum::Error),
 }
 
+/// A [`BodyError`], for those who did not get it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Failed {
+    /// See there.
+    Idle,
+    /// See there.
+    Broken,
+}
+
 /// A body that is looked at while it is on its way; clones share it, and one of them reads it.
 #[derive(Clone)]
 pub(super) struct Watched {
@@ -35,8 +44,8 @@ struct State {
     deadline: Option<Pin<Box<Sleep>>>,
     is_waiting: bool,
     is_touched: bool,
-    /// It ended with an error: nobody who was to have it is to blame.
-    has_failed: bool,
+    /// How it failed: nobody who was to have it is to blame.
+    failed: Option<Failed>,
     moved: Instant,
     /// Told how many bytes have passed.
     count: fn(usize),
@@ -51,7 +60,7 @@ impl Watched {
             deadline: None,
             is_waiting: false,
             is_touched: false,
-            has_failed: false,
+            failed: None,
             moved: Instant::now(),
             count,
         };
@@ -63,9 +72,9 @@ impl Watched {
         self.lock().is_touched
     }
 
-    /// Whether it ended with an error, or came too slowly.
-    pub(super) fn has_failed(&self) -> bool {
-        self.lock().has_failed
+    /// How it failed, if it did.
+    pub(super) fn failed(&self) -> Option<Failed> {
+        self.lock().failed
     }
 
     /// When it last moved.
@@ -101,7 +110,11 @@ impl HttpBody for Watched {
             }
             Poll::Pending => state.wait(context),
         };
-        state.has_failed |= matches!(polled, Poll::Ready(Some(Err(_))));
+        match &polled {
+            Poll::Ready(Some(Err(BodyError::Idle))) => state.failed = Some(Failed::Idle),
+            Poll::Ready(Some(Err(BodyError::Broken(_)))) => state.failed = Some(Failed::Broken),
+            Poll::Ready(Some(Ok(_)) | None) | Poll::Pending => {}
+        }
         polled
     }
 
@@ -165,6 +178,7 @@ mod tests {
         let ((), end) = tokio::join!(sending, reading);
         assert!(matches!(end, Some(Err(BodyError::Idle))), "{end:?}");
         assert!(watched.is_touched());
+        assert_eq!(watched.failed(), Some(Failed::Idle));
         let stood = begun.elapsed().saturating_sub(watched.moved().duration_since(begun));
         assert_eq!(stood, patience);
     }

@@ -6,7 +6,7 @@
 mod reader;
 mod table;
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -46,6 +46,8 @@ struct Signals {
     ended: CancellationToken,
     /// Bytes that it has moved.
     moved: AtomicU64,
+    /// What it sends broke off, or is none.
+    broken: AtomicBool,
 }
 
 /// A place, until it is dropped.
@@ -55,17 +57,27 @@ pub(super) struct Place {
     signals: Arc<Signals>,
 }
 
-/// The place of a request went to somebody else.
-#[derive(Debug, thiserror::Error)]
-#[error("the place went to somebody who had less")]
-pub(super) struct Displaced;
+/// What has become of a request, also once its place is dropped.
+pub(super) struct Fate(Arc<Signals>);
+
+impl Fate {
+    /// Its place went to somebody else.
+    pub(super) fn is_displaced(&self) -> bool {
+        self.0.stop.is_cancelled()
+    }
+
+    /// What it sent broke off, or was none.
+    pub(super) fn is_broken(&self) -> bool {
+        self.0.broken.load(Ordering::Relaxed)
+    }
+}
 
 /// Why a body did not come to its end.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum BodyError<E> {
-    /// See there.
-    #[error(transparent)]
-    Displaced(Displaced),
+    /// The place went to somebody else.
+    #[error("the place went to somebody who had less")]
+    Displaced,
     /// It broke.
     #[error("the body broke")]
     Broken(E),
@@ -134,20 +146,24 @@ impl Place {
         let next = async |(signals, mut body): (Arc<Signals>, S)| {
             let next = tokio::select! {
                 biased;
-                () = signals.stop.cancelled() => Err(BodyError::Displaced(Displaced)),
+                () = signals.stop.cancelled() => Err(BodyError::Displaced),
                 next = body.next() => next?.map_err(BodyError::Broken),
             };
-            if let Ok(bytes) = &next {
-                signals.moved.fetch_add(bytes.len() as u64, Ordering::Relaxed);
+            match &next {
+                Ok(bytes) => {
+                    signals.moved.fetch_add(bytes.len() as u64, Ordering::Relaxed);
+                }
+                Err(BodyError::Broken(_)) => signals.broken.store(true, Ordering::Relaxed),
+                Err(BodyError::Displaced) => {}
             }
             Some((next, (signals, body)))
         };
         Box::pin(stream::unfold((Arc::clone(&self.signals), body), next))
     }
 
-    /// Whether the place went to somebody else; to be asked also when it is dropped.
-    pub(super) fn displacement(&self) -> CancellationToken {
-        self.signals.stop.clone()
+    /// What becomes of the request.
+    pub(super) fn fate(&self) -> Fate {
+        Fate(Arc::clone(&self.signals))
     }
 
     /// Ends the connection of a reader who loses the place, or takes next to nothing.
@@ -167,13 +183,5 @@ impl Drop for Place {
             }
         }
         self.places.lock().leave(self.number, Instant::now());
-    }
-}
-
-impl From<Displaced> for Failure {
-    fn from(displaced: Displaced) -> Self {
-        // Unlike with `overloaded` something may have been done: what came counts.
-        let body = ErrorBody::new(ErrorCode::Unavailable, displaced.to_string());
-        body.after_ms(BUSY_RETRY_MS).into()
     }
 }

@@ -50,7 +50,7 @@ pub(super) async fn create(
         return Err(Failure::new(ErrorCode::TooLarge, "too long for one request"));
     }
     let place = shared.uploading.take(user).await?;
-    let displaced = place.displacement();
+    let fate = place.fate();
     let declared = declared(said.name.as_deref(), media_type, (said.original, said.opaque));
     // Without an announcement as much is reserved as there may be.
     let creation = Creation { user, length: announced.unwrap_or(bytes_max), declared };
@@ -72,7 +72,7 @@ pub(super) async fn create(
         Err(Fault::Store(object_store::Error::Generic { store: "task", source }).into())
     });
     let upload = match stored {
-        Err(AppendError::Cut) => return Err(shared.cut(&displaced)),
+        Err(AppendError::Cut) => return Err(shared.cut(&fate)),
         stored => stored?,
     };
     let info = serde_json::to_vec(&MediaInfo::of(&upload, None))

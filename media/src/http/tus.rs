@@ -141,10 +141,10 @@ pub(super) async fn patch(
     let announced = number(&headers, CONTENT_LENGTH)?;
     let checksum = checksum(&headers)?;
     let place = shared.uploading.take(user).await?;
-    let displaced = place.displacement();
+    let fate = place.fate();
     let append = Append { id, user, offset, announced, checksum };
     let offset = match appended(&shared, append, body, place).await {
-        Err(AppendError::Cut) => return Err(shared.cut(&displaced)),
+        Err(AppendError::Cut) => return Err(shared.cut(&fate)),
         appended => appended?,
     };
     let mut response = StatusCode::NO_CONTENT.into_response();

@@ -136,6 +136,17 @@ async fn who_has_to_make_room_is_told_so_and_goes_on() {
     // What it had sent counts.
     assert!(client.head(id).await.number("upload-offset").expect("an offset") >= 2_000);
     hogs.shutdown().await;
+    // What is no body is its sender's fault, and not worth repeating.
+    let head = format!(
+        "POST /v1/media HTTP/1.1\r\nhost: x\r\nhansard-grant: {}\r\n\
+         transfer-encoding: chunked\r\n\r\n5\r\nhello\r\nno length\r\n",
+        rig.grant(STRANGER, Allows::Upload)
+    );
+    let mut broken = TcpStream::connect(&service.address).await.expect("connected");
+    broken.write_all(head.as_bytes()).await.expect("sent");
+    let mut answer = String::new();
+    broken.read_to_string(&mut answer).await.expect("an answer");
+    assert!(answer.starts_with("HTTP/1.1 400 ") && answer.contains("bad_frame"), "{answer}");
     service.stop().await;
     rig.stop().await;
 }
