@@ -56,7 +56,8 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
     let options = ClientOptions::new(gateway, profile.token);
     let store = profile.store.clone();
     let (client, updates) = Client::connect(options, profile.store).await?;
-    let chat = state::Chat::new(client, profile.user, args.downloads).await?;
+    let places = state::files::Places { downloads: args.downloads, home: args.home };
+    let chat = state::Chat::new(client, profile.user, places).await?;
     let outcome = if stdin().is_terminal() && stdout().is_terminal() && !args.lines {
         screen::run(chat, updates).await
     } else {

@@ -270,6 +270,9 @@ impl GatewayRole {
         config.allowed_origins.clone_from(&settings.allowed_origins);
         config.limits.connections = settings.connections_max;
         config.rates.sends_per_user = Rate::new(settings.sends_per_second, settings.send_burst);
+        config.rates.uploads_per_user =
+            Rate::per_hour(settings.uploads_per_hour, settings.upload_burst);
+        config.media_url_ttl = settings.media_url_lasts;
         config.rates.handshakes =
             Rate::new(settings.handshakes_per_second, settings.handshake_burst);
         config.rates.catch_ups = Rate::new(settings.catch_ups_per_second, settings.catch_up_burst);

@@ -224,6 +224,10 @@ fn at_least_one(text: &str) -> Result<u32, String> {
     }
 }
 
+fn media_url_lasts(text: &str) -> Result<Duration, String> {
+    bounded(text, MEDIA_URL_LASTS_MAX)
+}
+
 fn reconnect_base(text: &str) -> Result<Duration, String> {
     bounded(text, Duration::from_millis(Reconnect::BASE_MS_MAX))
 }
@@ -232,7 +236,7 @@ fn reconnect_cap(text: &str) -> Result<Duration, String> {
     bounded(text, Duration::from_millis(Reconnect::CAP_MS_MAX))
 }
 
-/// Clients follow nothing beyond the bounds: an operator learns it here.
+/// An operator learns here what nobody would follow.
 fn bounded(text: &str, max: Duration) -> Result<Duration, String> {
     let least = Duration::from_millis(1);
     match humantime::parse_duration(text) {
@@ -241,6 +245,9 @@ fn bounded(text: &str, max: Duration) -> Result<Duration, String> {
         Err(error) => Err(error.to_string()),
     }
 }
+
+/// The longest that a URL needs no token: whoever it was copied to has the file for so long.
+const MEDIA_URL_LASTS_MAX: Duration = Duration::from_secs(60 * 60);
 
 /// What a gateway is told.
 #[derive(clap::Args, Clone, Debug)]
@@ -274,6 +281,15 @@ pub(crate) struct GatewaySettings {
     /// Sends of one user at once.
     #[arg(long, env = "HANSARD_SEND_BURST", default_value_t = 200)]
     pub(crate) send_burst: u32,
+    /// Uploads that one user begins in an hour, in the long run.
+    #[arg(long, env = "HANSARD_UPLOADS_PER_HOUR", default_value_t = 1_200, value_parser = at_least_one)]
+    pub(crate) uploads_per_hour: u32,
+    /// Uploads that one user begins at once.
+    #[arg(long, env = "HANSARD_UPLOAD_BURST", default_value_t = 100, value_parser = at_least_one)]
+    pub(crate) upload_burst: u32,
+    /// How long a URL of a file needs no token, such as `5m`; at most an hour.
+    #[arg(long, env = "HANSARD_MEDIA_URL_LASTS", default_value = "5m", value_parser = media_url_lasts)]
+    pub(crate) media_url_lasts: Duration,
     /// Upgrades to WebSocket per second, in the long run; others are told when to come again.
     #[arg(long, env = "HANSARD_HANDSHAKES_PER_SECOND", default_value_t = 500, value_parser = at_least_one)]
     pub(crate) handshakes_per_second: u32,

@@ -1,6 +1,7 @@
 //! Where objects are: a directory, or a bucket of an S3-compatible service.
 
 mod fault;
+mod unfinished;
 
 use std::fmt;
 use std::path::{Path as FilePath, PathBuf};
@@ -143,6 +144,8 @@ pub struct Objects {
     /// What the names of all objects begin with.
     pub prefix: Path,
     place: Arc<str>,
+    /// If it is one.
+    directory: Option<Arc<FilePath>>,
 }
 
 impl Objects {
@@ -169,9 +172,11 @@ impl Objects {
                 let failed = |source| OpenObjectsError::Directory { path: path.clone(), source };
                 std::fs::create_dir_all(path).map_err(failed)?;
                 let path = path.canonicalize().map_err(failed)?;
+                let directory = Some(path.as_path().into());
                 let store = LocalFileSystem::new_with_prefix(path).map_err(refused)?;
                 let store = Arc::new(store.with_fsync(true));
-                Ok(Self { store, prefix: Path::default(), place: url.to_string().into() })
+                let place = url.to_string().into();
+                Ok(Self { store, prefix: Path::default(), place, directory })
             }
             ObjectsUrl::S3 { bucket, prefix } => {
                 let retry = RetryConfig {
@@ -203,7 +208,8 @@ impl Objects {
                 };
                 let store = builder.with_bucket_name(bucket).build();
                 let store = Arc::new(store.map_err(refused)?);
-                Ok(Self { store, prefix: Path::from(prefix.as_str()), place: place.into() })
+                let (prefix, place) = (Path::from(prefix.as_str()), place.into());
+                Ok(Self { store, prefix, place, directory: None })
             }
         }
     }
@@ -211,7 +217,7 @@ impl Objects {
     /// Any store, for tests.
     pub fn of(store: Arc<dyn ObjectStore>) -> Self {
         let place = store.to_string().into();
-        Self { store, prefix: Path::default(), place }
+        Self { store, prefix: Path::default(), place, directory: None }
     }
 
     /// Where it is, for people: the URL, and the endpoint of an S3 service that is not the default.

@@ -210,6 +210,25 @@ impl Directory {
         Some(accounts.user(user)?.devices.get(&device)?.expires_at)
     }
 
+    /// Whether a device of a user is logged in.
+    ///
+    /// # Errors
+    /// [`AuthError`] when it is not known here and the log does not answer, or the time is not known.
+    pub(crate) async fn has_session(
+        &self,
+        user: UserId,
+        device: DeviceId,
+    ) -> Result<bool, AuthError> {
+        let now = self.clock.now().map_err(|_| AuthError::Clock)?;
+        let mut ends = self.session_ends(user, device);
+        if ends.is_none() {
+            // It may have been opened elsewhere a moment ago.
+            self.barrier.wait().await?;
+            ends = self.session_ends(user, device);
+        }
+        Ok(ends.is_some_and(|ends| now < ends))
+    }
+
     /// Whether a user exists.
     ///
     /// # Errors

@@ -21,9 +21,10 @@ mod signature;
 mod transfer;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use hansard_model::media::{Allows, Grant, MediaKey, Position, Upload};
+use hansard_model::media::{Allows, Grant, MediaKey, Position, Reconciled, Upload};
 use hansard_model::{PartitionId, Seq, UploadId, UserId};
 use hansard_nats::accounts::AccountLog;
 use hansard_nats::log::{NotSynchronized, ReadError};
@@ -41,6 +42,8 @@ use avatars::Turns;
 use services::Services;
 use transfer::Transfer;
 
+/// The epoch of a deployment that was never restored: its log was read from its beginning.
+const FIRST_EPOCH: u64 = 1;
 /// How long a grant lets a request begin.
 const GRANTED_FOR: Duration = Duration::from_secs(60);
 
@@ -53,6 +56,8 @@ pub(crate) struct Media {
     secret: Arc<OnceCell<GrantSecret>>,
     services: Arc<Services>,
     transfer: Transfer,
+    /// The epoch in which the records are known to have all that messages refer to.
+    settled: Arc<AtomicU64>,
     /// Which avatars accounts name.
     accounts: AccountLog,
     /// Who changes their avatar.
@@ -80,6 +85,7 @@ impl Media {
             clock,
             secret: Arc::default(),
             transfer: Transfer::new(),
+            settled: Arc::new(AtomicU64::new(FIRST_EPOCH)),
             accounts: AccountLog::open(connection),
             avatars: Arc::new(Turns::new()),
         }
@@ -100,6 +106,24 @@ impl Media {
     pub(crate) async fn grant(&self, user: UserId, allows: Allows) -> Result<String, GrantError> {
         let until = self.clock.now()?.plus(GRANTED_FOR);
         Ok(grant::seal(self.secret().await?, &Grant { user, allows, until }))
+    }
+
+    /// Whether the records have all that messages of the log of `epoch` refer to, or did so once. Not
+    /// so after a restore, from an older copy of the records: a file may seem to be its uploader's that
+    /// a message has already.
+    ///
+    /// # Errors
+    /// [`ReadError`] when the bucket does not answer.
+    pub(crate) async fn is_settled(&self, epoch: u64) -> Result<bool, ReadError> {
+        if self.settled.load(Ordering::Relaxed) == epoch {
+            return Ok(true);
+        }
+        let found = self.bucket.get::<Reconciled>(MediaKey::Epoch).await?.0;
+        let is_settled = found.is_some_and(|found| found.epoch == epoch && found.swept);
+        if is_settled {
+            self.settled.store(epoch, Ordering::Relaxed);
+        }
+        Ok(is_settled)
     }
 
     async fn secret(&self) -> Result<&GrantSecret, UpdateError> {

@@ -16,21 +16,22 @@ mod removal;
 mod rules;
 
 use std::collections::BTreeSet;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use futures_util::stream::{self, StreamExt as _};
+use hansard_archive::Objects;
 use hansard_model::media::{MediaKey, Position, Sha256, State, Upload};
 use hansard_model::{LogTime, PartitionId, Seq, UploadId};
 use hansard_nats::Log;
 use hansard_nats::media::{Change, MediaBucket, Revision};
 use hansard_nats::ownership::Tenure;
-use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 pub use self::rules::Patience;
 use self::rules::{Verdict, judge};
 use crate::fault::Fault;
 use crate::metrics;
+use crate::processing::Queue;
 use crate::reconcile::{self, Reconciliation};
 use crate::uploads::Uploads;
 use crate::watch::{self, Watch, hour_of};
@@ -43,6 +44,8 @@ const REMOVED_MAX: usize = 1_000;
 const CAUGHT_UP_WITHIN: Duration = Duration::from_secs(10);
 /// Before a round that ended early is begun again.
 const RETRY_PAUSE: Duration = Duration::from_secs(1);
+/// Between two looks for what killed processes were writing.
+const TIDY_EVERY: Duration = Duration::from_secs(60 * 60);
 /// Between two looks at how far it is read.
 const CATCHING_UP_PAUSE: Duration = Duration::from_millis(200);
 
@@ -50,9 +53,10 @@ const CATCHING_UP_PAUSE: Duration = Duration::from_millis(200);
 #[derive(Clone)]
 pub(crate) struct Collector {
     pub(crate) uploads: Uploads,
+    pub(crate) objects: Objects,
     pub(crate) log: Log,
     /// Uploads that are to be processed. When it is full, the next look finds them again.
-    pub(crate) processing: mpsc::Sender<UploadId>,
+    pub(crate) processing: Queue,
     pub(crate) patience: Patience,
 }
 
@@ -77,12 +81,25 @@ impl Collector {
 
     /// Collects until it is dropped.
     pub(crate) async fn run(self, epoch: u64, tenure: Tenure) {
+        let mut tidied: Option<Instant> = None;
         loop {
             let began = Instant::now();
             let mut pause = self.patience.look_every;
             if tenure.is_held() {
+                if tidied.is_none_or(|tidied| tidied.elapsed() >= TIDY_EVERY)
+                    && let Ok(now) = self.now()
+                {
+                    tidied = Some(began);
+                    self.tidy_directory(now).await;
+                }
                 match self.round(epoch, &tenure).await {
-                    Ok(()) => metrics::collected(began.elapsed()),
+                    Ok(is_settled) => {
+                        metrics::collected(began.elapsed());
+                        // Gateways wait for it.
+                        if !is_settled {
+                            pause = pause.min(RETRY_PAUSE);
+                        }
+                    }
                     Err(fault) => {
                         metrics::collection_failed();
                         tracing::warn!(error = %fault, "a round of the collector ended early");
@@ -94,7 +111,18 @@ impl Collector {
         }
     }
 
-    async fn round(&self, epoch: u64, tenure: &Tenure) -> Result<(), Fault> {
+    /// Removes what killed processes left in a directory.
+    async fn tidy_directory(&self, now: LogTime) {
+        let now = SystemTime::UNIX_EPOCH + Duration::from_millis(now.as_millis());
+        match self.objects.remove_unfinished(now).await {
+            Ok(0) => {}
+            Ok(count) => tracing::info!(count, "removed what killed processes left of objects"),
+            Err(error) => tracing::warn!(%error, "what killed processes left stays for now"),
+        }
+    }
+
+    /// One look at everything; `false`: the records do not have all that the log says.
+    async fn round(&self, epoch: u64, tenure: &Tenure) -> Result<bool, Fault> {
         if !reconcile::is_done(self.bucket(), epoch).await? {
             Reconciliation { collector: self, epoch, tenure }.run().await?;
         }
@@ -166,8 +194,10 @@ impl Collector {
             }
             Verdict::Process => {
                 self.touch(due, now).await?;
-                // Full: the next look finds it again.
-                let _ = self.processing.try_send(due.upload);
+                if let Some(upload) = upload {
+                    // Full: the next look finds it again.
+                    self.processing.push(upload.uploader, upload.id);
+                }
                 metrics::visited("processed");
             }
             Verdict::Tidy => self.uploads.tidy(due.upload).await?,

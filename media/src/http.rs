@@ -23,20 +23,21 @@ use axum::extract::{Path, Query, State};
 use axum::response::Response;
 use axum::routing::{options, post};
 use hansard_nats::LogClock;
+use hansard_protocol::{ErrorBody, ErrorCode};
 use http::HeaderMap;
+use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use self::failure::Failure;
 use self::grant::{Granted, Uploader};
-use self::places::Places;
+use self::places::{Bounds, Fate, Places};
 use self::simple::Said;
 pub(crate) use self::{grant::Grants, listener::serve};
-use crate::uploads::Uploads;
+use crate::uploads::{AppendError, Uploads};
 
-/// Uploads of one service at a time, and of one user.
-const UPLOADS_MAX: (u32, u32) = (64, 8);
-/// Downloads of one service at a time, and of one user.
-const DOWNLOADS_MAX: (u32, u32) = (64, 8);
+/// Uploads of one service at a time, and downloads; of one user; and those that wait, which hold a
+/// connection each.
+const TRANSFERS_MAX: Bounds = Bounds { all: 64, of_user: 8, waiting: 256 };
 /// How long requests under way get to put away what they have.
 const END_WITHIN: Duration = Duration::from_secs(10);
 
@@ -49,6 +50,8 @@ pub(crate) struct Shared {
     downloading: Places,
     /// Requests that go on when nobody waits for them any more.
     tasks: TaskTracker,
+    /// The service ends.
+    ending: CancellationToken,
 }
 
 impl Shared {
@@ -57,14 +60,32 @@ impl Shared {
             clock: uploads.clock.clone(),
             uploads,
             grants,
-            uploading: Places::new("upload", UPLOADS_MAX),
-            downloading: Places::new("download", DOWNLOADS_MAX),
+            uploading: Places::new("upload", TRANSFERS_MAX),
+            downloading: Places::new("download", TRANSFERS_MAX),
             tasks: TaskTracker::new(),
+            ending: CancellationToken::new(),
         })
+    }
+
+    /// What to say of an upload that was cut off: it is not always its sender's doing.
+    fn cut(&self, fate: &Fate) -> Failure {
+        let why = if self.ending.is_cancelled() {
+            "this media service ends"
+        } else if fate.is_displaced() {
+            "the place went to somebody who had less"
+        } else if fate.is_broken() {
+            return AppendError::Cut.into();
+        } else {
+            "the body came too slowly, or another request goes on with it"
+        };
+        // What came counts: it is worth going on.
+        let body = ErrorBody::new(ErrorCode::Unavailable, why);
+        body.after_ms(failure::BUSY_RETRY_MS).into()
     }
 
     /// Has requests under way put away what they have, and waits for them a little.
     pub(crate) async fn end(&self) {
+        self.ending.cancel();
         self.uploads.interrupt_all();
         self.tasks.close();
         if tokio::time::timeout(END_WITHIN, self.tasks.wait()).await.is_err() {

@@ -49,7 +49,7 @@ use hansard_nats::media::MediaBucket;
 use hansard_nats::ownership::Ownership;
 use hansard_nats::{Connection, Endpoint, Log, LogClock, ServiceRole};
 use tokio::net::TcpListener;
-use tokio::sync::{mpsc, watch as latest};
+use tokio::sync::watch as latest;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
@@ -59,7 +59,7 @@ pub use self::progress::Progress;
 
 use self::collector::Collector;
 use self::http::{Grants, Shared};
-use self::processing::Processing;
+use self::processing::{Processing, Queue};
 use self::references::{Following, Standing};
 use self::uploads::{Bounds, Uploads};
 
@@ -131,7 +131,7 @@ pub async fn run(config: Config, shutdown: CancellationToken) -> Result<(), RunE
     let keeping = clock.clone().keep(connection.clone(), shutdown.clone());
     let _keeping = AbortOnDropHandle::new(tokio::spawn(keeping));
     let Some(grants) = grants(&bucket, &shutdown).await else { return Ok(()) };
-    let (queue, waiting) = mpsc::channel(processing::QUEUE_MAX);
+    let queue = Queue::default();
     let bounds = Bounds { bytes_max: config.upload_bytes_max, keep: patience.grace };
     let limits = (bounds, config.user_bytes_max);
     let uploads =
@@ -143,21 +143,21 @@ pub async fn run(config: Config, shutdown: CancellationToken) -> Result<(), RunE
         while epoch.send(raises.raised().await).is_ok() {}
     }));
     let following = Following {
-        archive: Archive::open(objects, &connection, &deployment),
+        archive: Archive::open(objects.clone(), &connection, &deployment),
         collector: Collector {
             uploads: uploads.clone(),
+            objects,
             log: log.clone(),
-            processing: queue,
+            processing: queue.clone(),
             patience,
         },
         log,
         epoch: raised,
         standing: Standing::default(),
-        grace: patience.grace,
     };
     let processing = tokio::task::spawn_blocking({
         let uploads = uploads.clone();
-        move || Processing::new(uploads, waiting)
+        move || Processing::new(uploads, queue)
     });
     let shared = Shared::new(uploads, grants);
     let served = http::serve(listener, http::router(shared.clone()), shutdown.clone());

@@ -2,7 +2,9 @@
 
 mod upkeep;
 
-use metrics::{counter, describe_counter, describe_gauge, gauge};
+use std::time::Duration;
+
+use metrics::{counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram};
 
 pub(crate) use self::upkeep::{
     collected, collection_failed, following, processed, record, restored, tenure_ended, visited,
@@ -13,6 +15,8 @@ const RECEIVED_BYTES_TOTAL: &str = "hansard_media_received_bytes_total";
 const SENT_BYTES_TOTAL: &str = "hansard_media_sent_bytes_total";
 const REFUSED_TOTAL: &str = "hansard_media_refused_total";
 const TRANSFERS: &str = "hansard_media_transfers";
+const TRANSFERS_CUT_TOTAL: &str = "hansard_media_transfers_cut_total";
+const PLACE_WAIT_SECONDS: &str = "hansard_media_place_wait_seconds";
 const UNREADABLE_TOTAL: &str = "hansard_media_unreadable_objects_total";
 const BLOBS_HEALED_TOTAL: &str = "hansard_media_blobs_healed_total";
 
@@ -24,6 +28,11 @@ pub fn describe() {
     describe_counter!(SENT_BYTES_TOTAL, "Bytes of files that were verified and sent");
     describe_counter!(REFUSED_TOTAL, "Requests that were refused, by code");
     describe_gauge!(TRANSFERS, "Requests that move bytes now, by direction (upload, download)");
+    describe_counter!(
+        TRANSFERS_CUT_TOTAL,
+        "Requests that were cut off, by direction and reason (displaced, slow)"
+    );
+    describe_histogram!(PLACE_WAIT_SECONDS, "Time that requests wait for a place, by direction");
     describe_counter!(
         UNREADABLE_TOTAL,
         "Objects that are missing or damaged, as they were asked for, by fault (missing, damaged)"
@@ -61,6 +70,16 @@ pub(crate) fn refused(code: &'static str) {
 /// An `upload` or `download` begins (1) or ends (-1).
 pub(crate) fn transfers(direction: &'static str, change: f64) {
     gauge!(TRANSFERS, "direction" => direction).increment(change);
+}
+
+/// An `upload` or `download` was cut off: it was `slow`, or `displaced` by somebody who had less.
+pub(crate) fn transfer_cut(direction: &'static str, reason: &'static str) {
+    counter!(TRANSFERS_CUT_TOTAL, "direction" => direction, "reason" => reason).increment(1);
+}
+
+/// An `upload` or `download` has a place.
+pub(crate) fn place_waited(direction: &'static str, waited: Duration) {
+    histogram!(PLACE_WAIT_SECONDS, "direction" => direction).record(waited);
 }
 
 /// An object that a record names is `missing` or `damaged`.

@@ -1,10 +1,12 @@
 //! Working out what can be known and shown of files, away from all requests.
 //!
-//! A bounded queue leads to a bounded number of workers. Whatever does not fit, or dies with its
-//! process, is found again by the collector, as the record says [`State::Processing`] until it is
-//! done. A picture that cannot be stripped for a fault of the machine is tried for ever, with pauses
-//! that grow. `work` is what one worker does with one upload.
+//! A bounded queue, in turn for each user, leads to a bounded number of workers. Whatever does not
+//! fit, or dies with its process, is found again by the collector, as the record says
+//! [`State::Processing`] until it is done. A picture that cannot be stripped for a fault of the
+//! machine is tried for ever, with pauses that grow; one that takes its worker with it each time, or
+//! whose bytes are lost, is not. `work` is what one worker does with one upload.
 
+mod queue;
 mod work;
 
 use std::collections::{HashMap, HashSet};
@@ -13,18 +15,16 @@ use std::time::Duration;
 
 use hansard_media_processing::{Limits, Programs};
 use hansard_model::UploadId;
-use tokio::sync::mpsc;
 use tokio::task::{Id, JoinSet};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+pub(crate) use self::queue::Queue;
 use self::work::{Outcome, Work};
 use crate::fault::Fault;
 use crate::metrics;
 use crate::uploads::Uploads;
 
-/// Uploads that wait to be processed; beyond, the collector finds them again.
-pub(crate) const QUEUE_MAX: usize = 1_024;
 /// Workers at most: each may need twice the memory of the largest picture.
 const WORKERS_MAX: usize = 4;
 /// Uploads that are tried again by this process; beyond, the collector finds them again.
@@ -39,7 +39,7 @@ const WORK_MAX: Duration = Duration::from_secs(10 * 60);
 /// The workers of a process.
 pub(crate) struct Processing {
     work: Arc<Work>,
-    queue: mpsc::Receiver<UploadId>,
+    queue: Queue,
     workers: JoinSet<Result<Outcome, Fault>>,
     busy: HashMap<Id, Attempt>,
     working_on: HashSet<UploadId>,
@@ -64,7 +64,7 @@ struct Retry {
 
 impl Processing {
     /// Workers for what comes out of `queue`. Blocks for the start of one small process.
-    pub(crate) fn new(uploads: Uploads, queue: mpsc::Receiver<UploadId>) -> Self {
+    pub(crate) fn new(uploads: Uploads, queue: Queue) -> Self {
         let work = Work { uploads, limits: Limits::default(), programs: Programs::find() };
         Self {
             work: Arc::new(work),
@@ -93,11 +93,9 @@ impl Processing {
                         self.settle(panic.id(), Err(Fault::from(std::io::Error::other(panic))));
                     }
                 },
-                next = self.queue.recv(), if has_place => match next {
-                    // It waits for its time, whoever asks for it meanwhile.
-                    Some(upload) if self.waits(upload) => {}
-                    Some(upload) => self.begin(upload, 0),
-                    None => return,
+                // One that is to be retried waits for its time, whoever asks for it meanwhile.
+                upload = self.queue.next(), if has_place => if !self.waits(upload) {
+                    self.begin(upload, 0);
                 },
                 () = tokio::time::sleep_until(due), if has_place && next_retry.is_some() => {
                     self.retry();

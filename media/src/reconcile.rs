@@ -22,11 +22,10 @@ mod sweep;
 use std::collections::{BTreeMap, BTreeSet};
 
 use futures_util::TryStreamExt as _;
-use hansard_model::media::{Blob, Holdings, Home, MediaKey, Upload};
+use hansard_model::media::{Blob, Holdings, Home, MediaKey, Reconciled, Upload};
 use hansard_model::{UploadId, UserId};
 use hansard_nats::media::{Change, MediaBucket};
 use hansard_nats::ownership::Tenure;
-use serde::{Deserialize, Serialize};
 
 use self::restored::restored;
 pub(crate) use self::restored::state_after_return;
@@ -39,15 +38,6 @@ use crate::watch;
 
 /// Manifests that are compared at a time.
 const AT_ONCE: usize = 8;
-
-/// What the bucket has under [`MediaKey::Epoch`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-struct Reconciled {
-    /// The epoch of the log in which the records were compared.
-    epoch: u64,
-    /// References that the log does not give are gone.
-    swept: bool,
-}
 
 /// Whether the records were compared with the object store in this epoch.
 pub(crate) async fn is_done(bucket: &MediaBucket, epoch: u64) -> Result<bool, Fault> {

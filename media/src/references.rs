@@ -29,10 +29,10 @@ use tokio_util::task::AbortOnDropHandle;
 
 pub(crate) use self::fold::Known;
 use self::fold::Said;
-pub(crate) use self::records::tell_ready;
 use self::records::{NotKept, Records};
+pub(crate) use self::records::{remember, tell_ready};
 pub(crate) use self::standing::Standing;
-use crate::collector::Collector;
+use crate::collector::{Collector, Patience};
 use crate::fault::Fault;
 use crate::metrics;
 use crate::reconcile;
@@ -56,8 +56,6 @@ pub(crate) struct Following {
     pub(crate) epoch: watch::Receiver<u64>,
     pub(crate) collector: Collector,
     pub(crate) standing: Standing,
-    /// How long an upload is kept that nothing refers to any more.
-    pub(crate) grace: Duration,
 }
 
 /// Why an owner stopped by itself.
@@ -139,7 +137,8 @@ async fn follow(
         tokio::time::sleep(RETRY_PAUSE).await;
     }
     let clock = following.log.clock().clone();
-    let records = Records { bucket, clock, tenure, epoch, grace: following.grace };
+    let Patience { grace, forget, .. } = following.collector.patience;
+    let records = Records { bucket, clock, tenure, epoch, grace, forget };
     let Some(position) = patiently(|| records.position(partition)).await? else {
         return Ok(());
     };

@@ -24,7 +24,6 @@ use hansard_model::media::{MediaKey, Part, State, Upload};
 use hansard_model::{LogTime, UploadId, UserId};
 use hansard_nats::LogClock;
 use hansard_nats::media::{MediaBucket, Revision};
-use tokio::sync::mpsc;
 
 use self::known::KnownDigests;
 use self::writers::Writers;
@@ -33,6 +32,7 @@ use crate::fault::Fault;
 use crate::holdings::Holdings;
 use crate::manifests::Manifests;
 use crate::parts::{self, Parts};
+use crate::processing::Queue;
 
 pub(crate) use self::append::{Append, AppendError};
 pub(crate) use self::create::{Creation, Refusal};
@@ -60,7 +60,7 @@ pub(crate) struct Uploads {
     pub(crate) holdings: Holdings,
     pub(crate) bounds: Bounds,
     /// Those whose bytes are all there. When it is full, whoever looks at their watches finds them.
-    processing: mpsc::Sender<UploadId>,
+    processing: Queue,
     writers: Writers,
     known: KnownDigests,
 }
@@ -80,7 +80,7 @@ impl Uploads {
         clock: LogClock,
         objects: hansard_archive::Objects,
         (bounds, user_bytes_max): (Bounds, u64),
-        processing: mpsc::Sender<UploadId>,
+        processing: Queue,
     ) -> Self {
         let parts = Parts::of(objects.clone());
         Self {

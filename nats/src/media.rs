@@ -4,6 +4,7 @@
 //! value for a moment, so that a writer that was late finds its revision gone.
 
 use std::fmt;
+use std::time::Duration;
 
 use async_nats::Subscriber;
 use async_nats::header::{HeaderMap, NATS_EXPECTED_LAST_SUBJECT_SEQUENCE, NATS_MESSAGE_TTL};
@@ -133,6 +134,22 @@ impl MediaBucket {
     ) -> Result<Option<Revision>, ReadError> {
         let value = serde_json::to_vec(value).map_err(unavailable)?;
         self.write(key, value, Some(over), None).await
+    }
+
+    /// As [`MediaBucket::put`], of a value that goes by itself after `lasts`, in whole seconds.
+    ///
+    /// # Errors
+    /// As [`MediaBucket::put`].
+    pub async fn put_for<T: Serialize>(
+        &self,
+        key: MediaKey,
+        value: &T,
+        over: Revision,
+        lasts: Duration,
+    ) -> Result<Option<Revision>, ReadError> {
+        let value = serde_json::to_vec(value).map_err(unavailable)?;
+        let lasts = format!("{}s", lasts.as_secs().max(1));
+        self.write(key, value, Some(over), Some(&lasts)).await
     }
 
     /// Writes a value, whatever is there.

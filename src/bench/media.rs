@@ -85,8 +85,8 @@ pub(super) async fn run(args: Args) -> anyhow::Result<()> {
     let plan = Plan { gateways: 1, projectors: 1, group_limit: 1_000, partitions: 4 };
     let bench = Bench::start(&args.place, plan).await?;
     let service = bench.start_media().await?;
-    // Nobody has more at once than one may have.
-    let people = people::create(&bench, args.parallel.max(1)).await?;
+    // Each has one file at a time: what one person may do is not what is measured.
+    let people = people::create(&bench, args.parallel.max(args.pictures).max(1)).await?;
     let stage = Stage { bench, service, people };
     // A gateway hears of a service a moment after that has begun; the SDK waits for it.
     let first = bytes::Bytes::from_static(b"first");

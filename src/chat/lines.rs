@@ -181,6 +181,7 @@ fn show(chat: &Chat, news: News) -> anyhow::Result<()> {
         }
         News::Link => writeln!(stderr(), "-- {}", chat.link_words())?,
         News::Failed(why) => writeln!(stderr(), "! {why}")?,
+        News::Told(line) => writeln!(stderr(), "* {line}")?,
         News::Saved(path) => {
             let mut out = stdout().lock();
             writeln!(out, "saved {}", clean_line(&path.display().to_string()))?;

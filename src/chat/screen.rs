@@ -49,7 +49,7 @@ pub(super) struct View {
 impl View {
     fn note(&mut self, news: News) {
         match news {
-            News::Failed(why) => self.notice = vec![why],
+            News::Failed(line) | News::Told(line) => self.notice = vec![line],
             News::Saved(path) => self.notice = vec![format!("saved {}", path.display())],
             News::Event(_) | News::Link | News::Nothing => {}
         }

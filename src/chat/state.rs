@@ -83,6 +83,8 @@ pub(super) enum News {
     Failed(String),
     /// A file was fetched, to here.
     Saved(PathBuf),
+    /// Something to know, of which nothing is to be done.
+    Told(String),
     Nothing,
 }
 
@@ -117,8 +119,12 @@ struct Reacting {
 }
 
 impl Chat {
-    /// `directory`: where files go that are fetched.
-    pub(super) async fn new(client: Client, me: User, directory: PathBuf) -> anyhow::Result<Self> {
+    /// `places`: where files come from and go.
+    pub(super) async fn new(
+        client: Client,
+        me: User,
+        places: files::Places,
+    ) -> anyhow::Result<Self> {
         let people = client.store().users().await?;
         let mut chat = Self {
             people: people.into_iter().map(|user| (user.user, user)).collect(),
@@ -130,7 +136,7 @@ impl Chat {
             got: HashMap::new(),
             present: HashMap::new(),
             link: Link::Connecting,
-            files: files::Files::new(directory),
+            files: files::Files::new(places),
             me,
             client,
         };
@@ -207,8 +213,7 @@ impl Chat {
                 self.note_presence(presence);
                 return News::Nothing;
             }
-            // What it says beyond the message shows in no terminal.
-            Update::Media(_) => return News::Nothing,
+            Update::Media(media) => return self.file_is_ready(&media),
             Update::Receipt(receipt) => return self.receipt(&receipt),
             Update::Ack { id, .. } => {
                 if let Some(pending) = self.pending.iter_mut().find(|pending| pending.id == id) {

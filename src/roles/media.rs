@@ -79,7 +79,7 @@ impl MediaRole {
             clock: LogClock::new(),
             upload_bytes_max: settings.upload_max.0,
             user_bytes_max: settings.user_quota.0,
-            patience: settings.patience(),
+            patience: settings.patience()?,
         };
         let end = ended.clone().drop_guard();
         let run = hansard_media::run(config, shutdown.clone());

@@ -22,7 +22,7 @@ pub(crate) struct MediaSettings {
     /// Bytes that all uploads of one user may have, such as `10GiB`.
     #[arg(long, env = "HANSARD_USER_QUOTA", default_value_t = Bytes(USER_BYTES_DEFAULT))]
     pub(crate) user_quota: Bytes,
-    /// How long an unfinished upload is kept, and a file that no message refers to.
+    /// How long an unfinished upload is kept, and a file that no message refers to; at least `2m`.
     #[arg(long, env = "HANSARD_MEDIA_KEEP", default_value = "24h", value_parser = humantime::parse_duration)]
     pub(crate) media_keep: Duration,
     /// Look all the time for what is to be removed, and hardly wait for anybody. For tests.
@@ -32,10 +32,13 @@ pub(crate) struct MediaSettings {
 
 impl MediaSettings {
     /// When what is over is removed.
-    pub(crate) fn patience(&self) -> Patience {
+    ///
+    /// # Errors
+    /// When files would go while the messages that have them are on their way.
+    pub(crate) fn patience(&self) -> anyhow::Result<Patience> {
         let grace = self.media_keep;
         if self.unsafe_haste {
-            return Patience {
+            return Ok(Patience {
                 look_every: Duration::from_millis(200),
                 grace,
                 claim: grace,
@@ -43,9 +46,18 @@ impl MediaSettings {
                 dying: Duration::from_secs(1),
                 stuck: Duration::from_secs(5),
                 joining: Duration::from_secs(30),
-            };
+                ..Patience::default()
+            });
         }
-        Patience { grace, claim: grace.max(Patience::CLAIM_MIN), ..Patience::default() }
+        let least = Patience::CLAIM_MIN;
+        anyhow::ensure!(
+            grace >= least,
+            "--media-keep {} is too short: a file can be sent for a minute without another look at \
+             it, and would go meanwhile; give at least {}",
+            humantime::format_duration(grace),
+            humantime::format_duration(least),
+        );
+        Ok(Patience { grace, claim: grace, ..Patience::default() })
     }
 }
 
@@ -104,6 +116,23 @@ mod tests {
         for text in ["", "0", "-1", "1MB", "MiB", "99999999999TiB"] {
             assert!(text.parse::<Bytes>().is_err(), "{text}");
         }
+    }
+
+    #[test]
+    fn files_are_kept_until_their_messages_are_there() {
+        #[derive(clap::Parser)]
+        struct Told {
+            #[command(flatten)]
+            media: MediaSettings,
+        }
+        let told = |arguments: &[&str]| {
+            let arguments = [&["test"], arguments].concat();
+            <Told as clap::Parser>::parse_from(arguments).media.patience()
+        };
+        assert_eq!(told(&["--media-keep", "2m"]).expect("enough").claim.as_secs(), 120);
+        let refused = told(&["--media-keep", "119s"]).expect_err("too short");
+        assert!(refused.to_string().contains("at least 2m"), "{refused}");
+        assert!(told(&["--media-keep", "1s", "--unsafe-haste"]).is_ok());
     }
 
     #[test]

@@ -194,7 +194,10 @@ mod tests {
             home: Home::Uploader,
             claimed: None,
             references: [].into(),
+            edits: [].into(),
             attempts: 0,
+            faults: 0,
+            withheld: false,
         }
     }
 

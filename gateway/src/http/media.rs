@@ -67,8 +67,17 @@ pub(super) const RESPONSE_HEADERS: [HeaderName; 14] = [
 
 impl From<TransferError> for Failure {
     fn from(error: TransferError) -> Self {
-        if let TransferError::Malformed(_) = error {
-            return Self::bad_request("the request cannot be passed on");
+        match error {
+            TransferError::Malformed(_) => {
+                return Self::bad_request("the request cannot be passed on");
+            }
+            TransferError::Broken => return Self::bad_request(error.to_string()),
+            // What came counts: it is worth going on.
+            TransferError::Idle => return Self::unavailable(error.to_string()),
+            TransferError::NoService
+            | TransferError::Unknown(_)
+            | TransferError::Late
+            | TransferError::Unanswered(_) => {}
         }
         tracing::debug!(error = &error as &dyn std::error::Error, "no answer of a media service");
         Self::unavailable("no media service answers")
@@ -113,6 +122,7 @@ impl From<AvatarError> for Failure {
         match error {
             AvatarError::NotFound => Self::not_found("file"),
             AvatarError::NotYet => not_yet(),
+            AvatarError::Behind => Self::unavailable(error.to_string()),
             AvatarError::NoPicture => Self::bad_request(error.to_string()),
             AvatarError::Taken => Self::new(ErrorCode::Conflict, error.to_string()),
             AvatarError::Update(_) | AvatarError::Clock(_) => {

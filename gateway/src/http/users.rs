@@ -113,6 +113,8 @@ pub(crate) async fn change(
     };
     let former = gateway.directory.account(user).and_then(|account| account.avatar);
     if let Some(Ok(shown)) = avatar.as_deref().map(str::parse::<UploadId>) {
+        let (_, epoch) = gateway.router.standing(hansard_model::PartitionId(0));
+        gateway.media.check_settled(epoch).await?;
         gateway.media.show_avatar(user, shown).await?;
     }
     let changed = gateway.directory.change_profile(user, change).await;

@@ -29,6 +29,9 @@ pub(crate) enum AvatarError {
     /// It belongs to a conversation, whose members alone may read it.
     #[error("the file belongs to a conversation")]
     Taken,
+    /// It is not known yet whether a message has it.
+    #[error("it is not known yet which messages have the file")]
+    Behind,
     /// The records do not answer.
     #[error(transparent)]
     Update(#[from] UpdateError),
@@ -59,6 +62,15 @@ impl Turns {
 }
 
 impl Media {
+    /// Refuses while a file may be a conversation's without its record saying so.
+    ///
+    /// # Errors
+    /// [`AvatarError::Behind`], or that the records do not answer.
+    pub(crate) async fn check_settled(&self, epoch: u64) -> Result<(), AvatarError> {
+        let is_settled = self.is_settled(epoch).await.map_err(UpdateError::from)?;
+        if is_settled { Ok(()) } else { Err(AvatarError::Behind) }
+    }
+
     /// Makes a file readable to whoever is logged in.
     ///
     /// # Errors

@@ -127,7 +127,13 @@ impl Media {
         match verdict {
             Verdict::Sendable => return Ok(()),
             Verdict::Unseen | Verdict::Refused => return self.refuse(claim, id, now).await,
-            Verdict::ToClaim => {}
+            Verdict::ToClaim => {
+                let is_unsent = found.is_some_and(|upload| upload.home == Home::Uploader);
+                // After a restore it may be in a message of another conversation already.
+                if is_unsent && !self.is_settled(claim.epoch).await? {
+                    return Err(ClaimError::Behind);
+                }
+            }
         }
         let make = |found: Option<&Upload>| {
             let Some(upload) = found else { return (Change::Keep, Verdict::Refused) };

@@ -34,6 +34,8 @@ pub(crate) async fn tell(gateway: Arc<Gateway>) -> Infallible {
 async fn tell_one(gateway: &Gateway, notice: &ReadyNotice) {
     let ReadyNotice { conversation, references, upload } = notice;
     let Some(seq) = references.last().copied() else { return };
+    // Who does not see the message may see an edit of it.
+    let shown = upload.last_shown().unwrap_or(seq);
     if gateway.router.members_here(*conversation).is_empty() {
         return;
     }
@@ -51,5 +53,5 @@ async fn tell_one(gateway: &Gateway, notice: &ReadyNotice) {
     let media = MediaInfo::of(upload, None);
     let frame = MediaFrame { conversation: *conversation, seq, media };
     let frame = Frame::server(&ServerFrame::Media(frame));
-    gateway.router.media(*conversation, seq, group.as_deref(), &frame);
+    gateway.router.media(*conversation, shown, group.as_deref(), &frame);
 }

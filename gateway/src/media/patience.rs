@@ -22,6 +22,15 @@ pub(crate) enum BodyError {
     Broken(#[source] axum::Error),
 }
 
+/// A [`BodyError`], for those who did not get it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Failed {
+    /// See there.
+    Idle,
+    /// See there.
+    Broken,
+}
+
 /// A body that is looked at while it is on its way; clones share it, and one of them reads it.
 #[derive(Clone)]
 pub(super) struct Watched {
@@ -35,6 +44,8 @@ struct State {
     deadline: Option<Pin<Box<Sleep>>>,
     is_waiting: bool,
     is_touched: bool,
+    /// How it failed: nobody who was to have it is to blame.
+    failed: Option<Failed>,
     moved: Instant,
     /// Told how many bytes have passed.
     count: fn(usize),
@@ -49,6 +60,7 @@ impl Watched {
             deadline: None,
             is_waiting: false,
             is_touched: false,
+            failed: None,
             moved: Instant::now(),
             count,
         };
@@ -58,6 +70,11 @@ impl Watched {
     /// Whether somebody has begun to read it: then it cannot be sent again.
     pub(super) fn is_touched(&self) -> bool {
         self.lock().is_touched
+    }
+
+    /// How it failed, if it did.
+    pub(super) fn failed(&self) -> Option<Failed> {
+        self.lock().failed
     }
 
     /// When it last moved.
@@ -80,7 +97,7 @@ impl HttpBody for Watched {
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         let mut state = self.lock();
         state.is_touched = true;
-        match Pin::new(&mut state.body).poll_frame(context) {
+        let polled = match Pin::new(&mut state.body).poll_frame(context) {
             Poll::Ready(frame) => {
                 state.is_waiting = false;
                 state.moved = Instant::now();
@@ -92,7 +109,13 @@ impl HttpBody for Watched {
                 Poll::Ready(frame.map(|frame| frame.map_err(BodyError::Broken)))
             }
             Poll::Pending => state.wait(context),
+        };
+        match &polled {
+            Poll::Ready(Some(Err(BodyError::Idle))) => state.failed = Some(Failed::Idle),
+            Poll::Ready(Some(Err(BodyError::Broken(_)))) => state.failed = Some(Failed::Broken),
+            Poll::Ready(Some(Ok(_)) | None) | Poll::Pending => {}
         }
+        polled
     }
 
     fn is_end_stream(&self) -> bool {
@@ -155,6 +178,7 @@ mod tests {
         let ((), end) = tokio::join!(sending, reading);
         assert!(matches!(end, Some(Err(BodyError::Idle))), "{end:?}");
         assert!(watched.is_touched());
+        assert_eq!(watched.failed(), Some(Failed::Idle));
         let stood = begun.elapsed().saturating_sub(watched.moved().duration_since(begun));
         assert_eq!(stood, patience);
     }

@@ -51,7 +51,7 @@ pub(crate) enum Unreadable {
 impl From<Refused> for Unreadable {
     fn from(refused: Refused) -> Self {
         match refused {
-            Refused::NotFound => Self::NotFound,
+            Refused::NotFound | Refused::Withheld => Self::NotFound,
             Refused::NotYet => Self::NotYet,
         }
     }
@@ -131,11 +131,12 @@ impl Gateway {
 /// What `reader` needs. What has become of a file may be known to those who will read it.
 fn needs(upload: &Upload, reader: UserId, purpose: Purpose) -> Result<Needs, Refused> {
     match (upload.readable_by(reader), purpose, upload.home) {
-        (Err(Refused::NotYet), Purpose::Info, _) if upload.uploader == reader => Ok(Needs::Nothing),
-        (Err(Refused::NotYet), Purpose::Info, Home::Conversation(home)) => {
-            Ok(Needs::Membership(home))
-        }
-        (Err(Refused::NotYet), Purpose::Info, Home::Avatar) => Ok(Needs::Nothing),
+        (Err(Refused::NotYet | Refused::Withheld), Purpose::Info, home) => match home {
+            _ if upload.uploader == reader => Ok(Needs::Nothing),
+            Home::Conversation(home) => Ok(Needs::Membership(home)),
+            Home::Avatar => Ok(Needs::Nothing),
+            Home::Uploader => Err(Refused::NotFound),
+        },
         (decided, Purpose::Bytes | Purpose::Info, _) => decided,
     }
 }

@@ -1,12 +1,13 @@
-//! URLs that need no token, for pictures in pages and players: they say in whose name and until
-//! when, and are signed. Who may not read the file any more is refused all the same.
+//! URLs that need no token, for pictures in pages and players: they say in whose name, for which
+//! session and until when, and are signed. Who may not read the file any more, or has logged out, is
+//! refused all the same.
 
 use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use hansard_model::media::Variant;
-use hansard_model::{LogTime, UploadId, UserId};
+use hansard_model::{DeviceId, LogTime, UploadId, UserId};
 use hansard_nats::grant;
 use hansard_nats::media::{GrantSecret, UpdateError};
 
@@ -24,6 +25,8 @@ pub(crate) struct Signed {
     pub(crate) variant: Variant,
     /// In whose name.
     pub(crate) user: UserId,
+    /// By which of their sessions.
+    pub(crate) device: DeviceId,
     /// Until then, in milliseconds since the Unix epoch.
     pub(crate) expires_ms: u64,
 }
@@ -60,10 +63,10 @@ pub(crate) fn variant_name(variant: Variant) -> &'static str {
 impl Signed {
     /// The path and query of a URL.
     fn url(&self, secret: &GrantSecret) -> String {
-        let Self { id, variant, user, expires_ms } = self;
+        let Self { id, variant, user, device, expires_ms } = self;
         let signature = grant::sign(secret, LABEL, self.message().as_bytes());
         format!(
-            "/v1/media/{id}?variant={}&user={user}&expires={expires_ms}&signature={}",
+            "/v1/media/{id}?variant={}&user={user}&device={device}&expires={expires_ms}&signature={}",
             variant_name(*variant),
             URL_SAFE_NO_PAD.encode(signature),
         )
@@ -77,25 +80,25 @@ impl Signed {
 
     /// None of the parts has a line feed: no two of these are written the same.
     fn message(&self) -> String {
-        let Self { id, variant, user, expires_ms } = self;
-        format!("{id}\n{}\n{user}\n{expires_ms}", variant_name(*variant))
+        let Self { id, variant, user, device, expires_ms } = self;
+        format!("{id}\n{}\n{user}\n{device}\n{expires_ms}", variant_name(*variant))
     }
 }
 
 impl Media {
-    /// A URL for `user`, and when it ends.
+    /// A URL for a session of `user`, and when it ends.
     ///
     /// # Errors
     /// [`GrantError`]
     pub(crate) async fn url(
         &self,
-        user: UserId,
+        (user, device): (UserId, DeviceId),
         id: UploadId,
         variant: Variant,
         lasts: Duration,
     ) -> Result<(String, LogTime), GrantError> {
         let expires_ms = self.clock.now()?.plus(lasts).as_millis();
-        let signed = Signed { id, variant, user, expires_ms };
+        let signed = Signed { id, variant, user, device, expires_ms };
         Ok((signed.url(self.secret().await?), LogTime::from_millis(expires_ms)))
     }
 
@@ -128,12 +131,13 @@ mod tests {
             id: UploadId::from_entropy([1; 20]),
             variant: Variant::Thumb,
             user: UserId::from_entropy([2; 20]),
+            device: DeviceId::from_entropy([4; 20]),
             expires_ms: 1_000,
         }
     }
 
     #[test]
-    fn a_signature_is_of_one_file_one_variant_one_person_and_one_time() {
+    fn a_signature_is_of_one_file_one_variant_one_session_and_one_time() {
         let secret = GrantSecret::from_bytes([7; 32]);
         let url = signed().url(&secret);
         let signature = url.rsplit_once("signature=").expect("a signature").1;
@@ -142,6 +146,7 @@ mod tests {
             Signed { id: UploadId::from_entropy([3; 20]), ..signed() },
             Signed { variant: Variant::File, ..signed() },
             Signed { user: UserId::from_entropy([3; 20]), ..signed() },
+            Signed { device: DeviceId::from_entropy([3; 20]), ..signed() },
             Signed { expires_ms: 1_001, ..signed() },
         ] {
             assert!(!other.is_signed(&secret, signature), "{other:?}");

@@ -21,7 +21,7 @@ use hyper_util::rt::{TokioExecutor, TokioTimer};
 use tokio::time::Instant;
 
 use super::Media;
-use super::patience::Watched;
+use super::patience::{Failed, Watched};
 use crate::metrics::media as metrics;
 
 /// How long a service may take to accept a connection.
@@ -93,6 +93,12 @@ pub(crate) enum TransferError {
     /// It did not answer, or the client did not send all.
     #[error("the request was not answered")]
     Unanswered(#[source] Error),
+    /// What the client sent broke.
+    #[error("the body broke")]
+    Broken,
+    /// The client stopped sending.
+    #[error("nothing came for a while")]
+    Idle,
     /// The request cannot be written.
     #[error("the request cannot be passed on")]
     Malformed(#[from] http::Error),
@@ -155,7 +161,12 @@ impl Media {
             let head = head(&method, service.clone(), &target, &headers, grant)?;
             match self.transfer.ask(head.body(body.clone())?, &body).await {
                 Ok(answer) => return Ok(answer_of(answer)),
-                Err(error) => last = error,
+                // Of what is the client's doing no service is to be avoided.
+                Err(error) => match body.failed() {
+                    Some(Failed::Broken) => return Err(TransferError::Broken),
+                    Some(Failed::Idle) => return Err(TransferError::Idle),
+                    None => last = error,
+                },
             }
             self.services.avoid(service).await;
             let is_repeatable = method.is_safe() && matches!(last, TransferError::Unanswered(_));

@@ -28,7 +28,7 @@ mod source;
 
 pub use file_type::{FileType, Kind};
 pub use limits::Limits;
-pub use process::process;
+pub use process::{process, process_blindly};
 pub use processed::{NoPreview, Processed, Size, Stripped, Thumbnail, WAVEFORM_PEAKS};
 pub use programs::{Program, Programs};
 pub use sniff::{HEAD_BYTES, sniff};

@@ -45,6 +45,13 @@ pub(crate) fn show(
     Ok(shown)
 }
 
+/// Makes the copy without metadata, and reads nothing else of the picture, not even how it is to be
+/// turned.
+pub(crate) fn strip_blindly(processed: &mut Processed, bytes: &[u8]) {
+    let stripped = strip::strip(bytes, processed.file_type, false, Orientation::NoTransforms);
+    processed.stripped = stripped.map(|bytes| Stripped { bytes, lossless: true });
+}
+
 /// What needs pixels: the thumbnails, and the copy of a picture that has to be turned.
 fn show_pixels(
     processed: &mut Processed,

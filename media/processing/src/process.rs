@@ -30,6 +30,25 @@ pub fn process(source: Source<'_>, limits: &Limits, programs: &Programs) -> io::
     Ok(processed)
 }
 
+/// What takes no decoder: the type of a file, and a copy of a picture without metadata. For a file
+/// that took everybody with it who looked closer.
+///
+/// # Errors
+/// As [`process`].
+pub fn process_blindly(source: Source<'_>, limits: &Limits) -> io::Result<Processed> {
+    let source = Reading::of(source);
+    let mut processed = Processed::of(sniff(&source.head(HEAD_BYTES)?));
+    processed.no_preview = Some(NoPreview::DecoderFailed);
+    let is_small = source.bytes_total()? <= limits.stripped_bytes_max;
+    if processed.file_type.is_stripped() && is_small {
+        picture::strip_blindly(&mut processed, &source.whole()?);
+    }
+    match source.failure() {
+        Some(failure) => Err(failure),
+        None => Ok(processed),
+    }
+}
+
 /// What a decoder promises it never does, and what the fuzzers of all the world have not found yet,
 /// is one file without a preview. What it had filled in so far was true.
 pub(crate) fn contained(

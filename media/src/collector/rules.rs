@@ -28,6 +28,9 @@ pub struct Patience {
     /// Blobs that an upload was about to join or to leave are left alone for so long: nobody
     /// processes anything for longer.
     pub joining: Duration,
+    /// How long it is known of a message that it was deleted, or has no files any more. Much longer
+    /// than events take to be read.
+    pub forget: Duration,
 }
 
 impl Patience {
@@ -47,6 +50,7 @@ impl Default for Patience {
             dying: Duration::from_secs(60),
             stuck: Duration::from_secs(5 * 60),
             joining: Duration::from_secs(30 * 60),
+            forget: 7 * DAY,
         }
     }
 }

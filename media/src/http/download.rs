@@ -4,7 +4,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use axum::body::Body;
-use axum::extract::{Path, State};
+use axum::extract::{Extension, Path, State};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt as _, stream};
@@ -22,6 +22,7 @@ use super::Shared;
 use super::disposition::disposition;
 use super::failure::{Failure, note};
 use super::grant::Reader;
+use super::listener::Connection;
 use super::places::Place;
 use super::range::{Wanted, wanted};
 use crate::fault::Fault;
@@ -40,6 +41,7 @@ pub(super) async fn get(
     State(shared): State<Arc<Shared>>,
     Path(id): Path<String>,
     reader: Reader,
+    Extension(connection): Extension<Connection>,
     headers: HeaderMap,
 ) -> Result<Response, Failure> {
     let (upload, content) = find(&shared, &id, reader).await?;
@@ -47,7 +49,8 @@ pub(super) async fn get(
         Ok(asked) => asked,
         Err(not_modified) => return Ok(described(not_modified, &upload, &content, reader.variant)),
     };
-    let place = shared.downloading.take(reader.user)?;
+    let place = shared.downloading.take(reader.user).await?;
+    place.watch_reader(connection);
     let parts = shared.uploads.blobs.locate(&content).await?;
     let body = bytes_of(&shared, parts, asked.range.clone(), place).await?;
     let mut response = described(asked.status, &upload, &content, reader.variant);
@@ -186,7 +189,7 @@ fn cut_to(
     range: Range<u64>,
     place: Place,
 ) -> impl Stream<Item = Result<Bytes, Fault>> {
-    let cut = move |(offset, _place): &mut (u64, Place), bytes: Result<Bytes, Fault>| {
+    let cut = move |(offset, place): &mut (u64, Place), bytes: Result<Bytes, Fault>| {
         let bytes = bytes.inspect_err(note).map(|bytes| {
             let begin = *offset;
             let end = begin + bytes.len() as u64;
@@ -195,6 +198,7 @@ fn cut_to(
             // Both are within what is in memory.
             let bytes = bytes.slice(from as usize..to as usize);
             metrics::sent(bytes.len() as u64);
+            place.moved(bytes.len());
             bytes
         });
         std::future::ready(Some(bytes))

@@ -138,7 +138,7 @@ impl From<AppendError> for Failure {
             AppendError::Checksum => {
                 Self::new(ErrorCode::ChecksumMismatch, "the bytes have another checksum")
             }
-            AppendError::Cut => Self::bad_request("the body ended early, or came too slowly"),
+            AppendError::Cut => Self::bad_request("the body ended early"),
             AppendError::Fault(fault) => fault.into(),
         }
     }

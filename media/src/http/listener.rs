@@ -27,6 +27,23 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// How long answers may take to leave after a stop was asked for.
 const LEAVE_WITHIN: Duration = Duration::from_secs(5);
 
+/// The connection that a request came by.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Connection(CancellationToken);
+
+impl Connection {
+    /// Ends it, in the middle of whatever it carries: a reader who takes nothing cannot be told
+    /// anything.
+    pub(super) fn end(&self) {
+        self.0.cancel();
+    }
+
+    #[cfg(test)]
+    pub(super) fn has_ended(&self) -> bool {
+        self.0.is_cancelled()
+    }
+}
+
 /// Serves until `stop`; requests under way are then answered, for a while.
 pub(crate) async fn serve(listener: TcpListener, router: Router, stop: CancellationToken) {
     let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
@@ -71,7 +88,10 @@ async fn connection(stream: TcpStream, router: Router, stop: CancellationToken) 
         tracing::debug!(%error, "the connection is gone already");
         return;
     }
-    let service = hyper::service::service_fn(move |request: http::Request<Incoming>| {
+    let this = Connection::default();
+    let ended = this.0.clone();
+    let service = hyper::service::service_fn(move |mut request: http::Request<Incoming>| {
+        request.extensions_mut().insert(this.clone());
         router.clone().call(request.map(|body| Body::new(Lingering::new(body))))
     });
     let connection = http1::Builder::new()
@@ -81,15 +101,20 @@ async fn connection(stream: TcpStream, router: Router, stop: CancellationToken) 
         .half_close(false)
         .serve_connection(TokioIo::new(stream), service);
     let mut connection = std::pin::pin!(connection);
-    let ended = tokio::select! {
-        ended = connection.as_mut() => ended,
-        () = stop.cancelled() => {
-            connection.as_mut().graceful_shutdown();
-            connection.await
+    let served = async {
+        tokio::select! {
+            served = connection.as_mut() => served,
+            () = stop.cancelled() => {
+                connection.as_mut().graceful_shutdown();
+                connection.await
+            }
         }
     };
-    if let Err(error) = ended {
-        // Clients leave in the middle all the time.
-        tracing::debug!(%error, "connection ended");
+    tokio::select! {
+        served = served => if let Err(error) = served {
+            // Clients leave in the middle all the time.
+            tracing::debug!(%error, "connection ended");
+        },
+        () = ended.cancelled() => tracing::debug!("connection cut off"),
     }
 }

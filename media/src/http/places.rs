@@ -1,87 +1,187 @@
-//! How many requests may move bytes at a time, in all and of one user.
+//! How many requests may move bytes at a time, in all and of one user, and who has to make room.
+//!
+//! `table` says who has a place, who waits for one and whose request ends for whom; `reader` cuts
+//! off who takes nothing of what is sent to them.
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+mod reader;
+mod table;
 
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::{Stream, StreamExt as _, stream};
 use hansard_model::UserId;
 use hansard_protocol::{ErrorBody, ErrorCode};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 
+pub(super) use self::table::Bounds;
+use self::table::{Refusal, Table};
 use super::failure::{BUSY_RETRY_MS, Failure};
+use super::listener::Connection;
 use crate::metrics;
+
+/// How long a request waits for a place.
+const WAIT_MAX: Duration = Duration::from_secs(15);
+/// How often who waits looks whether somebody has had enough by now.
+const LOOK_EVERY: Duration = Duration::from_millis(250);
 
 /// Places for requests in one direction; clones share them.
 #[derive(Clone)]
 pub(super) struct Places {
     direction: &'static str,
-    all_max: u32,
-    of_user_max: u32,
-    taken: Arc<Mutex<Taken>>,
+    table: Arc<Mutex<Table>>,
 }
 
-#[derive(Default)]
-struct Taken {
-    all: u32,
-    of_users: HashMap<UserId, u32>,
+/// What a request and the table tell each other.
+#[derive(Debug, Default)]
+struct Signals {
+    /// It has a place.
+    admitted: CancellationToken,
+    /// It is to end: its place goes to somebody else, or it waits in vain.
+    stop: CancellationToken,
+    /// It is over.
+    ended: CancellationToken,
+    /// Bytes that it has moved.
+    moved: AtomicU64,
+    /// What it sends broke off, or is none.
+    broken: AtomicBool,
 }
 
 /// A place, until it is dropped.
 pub(super) struct Place {
     places: Places,
-    user: UserId,
+    number: u64,
+    signals: Arc<Signals>,
+}
+
+/// What has become of a request, also once its place is dropped.
+pub(super) struct Fate(Arc<Signals>);
+
+impl Fate {
+    /// Its place went to somebody else.
+    pub(super) fn is_displaced(&self) -> bool {
+        self.0.stop.is_cancelled()
+    }
+
+    /// What it sent broke off, or was none.
+    pub(super) fn is_broken(&self) -> bool {
+        self.0.broken.load(Ordering::Relaxed)
+    }
+}
+
+/// Why a body did not come to its end.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum BodyError<E> {
+    /// The place went to somebody else.
+    #[error("the place went to somebody who had less")]
+    Displaced,
+    /// It broke.
+    #[error("the body broke")]
+    Broken(E),
 }
 
 impl Places {
-    /// So many in all, and of one user.
-    pub(super) fn new(direction: &'static str, (all_max, of_user_max): (u32, u32)) -> Self {
-        Self { direction, all_max, of_user_max, taken: Arc::default() }
+    pub(super) fn new(direction: &'static str, bounds: Bounds) -> Self {
+        Self { direction, table: Arc::new(Mutex::new(Table::new(bounds))) }
     }
 
-    /// Takes a place for a user.
-    pub(super) fn take(&self, user: UserId) -> Result<Place, Failure> {
-        let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
-        let refused =
-            |code, message: &str| Err(ErrorBody::new(code, message).after_ms(BUSY_RETRY_MS).into());
-        if taken.of_users.get(&user).is_some_and(|count| *count >= self.of_user_max) {
-            return refused(ErrorCode::RateLimited, "too many of your transfers at once");
+    /// Takes a place for a user; waits for one if there is none.
+    ///
+    /// # Errors
+    /// `rate_limited` when the user has as many as one may have, `overloaded` when there is no place
+    /// for so long, or too many wait.
+    pub(super) async fn take(&self, user: UserId) -> Result<Place, Failure> {
+        let refused = |code, message: &str| {
+            Failure::from(ErrorBody::new(code, message).after_ms(BUSY_RETRY_MS))
+        };
+        let began = Instant::now();
+        let entered = self.lock().enter(user, began);
+        let (number, signals) = entered.map_err(|refusal| match refusal {
+            Refusal::OfUser => {
+                refused(ErrorCode::RateLimited, "too many of your transfers at once")
+            }
+            Refusal::Full => refused(ErrorCode::Overloaded, "too many wait for a transfer"),
+        })?;
+        let place = Place { places: self.clone(), number, signals };
+        loop {
+            tokio::select! {
+                biased;
+                () = place.signals.admitted.cancelled() => break,
+                () = place.signals.stop.cancelled() => {
+                    return Err(refused(ErrorCode::Overloaded, "too many wait for a transfer"));
+                }
+                () = tokio::time::sleep(LOOK_EVERY) => self.lock().settle(Instant::now()),
+            }
+            if began.elapsed() >= WAIT_MAX && !place.signals.admitted.is_cancelled() {
+                return Err(refused(ErrorCode::Overloaded, "too many transfers at once"));
+            }
         }
-        if taken.all >= self.all_max {
-            return refused(ErrorCode::Overloaded, "too many transfers at once");
-        }
-        taken.all += 1;
-        *taken.of_users.entry(user).or_default() += 1;
         metrics::transfers(self.direction, 1.0);
-        Ok(Place { places: self.clone(), user })
+        metrics::place_waited(self.direction, began.elapsed());
+        Ok(place)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Table> {
+        self.table.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Place {
+    /// The request has moved so many bytes more.
+    pub(super) fn moved(&self, bytes: usize) {
+        self.signals.moved.fetch_add(bytes as u64, Ordering::Relaxed);
+    }
+
+    /// What somebody sends, until they lose the place.
+    pub(super) fn body<S, E>(
+        &self,
+        body: S,
+    ) -> impl Stream<Item = Result<Bytes, BodyError<E>>> + Unpin + use<S, E>
+    where
+        S: Stream<Item = Result<Bytes, E>> + Unpin,
+    {
+        let next = async |(signals, mut body): (Arc<Signals>, S)| {
+            let next = tokio::select! {
+                biased;
+                () = signals.stop.cancelled() => Err(BodyError::Displaced),
+                next = body.next() => next?.map_err(BodyError::Broken),
+            };
+            match &next {
+                Ok(bytes) => {
+                    signals.moved.fetch_add(bytes.len() as u64, Ordering::Relaxed);
+                }
+                Err(BodyError::Broken(_)) => signals.broken.store(true, Ordering::Relaxed),
+                Err(BodyError::Displaced) => {}
+            }
+            Some((next, (signals, body)))
+        };
+        Box::pin(stream::unfold((Arc::clone(&self.signals), body), next))
+    }
+
+    /// What becomes of the request.
+    pub(super) fn fate(&self) -> Fate {
+        Fate(Arc::clone(&self.signals))
+    }
+
+    /// Ends the connection of a reader who loses the place, or takes next to nothing.
+    pub(super) fn watch_reader(&self, connection: Connection) {
+        let (direction, signals) = (self.places.direction, Arc::clone(&self.signals));
+        tokio::spawn(reader::watch(direction, signals, connection));
     }
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
-        let mut taken = self.places.taken.lock().unwrap_or_else(PoisonError::into_inner);
-        taken.all = taken.all.saturating_sub(1);
-        if let Some(count) = taken.of_users.get_mut(&self.user) {
-            *count = count.saturating_sub(1);
-            if *count == 0 {
-                taken.of_users.remove(&self.user);
+        self.signals.ended.cancel();
+        if self.signals.admitted.is_cancelled() {
+            metrics::transfers(self.places.direction, -1.0);
+            if self.signals.stop.is_cancelled() {
+                metrics::transfer_cut(self.places.direction, "displaced");
             }
         }
-        metrics::transfers(self.places.direction, -1.0);
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn nobody_takes_the_places_of_all_the_others() {
-        let places = Places::new("upload", (3, 2));
-        let user = |number| UserId::from_entropy([number; 20]);
-        let first = places.take(user(1)).ok();
-        let _second = places.take(user(1)).expect("a place");
-        assert!(places.take(user(1)).is_err(), "of one user");
-        let _third = places.take(user(2)).expect("a place");
-        assert!(places.take(user(3)).is_err(), "of all");
-        drop(first);
-        assert!(places.take(user(3)).is_ok());
+        self.places.lock().leave(self.number, Instant::now());
     }
 }

@@ -14,6 +14,7 @@ use serde::Deserialize;
 use super::Shared;
 use super::failure::Failure;
 use super::grant::Uploader;
+use super::places::Place;
 use super::tus::{location, number};
 use crate::fault::Fault;
 use crate::uploads::{Append, AppendError, Creation, Finished, Uploads, declared};
@@ -48,7 +49,8 @@ pub(super) async fn create(
     if announced.is_some_and(|announced| announced > bytes_max) {
         return Err(Failure::new(ErrorCode::TooLarge, "too long for one request"));
     }
-    let place = shared.uploading.take(user)?;
+    let place = shared.uploading.take(user).await?;
+    let fate = place.fate();
     let declared = declared(said.name.as_deref(), media_type, (said.original, said.opaque));
     // Without an announcement as much is reserved as there may be.
     let creation = Creation { user, length: announced.unwrap_or(bytes_max), declared };
@@ -56,8 +58,7 @@ pub(super) async fn create(
     let append = Append { id: upload.id, user, offset: 0, announced, checksum: None };
     let uploads = shared.uploads.clone();
     let work = async move {
-        let _place = place;
-        let stored = Box::pin(store(&uploads, append, body)).await;
+        let stored = Box::pin(store(&uploads, append, body, &place)).await;
         if stored.is_err() {
             // Nobody knows of it: it could only expire.
             if let Err(error) = Box::pin(uploads.end(append.id, append.user)).await {
@@ -68,7 +69,10 @@ pub(super) async fn create(
     };
     let stored =
         shared.tasks.spawn(work).await.unwrap_or_else(|error| Err(Fault::of_task(error).into()));
-    let upload = stored?;
+    let upload = match stored {
+        Err(AppendError::Cut) => return Err(shared.cut(&fate)),
+        stored => stored?,
+    };
     let info = serde_json::to_vec(&MediaInfo::of(&upload, None))
         .map_err(|_| Failure::new(ErrorCode::Internal, "the answer cannot be written"))?;
     let headers = [
@@ -79,8 +83,13 @@ pub(super) async fn create(
     Ok((StatusCode::CREATED, headers, info).into_response())
 }
 
-async fn store(uploads: &Uploads, append: Append, body: Body) -> Result<Upload, AppendError> {
-    let appended = uploads.append(append, body.into_data_stream()).await?;
+async fn store(
+    uploads: &Uploads,
+    append: Append,
+    body: Body,
+    place: &Place,
+) -> Result<Upload, AppendError> {
+    let appended = uploads.append(append, place.body(body.into_data_stream())).await?;
     if append.announced.is_none() {
         uploads.end_at(append.id, append.user, appended.offset).await?;
     }

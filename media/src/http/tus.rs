@@ -75,7 +75,7 @@ pub(super) async fn create(
     let announced = number(headers, CONTENT_LENGTH)?;
     let has_body = text(headers, CONTENT_TYPE)? == Some(PIECE) && !body.is_end_stream();
     // Before anything is stored.
-    let place = if has_body { Some(shared.uploading.take(user)?) } else { None };
+    let place = if has_body { Some(shared.uploading.take(user).await?) } else { None };
     let upload = shared.uploads.create(Creation { user, length, declared }).await??;
     let offset = match place {
         Some(place) => {
@@ -140,9 +140,13 @@ pub(super) async fn patch(
         .ok_or_else(|| Failure::bad_request("Upload-Offset is missing"))?;
     let announced = number(&headers, CONTENT_LENGTH)?;
     let checksum = checksum(&headers)?;
-    let place = shared.uploading.take(user)?;
+    let place = shared.uploading.take(user).await?;
+    let fate = place.fate();
     let append = Append { id, user, offset, announced, checksum };
-    let offset = appended(&shared, append, body, place).await?;
+    let offset = match appended(&shared, append, body, place).await {
+        Err(AppendError::Cut) => return Err(shared.cut(&fate)),
+        appended => appended?,
+    };
     let mut response = StatusCode::NO_CONTENT.into_response();
     let headers = response.headers_mut();
     headers.insert(TUS_RESUMABLE, VERSION);
@@ -173,8 +177,8 @@ async fn appended(
 ) -> Result<u64, AppendError> {
     let uploads = shared.uploads.clone();
     let work = async move {
-        let _place = place;
-        let appended = Box::pin(uploads.append(append, body.into_data_stream())).await?;
+        let body = place.body(body.into_data_stream());
+        let appended = Box::pin(uploads.append(append, body)).await?;
         match Box::pin(uploads.finish(append.id, appended.known)).await? {
             Finished::Done(upload) => Ok(upload.length),
             Finished::Missing { offset, .. } if offset >= appended.offset => Ok(appended.offset),

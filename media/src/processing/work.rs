@@ -6,7 +6,8 @@ use std::io::Write as _;
 
 use bytes::Bytes;
 use hansard_media_processing::{
-    FileType, HEAD_BYTES, Kind, Limits, Processed, Programs, Source, process, sniff,
+    FileType, HEAD_BYTES, Kind, Limits, Processed, Programs, Source, process, process_blindly,
+    sniff,
 };
 use hansard_model::UploadId;
 use hansard_model::media::{Content, Facts, MediaKey, Sha256, State, Upload, Variant};
@@ -20,10 +21,15 @@ use crate::references::tell_ready;
 use crate::uploads::Uploads;
 use crate::watch::{self, hour_of};
 
-/// Attempts before an upload of which nothing is to be removed is ready as it is.
+/// Attempts before an upload of which nothing is to be removed is ready as it is; attempts that took
+/// their worker with them before a picture is stripped without a look at its pixels.
 const ATTEMPTS_MAX: u32 = 3;
+/// Attempts, with pauses that grow, before bytes that are not there count as lost: for four minutes.
+const LOST_AFTER: u32 = 8;
 /// The reason there is no preview then.
 const FAILED: &str = "failed";
+/// The reason that a file cannot be read at all.
+const LOST: &str = "lost";
 /// The reason, if there is no other, that a picture still has what its camera wrote.
 const NOT_STRIPPED: &str = "not_stripped";
 
@@ -72,17 +78,67 @@ impl Work {
     /// Invariant: that attempts fail never lets others read what is to be removed from a picture.
     pub(super) async fn process(&self, id: UploadId) -> Result<Outcome, Fault> {
         let Some(upload) = self.begin(id).await? else { return Ok(Outcome::NotNeeded) };
-        let unreadable = || Fault::Missing { object: format!("the file of {id}") };
-        let file = upload.contents.get(&Variant::File).ok_or_else(unreadable)?;
-        if upload.attempts > ATTEMPTS_MAX && self.may_be_read_as_it_is(&upload, file).await? {
-            let facts = Facts { reason: Some(FAILED.to_owned()), ..Facts::default() };
-            let contents = upload.contents.clone();
-            let (_, is_ready) = self.make_ready(&upload, contents, facts).await?;
-            return Ok(if is_ready { Outcome::GivenUp } else { Outcome::NotNeeded });
+        match self.attempt(&upload).await {
+            Err(Fault::Missing { .. } | Fault::Damaged { .. }) if upload.attempts >= LOST_AFTER => {
+                tracing::error!(upload.id = %id, "the bytes of a file are lost");
+                // Should they come back, they still have what was to be removed.
+                let file = upload.contents.get(&Variant::File);
+                let withheld = !upload.declared.original && file.is_some_and(is_to_be_stripped);
+                self.give_up(&upload, LOST, withheld).await
+            }
+            Err(fault) => {
+                self.count_fault(&upload).await?;
+                Err(fault)
+            }
+            done => done,
         }
-        let mut processed = self.look_at(file).await?;
-        let made = self.made(&upload, &mut processed).await;
-        self.finish(&upload, file, processed, made).await
+    }
+
+    /// One attempt. It dies with its worker when that runs out of time or memory, or is killed: what
+    /// did so thrice is looked at no closer than it must be, and what did so even then, not at all.
+    async fn attempt(&self, upload: &Upload) -> Result<Outcome, Fault> {
+        let unreadable = || Fault::Missing { object: format!("the file of {}", upload.id) };
+        let file = upload.contents.get(&Variant::File).ok_or_else(unreadable)?;
+        if upload.attempts > ATTEMPTS_MAX && self.may_be_read_as_it_is(upload, file).await? {
+            return self.give_up(upload, FAILED, false).await;
+        }
+        // This one counts among the attempts, and has not died yet.
+        let died = upload.attempts.saturating_sub(upload.faults).saturating_sub(1);
+        if died > ATTEMPTS_MAX {
+            tracing::error!(upload.id = %upload.id, "a picture cannot be worked on");
+            return self.give_up(upload, FAILED, true).await;
+        }
+        let mut processed = self.look_at(file, died == ATTEMPTS_MAX).await?;
+        let made = self.made(upload, &mut processed).await;
+        self.finish(upload, file, processed, made).await
+    }
+
+    /// Makes an upload ready without anything worked out; `withheld`: for nobody but its uploader.
+    async fn give_up(
+        &self,
+        upload: &Upload,
+        reason: &str,
+        withheld: bool,
+    ) -> Result<Outcome, Fault> {
+        let facts = Facts { reason: Some(reason.to_owned()), ..Facts::default() };
+        let upload = Upload { withheld, ..upload.clone() };
+        let (_, is_ready) = self.make_ready(&upload, upload.contents.clone(), facts).await?;
+        Ok(if is_ready { Outcome::GivenUp } else { Outcome::NotNeeded })
+    }
+
+    /// Notes that an attempt lived to say what failed.
+    async fn count_fault(&self, upload: &Upload) -> Result<(), Fault> {
+        let count = |found: Option<&Upload>| match found {
+            Some(found)
+                if found.state == State::Processing && found.generation == upload.generation =>
+            {
+                let faults = found.faults.saturating_add(1);
+                (Change::Put(Upload { faults, ..found.clone() }), ())
+            }
+            Some(_) | None => (Change::Keep, ()),
+        };
+        self.uploads.bucket.update(MediaKey::Upload(upload.id), count).await?;
+        Ok(())
     }
 
     /// One more attempt; `None`: it is not to be processed.
@@ -117,8 +173,9 @@ impl Work {
         Ok(!sniff(&head).is_stripped())
     }
 
-    /// What can be known and shown of a file. Only what may be shown is read as a whole.
-    async fn look_at(&self, file: &Content) -> Result<Processed, Fault> {
+    /// What can be known and shown of a file; `blindly`: no more than takes no decoder. Only what may
+    /// be shown is read as a whole.
+    async fn look_at(&self, file: &Content, blindly: bool) -> Result<Processed, Fault> {
         let blobs = &self.uploads.blobs;
         let head = blobs.head(file, HEAD_BYTES).await?;
         if !is_shown(sniff(&head)) {
@@ -137,8 +194,15 @@ impl Work {
             };
             copy = tokio::task::spawn_blocking(write).await.map_err(std::io::Error::other)??;
         }
-        self.blocking(move |limits, programs| process(Source::Path(copy.path()), limits, programs))
-            .await
+        self.blocking(move |limits, programs| {
+            let source = Source::Path(copy.path());
+            if blindly {
+                process_blindly(source, limits)
+            } else {
+                process(source, limits, programs)
+            }
+        })
+        .await
     }
 
     async fn blocking(
@@ -233,7 +297,8 @@ impl Work {
         Ok(if is_ready { Outcome::Ready } else { Outcome::NotNeeded })
     }
 
-    /// Makes an upload ready; `false`: it is not being processed any more. Returns its record.
+    /// Makes an upload ready, or withheld, as `upload` is; `false`: it is not being processed any more.
+    /// Returns its record.
     async fn make_ready(
         &self,
         upload: &Upload,
@@ -244,10 +309,9 @@ impl Work {
         let ready = |found: Option<&Upload>| match found {
             Some(found) if found.state == State::Processing => {
                 let (contents, facts) = (contents.clone(), facts.clone());
-                (
-                    Change::Put(Upload { state: State::Ready, contents, facts, ..found.clone() }),
-                    true,
-                )
+                let (state, withheld) = (State::Ready, upload.withheld);
+                let ready = Upload { state, contents, facts, withheld, ..found.clone() };
+                (Change::Put(ready), true)
             }
             Some(_) | None => (Change::Keep, false),
         };
@@ -264,6 +328,12 @@ impl Work {
         }
         Ok(())
     }
+}
+
+/// Whether metadata is taken out of files of the type that was found when it was finished.
+fn is_to_be_stripped(file: &Content) -> bool {
+    let types = [FileType::Jpeg, FileType::Png, FileType::Gif, FileType::WebP];
+    types.iter().any(|file_type| file_type.is_stripped() && file_type.mime() == file.media_type)
 }
 
 /// Whether anything is to be made of files of this type.

@@ -1,7 +1,5 @@
 //! What becomes of a record that is older than its manifest: pure.
 
-use std::collections::BTreeSet;
-
 use hansard_model::LogTime;
 use hansard_model::media::{Facts, State, Upload};
 
@@ -15,7 +13,7 @@ pub(crate) fn restored(
 ) -> Option<Upload> {
     let waiting = Upload { state: State::Dying, claimed: None, keep_until, ..manifest.clone() };
     let Some(found) = found else {
-        return Some(Upload { references: BTreeSet::new(), ..waiting });
+        return Some(Upload { references: [].into(), edits: [].into(), ..waiting });
     };
     let is_older = match found.state {
         State::Receiving | State::Finishing => true,
@@ -26,6 +24,7 @@ pub(crate) fn restored(
     is_older.then(|| Upload {
         home: found.home,
         references: found.references.clone(),
+        edits: found.edits.clone(),
         generation: found.generation.max(manifest.generation),
         ..waiting
     })
@@ -44,7 +43,7 @@ fn is_processed(upload: &Upload) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
+    use std::collections::{BTreeMap, BTreeSet};
 
     use hansard_model::media::{Content, Declared, Home, Sha256, Variant};
     use hansard_model::{UploadId, UserId};
@@ -78,7 +77,10 @@ mod tests {
             home: Home::Uploader,
             claimed: None,
             references: BTreeSet::new(),
+            edits: [].into(),
             attempts: 1,
+            faults: 0,
+            withheld: false,
         }
     }
 

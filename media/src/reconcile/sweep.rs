@@ -3,21 +3,25 @@
 use std::collections::BTreeSet;
 
 use futures_util::TryStreamExt as _;
-use hansard_model::media::{Home, MediaKey, Upload};
+use hansard_model::media::{Home, MediaKey, Reconciled, Upload};
 use hansard_model::{ConversationId, Seq, UploadId};
 
-use super::{AT_ONCE, Reconciled, Reconciliation};
+use super::{AT_ONCE, Reconciliation};
 use crate::fault::Fault;
-use crate::references::Known;
+use crate::references::{Known, remember};
 use crate::watch;
 
 impl Reconciliation<'_> {
-    /// Takes away references of another log, once this one was read to its end.
-    pub(crate) async fn sweep(&self) -> Result<(), Fault> {
+    /// Takes away references of another log, once this one was read to its end; `false`: it is not
+    /// yet.
+    pub(crate) async fn sweep(&self) -> Result<bool, Fault> {
         let (found, _) = self.collector.bucket().get::<Reconciled>(MediaKey::Epoch).await?;
-        let is_due = found.is_some_and(|found| found.epoch == self.epoch && !found.swept);
-        if !is_due || !self.collector.is_caught_up(self.epoch).await? {
-            return Ok(());
+        let found = found.filter(|found| found.epoch == self.epoch);
+        if found.is_some_and(|found| found.swept) {
+            return Ok(true);
+        }
+        if found.is_none() || !self.collector.is_caught_up(self.epoch).await? {
+            return Ok(false);
         }
         self.collector
             .uploads
@@ -27,7 +31,8 @@ impl Reconciliation<'_> {
             .try_buffer_unordered(AT_ONCE)
             .try_for_each(|()| std::future::ready(Ok(())))
             .await?;
-        self.record(true).await
+        self.record(true).await?;
+        Ok(true)
     }
 
     async fn sweep_one(&self, id: UploadId) -> Result<(), Fault> {
@@ -46,6 +51,7 @@ impl Reconciliation<'_> {
         let now = self.collector.now()?;
         let references = &upload.references - &stale;
         let mut next = Upload { references, ..upload };
+        next.edits.retain(|at, _| next.references.contains(at));
         if next.references.is_empty() {
             next.keep_until = next.keep_until.max(now.plus(self.collector.patience.grace));
             watch::put(self.collector.bucket(), next.keep_until, now, id).await?;
@@ -79,8 +85,8 @@ impl Reconciliation<'_> {
         }
         let next =
             if is_of_this_log { known } else { Known { epoch: self.epoch, ..Known::default() } };
-        let is_written = self.collector.bucket().put(key, &next, revision).await?.is_some();
-        if !is_written {
+        let forget = self.collector.patience.forget;
+        if !remember(self.collector.bucket(), key, &next, revision, forget).await? {
             return Err(hansard_nats::media::UpdateError::Contended(key).into());
         }
         Ok(true)

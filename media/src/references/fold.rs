@@ -50,6 +50,20 @@ pub(crate) enum Media {
     Gone,
 }
 
+/// A message that refers to something, and the event that says so: itself, or an edit of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Referring {
+    pub(crate) message: Seq,
+    pub(crate) by: Seq,
+}
+
+impl Referring {
+    /// The edit that says so.
+    fn edit(self) -> Option<Seq> {
+        (self.by != self.message).then_some(self.by)
+    }
+}
+
 /// What is to be done about a message.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Step {
@@ -93,6 +107,11 @@ impl Said {
         (!is_nothing).then_some(Step { wants, had: known.uploads, deleted })
     }
 
+    /// The message, as far as the event says what it refers to.
+    pub(crate) fn referring(&self) -> Referring {
+        Referring { message: self.at, by: self.seq }
+    }
+
     /// What is known of the message afterwards, if it refers to `refers`.
     pub(crate) fn known(&self, step: &Step, refers: BTreeSet<UploadId>, epoch: u64) -> Known {
         Known { epoch, seq: self.seq, uploads: refers, deleted: step.deleted }
@@ -120,10 +139,11 @@ pub(crate) enum Referred {
 pub(crate) fn refer(
     upload: &Upload,
     conversation: ConversationId,
-    at: Seq,
+    referring: Referring,
     sender: UserId,
     now: LogTime,
 ) -> Referred {
+    let at = referring.message;
     let has_bytes = match upload.state {
         State::Receiving | State::Finishing => false,
         State::Processing | State::Ready | State::Dying => true,
@@ -136,7 +156,8 @@ pub(crate) fn refer(
     if !has_bytes || !is_theirs {
         return Referred::No;
     }
-    if upload.references.contains(&at) {
+    let is_there = upload.references.contains(&at);
+    if is_there && upload.edits.get(&at).copied() == referring.edit() {
         return Referred::Already;
     }
     let mut next = upload.clone();
@@ -145,15 +166,21 @@ pub(crate) fn refer(
     if next.state == State::Dying && next.keep_until > now {
         next.state = state_after_return(upload);
     }
-    if next.references.len() >= REFERENCES_MAX {
+    if !is_there && next.references.len() >= REFERENCES_MAX {
         next.keep_until = LogTime::from_nanos(u64::MAX);
         let oldest = next.references.first().copied();
         if oldest.is_some_and(|oldest| oldest > at) {
             return if next == *upload { Referred::Already } else { Referred::Now(Box::new(next)) };
         }
-        next.references.pop_first();
+        if let Some(left_out) = next.references.pop_first() {
+            next.edits.remove(&left_out);
+        }
     }
     next.references.insert(at);
+    match referring.edit() {
+        Some(edit) => next.edits.insert(at, edit),
+        None => next.edits.remove(&at),
+    };
     Referred::Now(Box::new(next))
 }
 
@@ -170,6 +197,7 @@ pub(crate) fn release(
     }
     let mut next = upload.clone();
     next.references.remove(&at);
+    next.edits.remove(&at);
     if next.references.is_empty() {
         next.keep_until = next.keep_until.max(keep_until);
     }

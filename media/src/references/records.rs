@@ -9,9 +9,10 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use hansard_model::media::{MediaKey, Position, ReadyNotice, State, Upload};
-use hansard_model::{ConversationId, LogTime, PartitionId, Seq, UploadId, UserId};
+use hansard_model::{ConversationId, LogTime, PartitionId, Seq, UploadId};
 use hansard_nats::LogClock;
-use hansard_nats::media::{Change, MediaBucket, UpdateError};
+use hansard_nats::log::ReadError;
+use hansard_nats::media::{Change, MediaBucket, Revision, UpdateError};
 use hansard_nats::ownership::Tenure;
 use tokio::time::Instant;
 
@@ -50,6 +51,8 @@ pub(super) struct Records {
     pub(super) epoch: u64,
     /// How long an upload is kept that nothing refers to any more.
     pub(super) grace: Duration,
+    /// How long it is known of a message that it has no files any more.
+    pub(super) forget: Duration,
 }
 
 /// A message, and when it got the media that are written.
@@ -76,7 +79,7 @@ impl Records {
             let Some(step) = said.step(known.as_ref(), self.epoch) else { return Ok(false) };
             let mut refers = BTreeSet::new();
             for &upload in &step.wants {
-                if self.refer(at, said.sender, upload, attempt > 0).await? {
+                if self.refer(at, said, upload, attempt > 0).await? {
                     refers.insert(upload);
                 }
             }
@@ -85,7 +88,7 @@ impl Records {
             }
             let next = said.known(&step, refers, self.epoch);
             self.check_held()?;
-            if self.bucket.put(key, &next, revision).await?.is_some() {
+            if remember(&self.bucket, key, &next, revision, self.forget).await? {
                 return Ok(true);
             }
         }
@@ -97,14 +100,14 @@ impl Records {
     async fn refer(
         &self,
         at: At,
-        sender: UserId,
+        said: &Said,
         upload: UploadId,
         again: bool,
     ) -> Result<bool, NotKept> {
         let now = self.clock.now().map_err(Fault::from)?;
         let change = |found: Option<&Upload>| {
             let referred = found.map_or(Referred::No, |found| {
-                fold::refer(found, at.conversation, at.seq, sender, now)
+                fold::refer(found, at.conversation, said.referring(), said.sender, now)
             });
             match (referred, found) {
                 (Referred::Already, Some(found)) if again && self.tenure.is_held() => {
@@ -178,6 +181,28 @@ impl Records {
     fn check_held(&self) -> Result<(), NotKept> {
         if self.tenure.is_held() { Ok(()) } else { Err(NotKept::Lost) }
     }
+}
+
+/// Writes what is known of a message over this revision, and tells whether that was still there.
+///
+/// What has no files any more is known for a while only, or every deleted message would leave a
+/// record for ever. It is needed for events that are read again, all of which are behind the
+/// position within a second, and for an edit of a deleted message, which clients do not let anybody
+/// write. Who makes one all the same, after that while, keeps a file of their own in a message that
+/// nobody is shown, as part of their quota.
+pub(crate) async fn remember(
+    bucket: &MediaBucket,
+    key: MediaKey,
+    known: &Known,
+    over: Revision,
+    forget: Duration,
+) -> Result<bool, ReadError> {
+    let written = if known.uploads.is_empty() {
+        bucket.put_for(key, known, over, forget).await?
+    } else {
+        bucket.put(key, known, over).await?
+    };
+    Ok(written.is_some())
 }
 
 /// Tells gateways of an upload that is ready, if messages refer to it. Who misses it asks.

@@ -63,7 +63,10 @@ impl Uploads {
             home: Home::Uploader,
             claimed: None,
             references: [].into(),
+            edits: [].into(),
             attempts: 0,
+            faults: 0,
+            withheld: false,
         };
         watch::put(&self.bucket, keep_until, now, id).await?;
         // Ids do not meet: what is there is its own, written without an answer.

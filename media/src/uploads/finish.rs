@@ -140,7 +140,7 @@ impl Uploads {
         }
         self.holdings.settle(done.uploader, done.id).await?;
         metrics::upload("finished");
-        if !is_opaque && self.processing.try_send(done.id).is_err() {
+        if !is_opaque && !self.processing.push(done.uploader, done.id) {
             tracing::debug!(upload.id = %done.id, "processing is busy: the upload waits for its watch");
         }
         if !done.parts.is_empty() {

@@ -125,8 +125,10 @@ async fn an_edit_says_what_a_message_has_from_then_on() {
     let two = ana.post("", "text/plain", b"two").await.id();
     let sent = hand.send(ANA, group(1), &[one]).await.expect("sent");
     refers(&rig, one, group(1), &[sent]).await;
-    hand.edit(ANA, group(1), sent, &[two]).await.expect("edited");
+    let edit = hand.edit(ANA, group(1), sent, &[two]).await.expect("edited");
     refers(&rig, two, group(1), &[sent]).await;
+    let edits = rig.upload(two).await.expect("an upload").edits;
+    assert_eq!(edits, [(sent, edit)].into(), "who joined in between sees the edit");
     refers(&rig, one, group(1), &[]).await;
     let kept = rig.upload(one).await.expect("an upload").keep_until;
     assert!(kept > rig.clock.now().expect("log time"), "not at once");
@@ -138,6 +140,41 @@ async fn an_edit_says_what_a_message_has_from_then_on() {
     let last = hand.send(ANA, group(1), &[two]).await.expect("sent");
     refers(&rig, two, group(1), &[last]).await;
     refers(&rig, one, group(1), &[]).await;
+    service.stop().await;
+    rig.stop().await;
+}
+
+/// What is known of the files of a message.
+async fn known(rig: &Rig, at: ConversationId, message: Seq) -> Option<serde_json::Value> {
+    rig.bucket.get(MediaKey::Message(at, message)).await.expect("an answer").0
+}
+
+#[tokio::test]
+async fn a_message_without_files_is_forgotten_after_a_while() {
+    let rig = Rig::start().await;
+    let forget = Duration::from_secs(2);
+    let service = rig.service("one", Patience { forget, ..patient() }).await;
+    let (hand, ana) = (Hand::of(&rig).await, rig.uploader(&service.address, ANA));
+    let upload = ana.post("", "text/plain", b"one").await.id();
+    let deleted = hand.send(ANA, group(1), &[upload]).await.expect("sent");
+    let emptied = hand.send(ANA, group(1), &[upload]).await.expect("sent");
+    let kept = hand.send(ANA, group(1), &[upload]).await.expect("sent");
+    let text = hand.say(ANA, group(1), json!({"kind": "message", "text": "hi"})).await;
+    hand.delete(ANA, group(1), deleted).await;
+    hand.delete(ANA, group(1), text).await;
+    let last = hand.edit(ANA, group(1), emptied, &[]).await.expect("edited");
+    hand.read(group(1), last).await;
+    refers(&rig, upload, group(1), &[kept]).await;
+    for message in [deleted, emptied, text] {
+        within("nothing known", async || {
+            known(&rig, group(1), message).await.is_none().then_some(())
+        })
+        .await;
+    }
+    assert!(known(&rig, group(1), kept).await.is_some());
+    // What goes by itself can be written again.
+    hand.edit(ANA, group(1), emptied, &[upload]).await.expect("edited");
+    refers(&rig, upload, group(1), &[emptied, kept]).await;
     service.stop().await;
     rig.stop().await;
 }

@@ -75,3 +75,24 @@ async fn another_service_goes_on_where_a_killed_one_was() {
     service.stop().await;
     rig.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_killed_service_was_writing_goes_a_day_later() {
+    let rig = Rig::start().await;
+    let folder = rig.data.path().join("objects/media/d5tq2kzv7mxw3hn6ra4b");
+    std::fs::create_dir_all(&folder).expect("a directory");
+    let (old, young) = (folder.join("2-0-5-abc#1"), folder.join("2-5-5-abc#1"));
+    for file in [&old, &young] {
+        std::fs::write(file, "bytes").expect("written");
+    }
+    let now = std::time::UNIX_EPOCH
+        + std::time::Duration::from_millis(rig.clock.now().expect("log time").as_millis());
+    let day = std::time::Duration::from_secs(24 * 60 * 60);
+    let file = std::fs::File::options().write(true).open(&old).expect("opened");
+    file.set_modified(now - day).expect("an older file");
+    let process = Process::start(&rig, "one").await;
+    within("only the young one", async || (!old.exists()).then_some(())).await;
+    assert!(young.exists());
+    process.kill();
+    rig.stop().await;
+}

@@ -9,6 +9,7 @@ mod hand;
 mod kills;
 mod losses;
 mod once;
+mod places;
 mod process;
 mod processing;
 mod rig;

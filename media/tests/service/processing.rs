@@ -7,6 +7,7 @@ use hansard_model::media::{MediaKey, State, Upload, Variant};
 use hansard_model::{Seq, UploadId};
 use hansard_nats::media::Change;
 use image::{DynamicImage, ImageFormat, RgbImage};
+use object_store::ObjectStoreExt as _;
 
 use crate::collecting::{refers, watches};
 use crate::faulty::Faulty;
@@ -185,7 +186,8 @@ async fn a_damaged_picture_is_ready_without_a_preview() {
 async fn tried_on(rig: &Rig, id: UploadId, attempts: u32) -> Upload {
     within("an attempt", async || rig.upload(id).await.filter(|upload| upload.attempts > 0)).await;
     let often = |found: Option<&Upload>| match found {
-        Some(found) => (Change::Put(Upload { attempts, ..found.clone() }), ()),
+        // Each of them lived to say what failed.
+        Some(found) => (Change::Put(Upload { attempts, faults: attempts, ..found.clone() }), ()),
         None => (Change::Keep, ()),
     };
     rig.bucket.update(MediaKey::Upload(id), often).await.expect("written");
@@ -215,6 +217,86 @@ async fn a_picture_stays_its_uploaders_while_the_store_takes_no_copy_of_it() {
     let upload = processed(&rig, id).await;
     assert!(upload.facts.stripped && upload.contents.len() == 3, "{upload:?}");
     assert!(!tells(&body(&rig, &service.address, id, "", Variant::File).await));
+    service.stop().await;
+    rig.stop().await;
+}
+
+/// A picture that was tried so often, in a process that is gone by now; so many of the attempts
+/// lived to say what failed.
+async fn left_behind(rig: &Rig, seed: u8, attempts: u32, faults: u32) -> UploadId {
+    let service = rig.service_on("one", patient(), Faulty::without_thumbnails(rig.store())).await;
+    let ana = rig.uploader(&service.address, ANA);
+    let id = ana.post("", "image/jpeg", &photograph(640, 480, seed)).await.id();
+    within("an attempt", async || rig.upload(id).await.filter(|upload| upload.attempts > 0)).await;
+    service.stop().await;
+    let often = |found: Option<&Upload>| match found {
+        Some(found) => (Change::Put(Upload { attempts, faults, ..found.clone() }), ()),
+        None => (Change::Keep, ()),
+    };
+    rig.bucket.update(MediaKey::Upload(id), often).await.expect("written");
+    id
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_picture_that_takes_its_worker_with_it_is_not_tried_for_ever() {
+    let rig = Rig::start().await;
+    let thrice = left_behind(&rig, 5, 3, 0).await;
+    let even_then = left_behind(&rig, 6, 4, 0).await;
+    let service = rig.service("two", patient()).await;
+    // After three attempts it is stripped without a look at its pixels.
+    let upload = processed(&rig, thrice).await;
+    assert_eq!(upload.facts.reason.as_deref(), Some("decoder_failed"));
+    assert!(upload.facts.stripped && upload.contents.len() == 1 && !upload.withheld);
+    assert!(!tells(&body(&rig, &service.address, thrice, "", Variant::File).await));
+    // What takes its worker even then is its uploader's, with what its camera wrote.
+    let upload = processed(&rig, even_then).await;
+    assert_eq!((upload.facts.reason.as_deref(), upload.withheld), (Some("failed"), true));
+    assert_eq!(upload.attempts, 5);
+    service.stop().await;
+    rig.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_picture_whose_bytes_are_lost_does_not_stay_in_processing() {
+    let rig = Rig::start().await;
+    let id = left_behind(&rig, 7, 7, 7).await;
+    for object in rig.part_objects().await {
+        rig.store().delete(&object.as_str().into()).await.expect("deleted");
+    }
+    let service = rig.service("two", patient()).await;
+    let upload = processed(&rig, id).await;
+    assert_eq!((upload.facts.reason.as_deref(), upload.withheld), (Some("lost"), true));
+    let reader = rig.reader(&service.address, id, Variant::File);
+    assert_eq!(reader.get(id, &[]).await.expect("an answer").code(), "unavailable");
+    service.stop().await;
+    rig.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_pictures_of_one_do_not_hold_up_those_of_another() {
+    let rig = Rig::start().await;
+    let service = rig.service("one", patient()).await;
+    let ana = rig.uploader(&service.address, ANA);
+    let large = photograph(3_000, 2_000, 8);
+    let mut of_ana = Vec::new();
+    for _ in 0..16 {
+        of_ana.push(ana.post("", "image/jpeg", &large).await.id());
+    }
+    let ready = async || {
+        let mut ready = 0;
+        for id in &of_ana {
+            let upload = rig.upload(*id).await.expect("an upload");
+            ready += usize::from(upload.state == State::Ready);
+        }
+        ready
+    };
+    let before = ready().await;
+    let bo = rig.uploader(&service.address, 2);
+    let id = bo.post("", "image/jpeg", &photograph(64, 48, 9)).await.id();
+    processed(&rig, id).await;
+    let meanwhile = ready().await - before;
+    // Those that were being looked at, and as many that came with it.
+    assert!(meanwhile <= 8, "{before} before, {meanwhile} meanwhile");
     service.stop().await;
     rig.stop().await;
 }

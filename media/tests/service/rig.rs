@@ -270,7 +270,10 @@ impl Service {
 }
 
 pub(crate) fn user(number: u8) -> UserId {
-    UserId::from_entropy([number; 20])
+    // Five bits of each byte count.
+    let mut entropy = [number % 32; 20];
+    entropy[1] = number / 32;
+    UserId::from_entropy(entropy)
 }
 
 /// Waits until `ask` gives something.

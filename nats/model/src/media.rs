@@ -274,9 +274,25 @@ pub struct Upload {
     /// The messages of its conversation that refer to it now.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub references: BTreeSet<Seq>,
+    /// The last edit that says so of these messages, if one does: whoever does not see the message,
+    /// as they joined later, sees what it was edited to afterwards.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub edits: BTreeMap<Seq, Seq>,
     /// How often its processing was begun.
     #[serde(default)]
     pub attempts: u32,
+    /// How many of these attempts lived to say that something failed which has nothing to do with
+    /// the file. The others ended well, or took their worker with them.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub faults: u32,
+    /// Metadata was to be taken out of it, and cannot be: its uploader alone reads it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub withheld: bool,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks so")]
+fn is_zero(number: &u32) -> bool {
+    *number == 0
 }
 
 impl Upload {
@@ -291,6 +307,8 @@ pub enum Refused {
     NotFound,
     /// Not yet: bytes are missing, or it is being processed.
     NotYet,
+    /// Never, though they may know of it.
+    Withheld,
 }
 
 /// What a reader needs besides being logged in.
@@ -317,15 +335,21 @@ impl Upload {
             (State::Dying, _) | (_, Home::Uploader) => Err(Refused::NotFound),
             (State::Processing, Home::Conversation(home)) if is_mine => Ok(Needs::Membership(home)),
             (State::Processing, _) => Err(Refused::NotYet),
+            (State::Ready, _) if self.withheld && !is_mine => Err(Refused::Withheld),
             (State::Ready, Home::Conversation(home)) => Ok(Needs::Membership(home)),
             (State::Ready, Home::Avatar) => Ok(Needs::Nothing),
         }
     }
 
-    /// Whether a member who sees messages from `view_from` on sees one that refers to it. With no
-    /// reference known yet its own uploader does.
+    /// Whether a member who sees events from `view_from` on sees a message that refers to it, or an
+    /// edit that has one do so. With no reference known yet its own uploader does.
     pub fn is_seen_from(&self, reader: UserId, view_from: Seq) -> bool {
-        self.uploader == reader || self.references.last().is_some_and(|last| *last >= view_from)
+        self.uploader == reader || self.last_shown().is_some_and(|last| last >= view_from)
+    }
+
+    /// The last event that says that a message refers to it; `None`: none does.
+    pub fn last_shown(&self) -> Option<Seq> {
+        self.edits.values().chain(self.references.last()).max().copied()
     }
 
     /// Whether `sender` may send it to `conversation`, as far as the record tells: `Some(true)` at
@@ -349,6 +373,17 @@ impl Upload {
             Home::Uploader | Home::Conversation(_) | Home::Avatar => None,
         }
     }
+}
+
+/// How far the records were compared with the object store and the log, as the bucket has it under
+/// `e`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reconciled {
+    /// The epoch of the log in which the records were compared with the object store.
+    pub epoch: u64,
+    /// That log was read to its end since, and what it does not say is gone: the records have what
+    /// every message refers to.
+    pub swept: bool,
 }
 
 /// Bytes in the object store, as the bucket has them under `b.<sha256>`.
@@ -404,7 +439,7 @@ pub enum MediaKey {
     Watch(u64, UploadId),
     /// `k.grants`: the secret with which gateways vouch to media services and sign URLs.
     GrantKey,
-    /// `e`: the epoch of the log for which the records were compared with the object store.
+    /// `e`: [`Reconciled`].
     Epoch,
 }
 

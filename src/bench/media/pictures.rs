@@ -5,7 +5,9 @@ use std::time::Duration;
 use anyhow::{Context, ensure};
 use bytes::Bytes;
 use futures_util::future::try_join_all;
+use hansard_client::HttpError;
 use hansard_model::media::Variant;
+use hansard_protocol::ErrorCode;
 use hansard_protocol::media::MediaState;
 use image::codecs::jpeg::JpegEncoder;
 use image::{ExtendedColorType, ImageEncoder, RgbImage};
@@ -20,8 +22,8 @@ use super::{Args, Stage};
 /// Twelve megapixels.
 const WIDTH: u32 = 4_000;
 const HEIGHT: u32 = 3_000;
-/// How often a picture is asked for.
-const LOOK_EVERY: Duration = Duration::from_millis(10);
+/// How often a picture is asked for: less often than one person may ask for anything.
+const LOOK_EVERY: Duration = Duration::from_millis(25);
 /// How long one may take when all come at once.
 const READY_WITHIN: Duration = Duration::from_secs(300);
 
@@ -73,7 +75,15 @@ async fn ready(stage: &Stage, person: &Person, picture: Bytes) -> anyhow::Result
     let id = wire.upload(&[&picture]).await?;
     let started = Instant::now();
     loop {
-        let info = http.media_info(id).await?;
+        let info = match http.media_info(id).await {
+            Ok(info) => info,
+            Err(HttpError::Refused(refusal)) if refusal.known() == Some(ErrorCode::RateLimited) => {
+                let wait_ms = refusal.retry_after_ms.context("no retry_after_ms")?;
+                tokio::time::sleep(Duration::from_millis(wait_ms)).await;
+                continue;
+            }
+            Err(error) => return Err(error.into()),
+        };
         if info.state == MediaState::Ready {
             let took = u64::try_from(started.elapsed().as_nanos())?;
             let thumb = info.variants.get(&Variant::Thumb).context("no thumbnail")?;

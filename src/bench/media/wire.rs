@@ -1,12 +1,18 @@
 //! A client that does nothing but move bytes: a request on a connection of its own.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use anyhow::{Context, bail, ensure};
 use hansard_model::UploadId;
+use hansard_protocol::http::ErrorResponse;
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::TcpStream;
 
+/// The status of what is too fast.
+const TOO_EARLY: u16 = 429;
+/// How often a request is made again that came too early.
+const EARLY_MAX: usize = 600;
 /// Bytes read at a time.
 const READ_BYTES: usize = 256 * 1024;
 
@@ -47,7 +53,8 @@ impl Wire {
     pub(super) async fn upload(&self, parts: &[&[u8]]) -> anyhow::Result<UploadId> {
         let length: usize = parts.iter().map(|part| part.len()).sum();
         let create = format!("Upload-Length: {length}\r\nContent-Length: 0\r\n");
-        let created = self.ask("POST", "/v1/media", &create, &[]).await?.must_be(201).await?;
+        let created = self.ask_in_time("POST", "/v1/media", &create, &[]).await?;
+        let created = created.must_be(201).await?;
         let location = created.header("location").context("no Location")?;
         let id = location.rsplit('/').next().unwrap_or_default().parse()?;
         let head = format!(
@@ -55,14 +62,14 @@ impl Wire {
              Content-Length: {length}\r\n"
         );
         let path = format!("/v1/media/{id}");
-        self.ask("PATCH", &path, &head, parts).await?.must_be(204).await?;
+        self.ask_in_time("PATCH", &path, &head, parts).await?.must_be(204).await?;
         Ok(id)
     }
 
     /// Downloads all of it, and forgets it; how many bytes there were.
     pub(super) async fn download(&self, id: UploadId) -> anyhow::Result<u64> {
         let path = format!("/v1/media/{id}");
-        let mut answer = self.ask("GET", &path, "", &[]).await?.must_be(200).await?;
+        let mut answer = self.ask_in_time("GET", &path, "", &[]).await?.must_be(200).await?;
         let length: u64 = answer.header("content-length").context("no Content-Length")?.parse()?;
         let (mut buffer, mut done) = (vec![0; READ_BYTES], 0);
         loop {
@@ -73,6 +80,28 @@ impl Wire {
         }
         ensure!(done == length, "{done} bytes of {length}");
         Ok(done)
+    }
+
+    /// As [`Wire::ask`], again and again for as long as the answer is to come later.
+    async fn ask_in_time(
+        &self,
+        method: &str,
+        path: &str,
+        headers: &str,
+        body: &[&[u8]],
+    ) -> anyhow::Result<Answer> {
+        for _ in 0..EARLY_MAX {
+            let mut answer = self.ask(method, path, headers, body).await?;
+            if answer.status != TOO_EARLY {
+                return Ok(answer);
+            }
+            let mut said = Vec::new();
+            answer.body.read_to_end(&mut said).await?;
+            let ErrorResponse { error } = serde_json::from_slice(&said)?;
+            let wait_ms = error.retry_after_ms.context("no retry_after_ms")?;
+            tokio::time::sleep(Duration::from_millis(wait_ms)).await;
+        }
+        bail!("{method} {path} was too early {EARLY_MAX} times")
     }
 
     async fn ask(

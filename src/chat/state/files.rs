@@ -1,7 +1,7 @@
 //! Files of messages: what they are called here, and those on their way.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
@@ -10,6 +10,7 @@ use hansard_client::{Content, MediaError};
 use hansard_model::media::{Declared, Variant};
 use hansard_model::{ConversationId, Event, UploadId};
 use hansard_protocol::media::MediaInfo;
+use hansard_protocol::server::MediaFrame;
 use serde_json::{Map, Value};
 use tokio::sync::{mpsc, watch};
 use tokio_util::task::AbortOnDropHandle;
@@ -26,13 +27,35 @@ const TRANSFERS_MAX: usize = 16;
 const NAME_COLUMNS: usize = 48;
 /// How long a sent picture waits for its measures, which go into the message.
 const MEASURES_WITHIN: Duration = Duration::from_secs(3);
+/// The reason of a file whose bytes the server has lost.
+const LOST: &str = "lost";
 /// Cells of a progress bar.
 const BAR_CELLS: u64 = 20;
 
+/// Directories of the person's.
+pub(in crate::chat) struct Places {
+    /// Where what is fetched goes.
+    pub(in crate::chat) downloads: PathBuf,
+    /// What `~` means, if the environment says so.
+    pub(in crate::chat) home: Option<PathBuf>,
+}
+
+impl Places {
+    /// A path as it was typed: no shell has looked at it.
+    fn path(&self, typed: &str) -> PathBuf {
+        match (typed.strip_prefix('~'), &self.home) {
+            (Some(""), Some(home)) => home.clone(),
+            (Some(rest), Some(home)) if rest.starts_with('/') => {
+                home.join(rest.trim_start_matches('/'))
+            }
+            _ => PathBuf::from(typed),
+        }
+    }
+}
+
 /// The files of this terminal.
 pub(in crate::chat) struct Files {
-    /// Where what is fetched goes.
-    directory: PathBuf,
+    places: Places,
     /// By the number that `/get` takes.
     shown: BTreeMap<usize, Shown>,
     transfers: Vec<Transfer>,
@@ -76,9 +99,9 @@ enum Outcome {
 }
 
 impl Files {
-    pub(super) fn new(directory: PathBuf) -> Self {
+    pub(super) fn new(places: Places) -> Self {
         let (tell, ended) = mpsc::channel(TRANSFERS_MAX);
-        Self { directory, shown: BTreeMap::new(), transfers: Vec::new(), ended, tell }
+        Self { places, shown: BTreeMap::new(), transfers: Vec::new(), ended, tell }
     }
 
     /// The next transfer that comes to its end.
@@ -176,13 +199,31 @@ impl Chat {
         }
     }
 
+    /// A file is ready: its message was written before that was known, and may say something else.
+    pub(super) fn file_is_ready(&mut self, frame: &MediaFrame) -> News {
+        let Some(room) = self.room.as_mut().filter(|room| room.conversation == frame.conversation)
+        else {
+            return News::Nothing;
+        };
+        let files = room.messages.values_mut().flat_map(|message| &mut message.files);
+        let mut lost = None;
+        for file in files.filter(|file| upload_of(file) == Some(frame.media.id)) {
+            correct(file, &frame.media);
+            lost = (frame.media.reason.as_deref() == Some(LOST)).then(|| describe(file));
+        }
+        match lost {
+            Some(file) => News::Told(format!("{file} is lost: it has to be sent once more")),
+            None => News::Nothing,
+        }
+    }
+
     /// Sends a file to the open conversation: it goes on at the next start if it has to.
     pub(super) async fn send_file(&mut self, path: &str, text: String) -> anyhow::Result<String> {
         let conversation = self.here()?;
         if self.files.transfers.len() >= TRANSFERS_MAX {
             bail!("{TRANSFERS_MAX} files are on their way already");
         }
-        let path = Path::new(path);
+        let path = &self.files.places.path(path);
         let name = path.file_name().map(|name| name.to_string_lossy().into_owned());
         let file = Declared { name, ..Declared::default() };
         let draft = Draft { conversation, text };
@@ -242,10 +283,10 @@ impl Chat {
             bail!("{TRANSFERS_MAX} files are on their way already");
         }
         let (upload, name) = (shown.upload, safe_name(&shown.name));
-        let path = match path.map(Path::new) {
+        let path = match path.map(|path| self.files.places.path(path)) {
             Some(path) if path.is_dir() => path.join(&name),
-            Some(path) => path.to_owned(),
-            None => self.files.directory.join(&name),
+            Some(path) => path,
+            None => self.files.places.downloads.join(&name),
         };
         let what = What::Down(path.clone());
         if self.files.runs(&what) {
@@ -309,6 +350,12 @@ impl Chat {
             Err(error) => News::Failed(error.to_string()),
         }
     }
+}
+
+/// Has a file of a message say what the server found.
+fn correct(file: &mut Map<String, Value>, info: &MediaInfo) {
+    file.insert("type".to_owned(), info.media_type.clone().into());
+    file.insert("size".to_owned(), info.size.into());
 }
 
 /// A moment for what a message is to say of a picture: how large it is.
@@ -383,9 +430,41 @@ mod tests {
         serde_json::from_str(json).expect("an object")
     }
 
+    fn places(home: Option<&str>) -> Places {
+        Places { downloads: PathBuf::new(), home: home.map(PathBuf::from) }
+    }
+
+    #[test]
+    fn a_path_may_begin_with_the_home_directory() {
+        let at_home = |typed| places(Some("/ana")).path(typed);
+        for (typed, meant) in [
+            ("~/cat.jpg", "/ana/cat.jpg"),
+            ("~//cat.jpg", "/ana/cat.jpg"),
+            ("~", "/ana"),
+            ("~bo/cat.jpg", "~bo/cat.jpg"),
+            ("a/~/cat.jpg", "a/~/cat.jpg"),
+            ("/cat.jpg", "/cat.jpg"),
+        ] {
+            assert_eq!(at_home(typed), PathBuf::from(meant), "{typed}");
+        }
+        assert_eq!(places(None).path("~/cat.jpg"), PathBuf::from("~/cat.jpg"));
+    }
+
+    #[test]
+    fn a_file_is_shown_as_the_server_found_it() {
+        let mut cat = file(r#"{"id":"x","type":"text/plain","name":"cat.jpg","size":7,"x":1}"#);
+        let info = serde_json::json!({
+            "id": UploadId::from_entropy([7; 20]), "state": "ready", "type": "image/jpeg",
+            "size": 1_234_567,
+        });
+        correct(&mut cat, &serde_json::from_value(info).expect("what is known"));
+        assert_eq!(describe(&cat), "picture cat.jpg 1.2 MB");
+        assert_eq!(cat["x"], 1);
+    }
+
     #[test]
     fn a_file_is_shown_with_the_number_that_gets_it() {
-        let mut files = Files::new(PathBuf::new());
+        let mut files = Files::new(places(None));
         let id = UploadId::from_entropy([7; 20]);
         let cat = file(&format!(
             r#"{{"id":"{id}","type":"image/jpeg","name":"cat.jpg","size":1234567,"x":1}}"#
@@ -402,7 +481,7 @@ mod tests {
         let made_up =
             "{\"id\":\"..\",\"type\":7,\"name\":\"a\\u001b[2J\\u202egpj.exe\",\"size\":-1}";
         assert_eq!(describe(&file(made_up)), "file a\u{fffd}[2Jgpj.exe");
-        let mut files = Files::new(PathBuf::new());
+        let mut files = Files::new(places(None));
         files.note(&file(made_up));
         assert!(files.shown.is_empty());
     }

@@ -988,7 +988,7 @@ export interface components {
         };
         /**
          * @example {
-         *       "url": "/v1/media/w4hn7zq2xk5tbm3vr6cd?variant=thumb&user=kx7bw4ph2qnv6ztm3rcy&expires=1763539226402&signature=AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA",
+         *       "url": "/v1/media/w4hn7zq2xk5tbm3vr6cd?variant=thumb&user=kx7bw4ph2qnv6ztm3rcy&device=q6nt3xw7zk2vb5mr4hpd&expires=1763539226402&signature=AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA",
          *       "expires_at": "2025-11-19T08:00:26.402Z"
          *     }
          */
@@ -2595,6 +2595,8 @@ export interface operations {
     readonly download: {
         readonly parameters: {
             readonly query?: {
+                /** @description Of a signed URL; of which session. */
+                readonly device?: components["schemas"]["DeviceId"];
                 /** @description Of a signed URL; until when, in milliseconds since 1970. */
                 readonly expires?: number;
                 /** @description Of a signed URL. */

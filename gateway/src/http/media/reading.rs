@@ -6,7 +6,8 @@ use axum::body::Body;
 use axum::extract::{FromRequestParts as _, Request, State};
 use axum::response::Response;
 use hansard_model::media::{Allows, State as UploadState, Upload, Variant};
-use hansard_model::{UploadId, UserId};
+use hansard_model::{DeviceId, UploadId, UserId};
+use hansard_protocol::ErrorCode;
 use hansard_protocol::media::{MediaInfo, MediaUrl};
 use http::request::Parts;
 use http::{HeaderMap, Method, StatusCode};
@@ -85,11 +86,12 @@ pub(crate) async fn url(
     let upload = gateway.readable(identity.user, id, Purpose::Bytes).await?;
     check_variant(&upload, variant)?;
     let lasts = gateway.config.media_url_ttl;
-    let (url, expires_at) = gateway.media.url(identity.user, id, variant, lasts).await?;
+    let session = (identity.user, identity.device);
+    let (url, expires_at) = gateway.media.url(session, id, variant, lasts).await?;
     json(StatusCode::OK, &MediaUrl { url, expires_at })
 }
 
-/// In whose name a signed URL asks.
+/// In whose name a signed URL asks. It ends with the session that it was made for.
 async fn by_url(
     gateway: &Gateway,
     parts: &Parts,
@@ -98,10 +100,12 @@ async fn by_url(
     variant: Variant,
     signature: &str,
 ) -> Result<UserId, Failure> {
-    let missing = || Failure::bad_request("a signed URL has user, expires and signature");
+    let missing = || Failure::bad_request("a signed URL has user, device, expires and signature");
     let user: UserId = params.parsed("user")?.ok_or_else(missing)?;
+    let device: DeviceId = params.parsed("device")?.ok_or_else(missing)?;
     let expires_ms = params.parsed("expires")?.ok_or_else(missing)?;
-    gateway.media.check_url(&Signed { id, variant, user, expires_ms }, signature).await?;
+    let signed = Signed { id, variant, user, device, expires_ms };
+    gateway.media.check_url(&signed, signature).await?;
     if let Some(admitted) = parts.extensions.get::<Arc<Admitted>>() {
         admitted.identified();
     }
@@ -110,6 +114,9 @@ async fn by_url(
         let _ = requester.0.set(user);
     }
     gateway.rates.request(user).map_err(|error| error.body())?;
+    if !gateway.directory.has_session(user, device).await.map_err(|error| error.body())? {
+        return Err(Failure::new(ErrorCode::Unauthorized, "the session of the URL has ended"));
+    }
     Ok(user)
 }
 

@@ -34,7 +34,10 @@ fn picture() -> Upload {
         home: Home::Uploader,
         claimed: None,
         references: [].into(),
+        edits: [].into(),
         attempts: 0,
+        faults: 0,
+        withheld: false,
     }
 }
 

@@ -30,7 +30,10 @@ fn upload(home: Home) -> Upload {
         home,
         claimed: None,
         references: [].into(),
+        edits: [].into(),
         attempts: 0,
+        faults: 0,
+        withheld: false,
     }
 }
 

@@ -25,7 +25,10 @@ fn upload(state: State, home: Home) -> Upload {
         home,
         claimed: None,
         references: [].into(),
+        edits: [].into(),
         attempts: 0,
+        faults: 0,
+        withheld: false,
     }
 }
 
@@ -55,6 +58,10 @@ fn what_a_reader_needs_for_bytes_and_to_know_of_them() {
         (State::Dying, Home::Uploader, mine, nothing, nothing),
         (State::Dying, home, theirs, not_found, not_found),
     ];
+    let withheld = Upload { withheld: true, ..upload(State::Ready, home) };
+    let got = [mine, theirs]
+        .map(|reader| [Purpose::Bytes, Purpose::Info].map(|of| needs(&withheld, reader, of)));
+    assert_eq!(got, [[member, member], [Err(Refused::Withheld), member]]);
     for (state, home, reader, bytes, info) in table {
         let upload = upload(state, home);
         let got = [Purpose::Bytes, Purpose::Info].map(|purpose| needs(&upload, reader, purpose));

@@ -233,3 +233,23 @@ async fn what_uploads_can_be_is_said_to_everybody_and_origins_to_browsers() {
     }
     rig.stop().await;
 }
+
+#[tokio::test]
+async fn a_body_that_breaks_is_its_senders_fault() {
+    let rig = Rig::start().await;
+    let files = Files::of(&rig).await;
+    let ana = rig.person("ana").await;
+    let token = ana.client.token.as_deref().expect("a token");
+    let broken = format!(
+        "POST /v1/media HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {token}\r\n\
+         transfer-encoding: chunked\r\n\r\n5\r\nhello\r\nno length\r\n"
+    );
+    let answer = ana.client.raw(broken.as_bytes()).await;
+    assert!(answer.starts_with("HTTP/1.1 400 "), "{answer}");
+    assert!(answer.contains(r#""code":"bad_frame""#), "{answer}");
+    // The service is none that did not answer.
+    let whole = ana.client.exchange(request(&ana.client, "POST", "/v1/media", &[], b"hello")).await;
+    assert_eq!(whole.status, 201);
+    assert!(!files.heard().is_empty());
+    rig.stop().await;
+}

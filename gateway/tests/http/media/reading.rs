@@ -96,6 +96,14 @@ async fn whoever_sees_one_of_the_messages_sees_the_file_and_nothing_of_it_elsewh
     let stolen = json!({"id": new_id(), "event": stolen});
     let refused = eve.client.post(&format!("/v1/conversations/{other}/messages"), &stolen).await;
     refused.refused(404, "not_found");
+    // Who sees no message of before sees what one was edited to since.
+    let edited = files.sent(&ana.user, 2, &group, &[first]).await;
+    assert_eq!(status(&eve, &path(edited)).await, 404);
+    let edit = change(&ana, &group, json!({"kind": "edit", "target": first, "text": "now"})).await;
+    let mut record = files.read(edited).await;
+    record.edits.insert(Seq(first), Seq(edit));
+    files.write(&record).await;
+    assert_eq!(status(&eve, &path(edited)).await, 200);
     // Leaving ends it, also for who uploaded it.
     change(&eve, &group, json!({"kind": "member", "op": "leave", "user": eve.user})).await;
     assert_eq!(status(&eve, &path(file)).await, 404);
@@ -180,7 +188,7 @@ async fn what_is_not_ready_is_known_to_those_who_will_read_it_and_read_by_its_up
 }
 
 #[tokio::test]
-async fn a_signed_url_is_good_for_one_variant_one_person_and_a_while() {
+async fn a_signed_url_is_good_for_one_variant_one_session_and_a_while() {
     let (mut rig, files, [ana, ben, cleo]) = stage(["ana", "ben", "cleo"]).await;
     let group = ana.found("tea", &[&ben, &cleo]).await;
     let seq = ana.say(&group, "look").await;
@@ -196,11 +204,14 @@ async fn a_signed_url_is_good_for_one_variant_one_person_and_a_while() {
     let wanted = (ben.user.parse().expect("a user"), Allows::Read(file, Variant::Thumb));
     assert_eq!(granted(heard.last().expect("a request")), wanted);
     let other = files.sent(&ana.user, 2, &group, &[seq]).await;
+    let device = ben.client.token.as_deref().and_then(|token| token.split('.').nth(1));
+    let device = device.expect("a device");
     for forged in [
         url.replace("variant=thumb", "variant=file"),
         url.replace("variant=thumb&", ""),
         url.replace(&file.to_string(), &other.to_string()),
         url.replace(&ben.user, &ana.user),
+        url.replace(device, &ana.user),
         url.replace("expires=1", "expires=2"),
         url[..url.len() - 1].to_owned(),
     ] {
@@ -215,6 +226,16 @@ async fn a_signed_url_is_good_for_one_variant_one_person_and_a_while() {
     let elsewhere =
         rig.add_gateway(|config| config.media_url_ttl = Duration::from_millis(300)).await;
     assert_eq!(elsewhere.get(&url).await.status, 200);
+    // Who logs out takes what they had with them, and nothing of their other devices.
+    let second = rig.client().log_in("ben").await;
+    let own = second.get(&format!("{}/url?variant=thumb", path(file))).await.expecting(200);
+    let own = own["url"].as_str().expect("a URL").to_owned();
+    assert_eq!(stranger.get(&own).await.status, 200);
+    let device = second.token.as_deref().and_then(|token| token.split('.').nth(1));
+    second.delete(&format!("/v1/sessions/{}", device.expect("a device"))).await.expecting(204);
+    stranger.get(&own).await.refused(401, "unauthorized");
+    eventually("the other gateway", async || elsewhere.get(&own).await.status == 401).await;
+    assert_eq!(stranger.get(&url).await.status, 200);
     change(&ana, &group, json!({"kind": "member", "op": "remove", "user": ben.user})).await;
     stranger.get(&url).await.refused(404, "not_found");
     elsewhere.get(&url).await.refused(404, "not_found");

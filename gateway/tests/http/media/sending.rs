@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use hansard_model::media::{Home, ReadyNotice, State, Upload};
 use hansard_model::{Seq, UploadId};
+use hansard_nats::{Connection, ServiceRole, deployment};
 use serde_json::{Value, json};
 
 use crate::client::Answer;
@@ -45,6 +46,39 @@ async fn a_file_belongs_to_the_conversation_before_its_message_is_stored() {
     let again = send(&ana, &talk, &id, &event).await.expecting(201);
     assert_eq!(again["duplicate"], true);
     send(&ana, &talk, &new_id(), &event).await.refused(404, "not_found");
+    rig.stop().await;
+}
+
+#[tokio::test]
+async fn after_a_restore_a_file_goes_nowhere_until_the_records_have_the_log() {
+    let rig = Rig::start().await;
+    let mut files = Files::without_service(&rig).await;
+    let (ana, ben) = (rig.person("ana").await, rig.person("ben").await);
+    let talk = ana.with(&ben);
+    let message = |file: UploadId| message(&[json!({"id": file})]);
+    let first = files.picture(&ana.user, 1).await;
+    send(&ana, &talk, &new_id(), &message(first)).await.expecting(201);
+    let operator =
+        Connection::connect(rig.endpoint(), ServiceRole::Operator).await.expect("connected");
+    let epoch = deployment::epoch(&operator).await.expect("an epoch");
+    deployment::raise_epoch(&operator, epoch).await.expect("raised");
+    // By its record, an older copy, it is still the sender's own.
+    let mut of = 2;
+    let mut file = first;
+    eventually("a refusal", async || {
+        file = files.picture(&ana.user, of).await;
+        of += 1;
+        let answer = send(&ana, &talk, &new_id(), &message(file)).await;
+        answer.status == 503 && answer.text.contains("which messages have the file")
+    })
+    .await;
+    assert_eq!(files.read(file).await.home, Home::Uploader);
+    let avatar = json!({"avatar": file});
+    ana.client.patch("/v1/users/me", &avatar).await.refused(503, "unavailable");
+    files.settle(epoch + 1, false).await;
+    send(&ana, &talk, &new_id(), &message(file)).await.refused(503, "unavailable");
+    files.settle(epoch + 1, true).await;
+    send(&ana, &talk, &new_id(), &message(file)).await.expecting(201);
     rig.stop().await;
 }
 

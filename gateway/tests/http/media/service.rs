@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use hansard_model::media::{
-    Allows, Content, Declared, Facts, Grant, Home, MediaKey, Position, Sha256, State, Upload,
-    Variant,
+    Allows, Content, Declared, Facts, Grant, Home, MediaKey, Position, Reconciled, Sha256, State,
+    Upload, Variant,
 };
 use hansard_model::{ConversationId, LogTime, PartitionId, Seq, UploadId, UserId};
 use hansard_nats::grant::{self, GRANT_HEADER};
@@ -149,6 +149,13 @@ impl Files {
         upload.id
     }
 
+    /// Says how far the records were compared with the log of an epoch.
+    pub(crate) async fn settle(&mut self, epoch: u64, swept: bool) {
+        self.epoch = epoch;
+        let reconciled = Reconciled { epoch, swept };
+        self.bucket.overwrite(MediaKey::Epoch, &reconciled).await.expect("written");
+    }
+
     /// Says that the records have everything that was said so far.
     pub(crate) async fn catch_up(&self) {
         for partition in [0, 1].map(PartitionId) {
@@ -191,7 +198,10 @@ pub(crate) fn picture(uploader: &str, of: u8) -> Upload {
         home: Home::Uploader,
         claimed: None,
         references: [].into(),
+        edits: [].into(),
         attempts: 1,
+        faults: 0,
+        withheld: false,
     }
 }
 

@@ -40,7 +40,10 @@ fn upload(state: State) -> Upload {
         home: Home::Uploader,
         claimed: None,
         references: BTreeSet::new(),
+        edits: [].into(),
         attempts: 0,
+        faults: 0,
+        withheld: false,
     }
 }
 
@@ -58,6 +61,7 @@ fn patience() -> Patience {
         dying: seconds(20),
         stuck: seconds(50),
         joining: seconds(200),
+        forget: seconds(1_000),
     }
 }
 

@@ -49,8 +49,16 @@ fn upload(of: u8, uploader: u8) -> Upload {
         home: Home::Uploader,
         claimed: None,
         references: BTreeSet::new(),
+        edits: [].into(),
         attempts: 1,
+        faults: 0,
+        withheld: false,
     }
+}
+
+/// A message that says for itself what it refers to.
+fn own(seq: u64) -> Referring {
+    Referring { message: Seq(seq), by: Seq(seq) }
 }
 
 fn envelope(sender: u8, event: serde_json::Value) -> Envelope {
@@ -89,25 +97,25 @@ fn only_events_about_media_say_something() {
 fn strangers_uploads_and_those_without_bytes_are_not_referred_to() {
     let now = LogTime::from_millis(5);
     let mut mine = upload(1, 1);
-    assert_eq!(refer(&mine, group(1), Seq(1), user(2), now), Referred::No);
+    assert_eq!(refer(&mine, group(1), own(1), user(2), now), Referred::No);
     for state in [State::Receiving, State::Finishing] {
         mine.state = state;
-        assert_eq!(refer(&mine, group(1), Seq(1), user(1), now), Referred::No);
+        assert_eq!(refer(&mine, group(1), own(1), user(1), now), Referred::No);
     }
     mine.state = State::Ready;
     mine.home = Home::Avatar;
-    assert_eq!(refer(&mine, group(1), Seq(1), user(1), now), Referred::No);
+    assert_eq!(refer(&mine, group(1), own(1), user(1), now), Referred::No);
     mine.home = Home::Conversation(group(2));
-    assert_eq!(refer(&mine, group(1), Seq(1), user(1), now), Referred::No);
+    assert_eq!(refer(&mine, group(1), own(1), user(1), now), Referred::No);
     // Any member may send again what is the conversation's.
-    assert!(matches!(refer(&mine, group(2), Seq(1), user(2), now), Referred::Now(_)));
+    assert!(matches!(refer(&mine, group(2), own(1), user(2), now), Referred::Now(_)));
 }
 
 #[test]
 fn a_reference_has_back_what_was_put_back_and_nothing_else() {
     let now = LogTime::from_millis(5);
     let mut dying = Upload { state: State::Dying, ..upload(1, 1) };
-    let state = |upload: &Upload| match refer(upload, group(1), Seq(1), user(1), now) {
+    let state = |upload: &Upload| match refer(upload, group(1), own(1), user(1), now) {
         Referred::Now(next) => next.state,
         other @ (Referred::No | Referred::Already) => panic!("{other:?}"),
     };
@@ -122,19 +130,19 @@ fn beyond_the_limit_the_newest_are_named_and_the_upload_stays() {
     let mut full = upload(1, 1);
     full.home = Home::Conversation(group(1));
     full.references = (1..=REFERENCES_MAX as u64).map(|seq| Seq(seq * 2)).collect();
-    let Referred::Now(next) = refer(&full, group(1), Seq(1_000_000), user(1), now) else {
+    let Referred::Now(next) = refer(&full, group(1), own(1_000_000), user(1), now) else {
         panic!("not referred to");
     };
     assert_eq!(next.references.len(), REFERENCES_MAX);
     assert_eq!(next.references.last(), Some(&Seq(1_000_000)));
     assert_eq!(next.keep_until, LogTime::from_nanos(u64::MAX));
     // An older one than all is not named, and does no harm.
-    let Referred::Now(older) = refer(&full, group(1), Seq(1), user(1), now) else {
+    let Referred::Now(older) = refer(&full, group(1), own(1), user(1), now) else {
         panic!("not kept");
     };
     assert_eq!(older.references, full.references);
     assert_eq!(older.keep_until, LogTime::from_nanos(u64::MAX));
-    assert_eq!(refer(&older, group(1), Seq(1), user(1), now), Referred::Already);
+    assert_eq!(refer(&older, group(1), own(1), user(1), now), Referred::Already);
 }
 
 /// The records, as the bucket has them.
@@ -160,7 +168,7 @@ impl Bucket {
         let now = LogTime::from_millis(10);
         for id in &step.wants {
             let Some(found) = self.uploads.get_mut(id) else { continue };
-            match refer(found, at.conversation, said.at, said.sender, now) {
+            match refer(found, at.conversation, said.referring(), said.sender, now) {
                 Referred::No => continue,
                 Referred::Already => {}
                 Referred::Now(_) if writes == writes_max => return,
@@ -184,8 +192,12 @@ impl Bucket {
         self.messages.insert(key, said.known(&step, refers, EPOCH));
     }
 
-    fn references(&self) -> BTreeMap<UploadId, (Home, BTreeSet<Seq>)> {
-        let of = |upload: &Upload| (upload.home, upload.references.clone());
+    fn references(&self) -> BTreeMap<UploadId, (Home, BTreeMap<Seq, Seq>)> {
+        let of = |upload: &Upload| {
+            let said_by = |at: &Seq| (*at, upload.edits.get(at).copied().unwrap_or(*at));
+            assert!(upload.edits.keys().all(|at| upload.references.contains(at)));
+            (upload.home, upload.references.iter().map(said_by).collect())
+        };
         self.uploads.iter().map(|(id, upload)| (*id, of(upload))).collect()
     }
 }
@@ -198,10 +210,11 @@ struct Logged {
     envelope: Envelope,
 }
 
-/// What the log means, told in the simplest way: which media each message has in the end.
-fn meaning(log: &[Logged]) -> BTreeMap<UploadId, (Home, BTreeSet<Seq>)> {
+/// What the log means, told in the simplest way: which media each message has in the end, and which
+/// event said so last.
+fn meaning(log: &[Logged]) -> BTreeMap<UploadId, (Home, BTreeMap<Seq, Seq>)> {
     let mut uploads = Bucket::new().uploads;
-    let mut messages = BTreeMap::<(ConversationId, Seq), Option<BTreeSet<UploadId>>>::new();
+    let mut messages = BTreeMap::<(ConversationId, Seq), Option<BTreeMap<UploadId, Seq>>>::new();
     for Logged { conversation, seq, envelope } in log {
         let Some(said) = Said::read(*seq, envelope) else { continue };
         let (wants, is_gone) = match said.media {
@@ -209,7 +222,7 @@ fn meaning(log: &[Logged]) -> BTreeMap<UploadId, (Home, BTreeSet<Seq>)> {
             Media::Gone => (BTreeSet::new(), true),
         };
         let message =
-            messages.entry((*conversation, said.at)).or_insert_with(|| Some(BTreeSet::new()));
+            messages.entry((*conversation, said.at)).or_insert_with(|| Some(BTreeMap::new()));
         let Some(message_media) = message else { continue };
         message_media.clear();
         for id in wants {
@@ -221,7 +234,7 @@ fn meaning(log: &[Logged]) -> BTreeMap<UploadId, (Home, BTreeSet<Seq>)> {
             };
             if may {
                 upload.home = Home::Conversation(*conversation);
-                message_media.insert(id);
+                message_media.insert(id, *seq);
             }
         }
         if is_gone {
@@ -232,8 +245,8 @@ fn meaning(log: &[Logged]) -> BTreeMap<UploadId, (Home, BTreeSet<Seq>)> {
     for (id, upload) in uploads {
         let of_it = messages
             .iter()
-            .filter(|(_, media)| media.as_ref().is_some_and(|media| media.contains(&id)));
-        references.insert(id, (upload.home, of_it.map(|((_, seq), _)| *seq).collect()));
+            .filter_map(|((_, seq), media)| Some((*seq, *media.as_ref()?.get(&id)?)));
+        references.insert(id, (upload.home, of_it.collect()));
     }
     references
 }
