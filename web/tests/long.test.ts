@@ -7,7 +7,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { gunzipSync } from "node:zlib";
 import type { Browser } from "playwright-core";
-import { afterAll, beforeAll, expect, test } from "vitest";
+import { afterAll, beforeAll, expect, test, vi } from "vitest";
 import { Account } from "./harness/api.ts";
 import { Person, launch } from "./harness/browser.ts";
 import { watchFrames } from "./harness/clock.ts";
@@ -57,7 +57,7 @@ beforeAll(async () => {
   const conversation = /\bg\.\w+/.exec(said)![0];
   const { text } = JSON.parse(lines.slice(lines.lastIndexOf("\n") + 1)) as { text: string };
   // What was imported is in the log, and a moment later in what people read.
-  await expect.poll(() => ana.newest(conversation), { timeout: 600_000 }).toBe(text);
+  await vi.waitFor(async () => expect(await ana.newest(conversation)).toBe(text), { timeout: 600_000, interval: 200 });
 }, 900_000);
 afterAll(async () => {
   await browser?.close();
