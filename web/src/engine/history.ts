@@ -87,6 +87,12 @@ export class History {
     return this.core.db.get("messages", [this.id, seq]);
   }
 
+  /** What the cache has after a message, up to the end. */
+  async followingCached(seq: Seq): Promise<MessageRow[]> {
+    const piece = await this.#piece(seq);
+    return piece && piece.range.to >= piece.row.head ? (await this.#after(piece, seq + 1, PAGE)).rows : [];
+  }
+
   /** One message, from wherever it is. */
   async one(seq: Seq): Promise<MessageRow | undefined> {
     const known = await this.row(seq);

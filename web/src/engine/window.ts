@@ -18,6 +18,7 @@ import type {
 import { Cell } from "./cell.ts";
 import { Composer } from "./compose.ts";
 import type { Core, View } from "./core.ts";
+import { Echoes, targetOf } from "./echoes.ts";
 import { History } from "./history.ts";
 import type { Inbox } from "./inbox.ts";
 import { kept, laidOut, pending, stored } from "./items.ts";
@@ -26,7 +27,7 @@ import { Pins } from "./pins.ts";
 import { Quotes } from "./quotes.ts";
 import { details } from "./receipts.ts";
 import { sceneOf } from "./scene.ts";
-import type { Change, MessageRow } from "./rows.ts";
+import type { Change, MessageRow, OutboxRow } from "./rows.ts";
 import { Stretch } from "./stretch.ts";
 
 /** Before anything is read. */
@@ -61,6 +62,7 @@ export class Window implements ConversationWindow, View {
   readonly #composer: Composer;
   readonly #leave: () => void;
   readonly #stretch = new Stretch();
+  readonly #echoes = new Echoes((left) => this.#enqueue(() => this.#lookFor(left)));
   #loading: WindowState["loading"] = "opening";
   #failure: WindowState["failure"];
   #anchor: WindowState["anchor"];
@@ -250,13 +252,24 @@ export class Window implements ConversationWindow, View {
       await this.#reload();
       return;
     }
+    await this.#reread(changed);
+    this.#show();
+  }
+
+  async #reread(seqs: readonly Seq[]): Promise<void> {
     const rows: MessageRow[] = [];
-    for (const seq of changed) {
+    for (const seq of seqs) {
       const row = this.#stretch.holds(seq) ? await this.#history.row(seq) : undefined;
       if (row) rows.push(row);
     }
     this.#stretch.put(rows);
-    this.#show();
+  }
+
+  /** They are no longer in the outbox: what became of them is in the cache, if not among the rows. */
+  async #lookFor(left: readonly OutboxRow[]): Promise<void> {
+    await this.#reread(left.flatMap((sent) => targetOf(sent) ?? []));
+    if (!this.#stretch.atEnd || !left.some((sent) => targetOf(sent) === undefined)) return;
+    this.#stretch.put(await this.#history.followingCached(this.#rows.at(-1)?.seq ?? 0));
   }
 
   /** What was cached is gone: the same place again. */
@@ -274,15 +287,12 @@ export class Window implements ConversationWindow, View {
 
   #show(): void {
     if (this.#isClosed) return;
-    const scene = this.#scene();
+    const own = new Set(this.#rows.flatMap(({ id, sender }) => (id && sender === this.#core.me ? [id] : [])));
+    const { sent, looked } = this.#echoes.of(this.#core.outboxOf(this.conversation), own);
+    if (looked) this.#core.unawaited(looked.then(() => this.#show()));
+    const scene = { ...this.#scene(), outbox: sent };
     const items: TimelineItem[] = this.#rows.map((row) => stored(row, scene));
-    if (this.#stretch.atEnd) {
-      const shown = new Set(this.#rows.flatMap(({ id, sender }) => (id && sender === this.#core.me ? [id] : [])));
-      for (const sent of scene.outbox) {
-        const item = shown.has(sent.id) ? undefined : pending(sent, scene);
-        if (item) items.push(item);
-      }
-    }
+    if (this.#stretch.atEnd) items.push(...sent.flatMap((one) => (own.has(one.id) ? [] : (pending(one, scene) ?? []))));
     const after = laidOut(items, this.#firstUnread).map((item) => kept(this.#items.get(item.key), item));
     this.#items = new Map(after.map((item) => [item.key, item]));
     const before = this.state.get();
