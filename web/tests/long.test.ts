@@ -11,6 +11,7 @@ import { afterAll, beforeAll, expect, test, vi } from "vitest";
 import { Account } from "./harness/api.ts";
 import { Person, launch } from "./harness/browser.ts";
 import { watchFrames } from "./harness/clock.ts";
+import { record } from "./harness/record.ts";
 import { Server } from "./harness/server.ts";
 import { type Cost, costOf } from "./harness/tasks.ts";
 
@@ -112,7 +113,7 @@ test("opening it, scrolling both ways and going to a date keeps the main thread 
     await expect.poll(() => edge("last"), { timeout: 60_000 }).toBe(newest);
   });
 
-  console.log(JSON.stringify({ "long conversation": { newest, ...costs } }));
+  await record({ "long conversation": { newest, ...costs } });
   for (const [what, { longest, cpu, heapMiB }] of Object.entries(costs)) {
     expect(heapMiB, what).toBeLessThanOrEqual(150);
     // By the processor's time it is asked of busy machines, too.

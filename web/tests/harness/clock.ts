@@ -22,7 +22,8 @@ export function watchTimes(): void {
   const look = (node: Node): void => {
     if (!(node instanceof Element)) return;
     for (const words of [...node.querySelectorAll("[data-text]"), ...(node.matches("[data-text]") ? [node] : [])]) {
-      const text = (words as HTMLElement).innerText.trim();
+      // Not innerText, which would lay the page out once more.
+      const text = words.textContent!.trim();
       if (text in seen.shown) continue;
       seen.shown[text] = Infinity;
       // The frame is painted between its callback and the task after it.
