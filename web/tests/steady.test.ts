@@ -1,12 +1,14 @@
 /** What is on the screen stays on the screen, and where it is: looked at in every frame, and after every change. */
-import type { Browser, Page } from "playwright-core";
+import type { Browser, Page, Route } from "playwright-core";
 import { afterAll, beforeAll, expect, test } from "vitest";
+import { Account } from "./harness/api.ts";
 import { Person, launch } from "./harness/browser.ts";
+import { png } from "./harness/picture.ts";
 import { Server } from "./harness/server.ts";
 
 declare global {
   interface Window {
-    steady?: { looks: number; faults: string[] };
+    steady?: { looks: number; faults: string[]; /** Where the wheel moves the rows, in CSS pixels, at most in a frame. */ by?: number };
   }
 }
 
@@ -84,3 +86,102 @@ test("a message that was sent is there from then on in every frame, once and as 
   }
   await Promise.all([ana.leave(), bo.leave()]);
 });
+
+/**
+ * Notes rows that move against the others that one sees, and any that move otherwise than by the wheel. It looks after everything that reacts to sizes has done so in
+ * this frame: by an observer of sizes that is younger than those of the page.
+ */
+function watchRows(): void {
+  const steady = { looks: 0, faults: [] as string[], by: 0 };
+  window.steady = steady;
+  const scroller = document.querySelector("[role=log]")!;
+  let before = new Map<string, number>();
+  const look = (): void => {
+    steady.looks += 1;
+    const box = scroller.getBoundingClientRect();
+    const now = new Map<string, number>();
+    for (const row of scroller.querySelectorAll("[data-key]")) {
+      const { top, bottom } = row.getBoundingClientRect();
+      if (top >= box.top && bottom <= box.bottom) now.set(row.getAttribute("data-key")!, top);
+    }
+    const moved = [...now].flatMap(([key, top]) => (before.has(key) ? [top - before.get(key)!] : []));
+    const [least, most] = [Math.min(...moved), Math.max(...moved)];
+    if (before.size > 0 && !(most - least <= 1.5)) steady.faults.push(`${steady.looks}: from ${least} to ${most} px`);
+    else if (least < Math.min(steady.by, 0) - 1 || most > Math.max(steady.by, 0) + 1) steady.faults.push(`${steady.looks}: ${most} px by itself`);
+    before = now;
+  };
+  const probe = document.body.appendChild(document.createElement("div"));
+  probe.style.cssText = "position: fixed; inline-size: 1px; block-size: 1px; visibility: hidden";
+  new ResizeObserver(look).observe(probe);
+  const frame = (): void => {
+    probe.style.inlineSize = probe.style.inlineSize === "1px" ? "2px" : "1px";
+    requestAnimationFrame(frame);
+  };
+  requestAnimationFrame(frame);
+}
+
+test("scrolling both ways among pictures of known and unknown sizes moves nothing that one reads but by the wheel", async () => {
+  const bo = await Account.create(server.url, "place.bo");
+  const conversation = bo.with(await Account.create(server.url, "place.ana"));
+  const seqs: number[] = [];
+  for (let number = 0; number < 90; number++) {
+    const event: Record<string, unknown> = { kind: "message", text: `message ${number}` };
+    if (number % 3 === 0) {
+      const [width, height] = [200 + (number % 7) * 40, 900 - number * 5];
+      const bytes = png(width, height, 50 + number);
+      const id = await bo.upload(`${number}.png`, "image/png", bytes);
+      // Of every second one the sender says how large it is.
+      const size = number % 2 === 0 ? { width, height } : {};
+      event["media"] = [{ id, name: `${number}.png`, type: "image/png", size: bytes.length, ...size }];
+    }
+    seqs.push(await bo.send(conversation, event));
+  }
+  // She was not there to be told of the files when they were processed, and asks when she sees them.
+  const ana = await Person.sit(browser, server);
+  await ana.logIn("place.ana");
+  await ana.row("place.bo").waitFor();
+
+  // What the server knows of the pictures comes when the test lets it.
+  const held: Route[] = [];
+  let known = 0;
+  await ana.context.route("**/v1/media/*/info", (route) => void held.push(route));
+  const release = async (): Promise<void> => {
+    for (const route of held.splice(0)) {
+      await route.continue();
+      known += 1;
+    }
+  };
+  await ana.page.goto(`${server.url}/#/c/${conversation}/m/${seqs[45]!}`);
+  await ana.message("message 45").waitFor();
+  await expect.poll(() => ana.log().getAttribute("aria-busy")).toBe("false");
+  await expect.poll(() => held.length).toBeGreaterThan(3);
+  await ana.page.evaluate(watchRows);
+  const top = (): Promise<number> => ana.message("message 45").evaluate((one) => one.getBoundingClientRect().top);
+  const before = await top();
+  const loaded = ana.message("message 45").locator("img.loaded");
+  await release();
+  await loaded.waitFor();
+  // Less than a pixel is no movement.
+  await expect.poll(async () => Math.abs((await top()) - before)).toBeLessThan(1);
+
+  await ana.log().hover();
+  for (const by of [-120, 120]) {
+    // Two turns of the wheel may come in one frame.
+    await ana.page.evaluate((most) => void (window.steady!.by = most), -2 * by);
+    const end = by < 0 ? "message 0" : "message 89";
+    const isThere = (): Promise<boolean> => ana.message(end).evaluateAll(([one]) => one !== undefined && one.getBoundingClientRect().top >= 0 && one.getBoundingClientRect().top < innerHeight);
+    for (let steps = 0; !(await isThere()); steps++) {
+      expect(steps).toBeLessThan(600);
+      await ana.page.mouse.wheel(0, by);
+      await ana.page.evaluate(() => new Promise(requestAnimationFrame));
+      // They come one step late: for rows on the screen, and for rows that have left it.
+      if (steps % 3 === 2) await release();
+    }
+  }
+  expect(known).toBeGreaterThan(10);
+  const { looks, faults } = await ana.page.evaluate(() => window.steady!);
+  expect(looks).toBeGreaterThan(50);
+  expect(faults).toEqual([]);
+  await ana.context.unroute("**/v1/media/*/info");
+  await ana.leave();
+}, 150_000);
