@@ -8,9 +8,9 @@ import type { ConversationRow, MessageRow } from "./rows.ts";
 import type { ConversationId, Seq } from "./api.ts";
 
 /** Messages that are asked of the server at a time. */
-const PAGE = 60;
+export const PAGE = 60;
 /** Messages that a window begins with: a screen of them. */
-const SCREEN = 30;
+export const SCREEN = 30;
 /** Messages that are added at a time: so few are laid out within a frame. */
 const STEP = 20;
 /** A page that is older than the chain is asked for again, this often. */
@@ -36,18 +36,18 @@ export class History {
   ) {}
 
   /** The newest that are cached without a gap; `undefined`: none, or the cache does not reach the end. */
-  async newestCached(): Promise<Slice | undefined> {
+  async newestCached(count = SCREEN): Promise<Slice | undefined> {
     const row = await this.#row();
     const range = row?.ranges.at(-1);
     if (!row || !range || range.to < row.head) return undefined;
-    return this.#before({ row, range }, Infinity, SCREEN);
+    return this.#before({ row, range }, Infinity, count);
   }
 
-  async newest(): Promise<Slice> {
-    const cached = await this.newestCached();
-    if (cached && (cached.rows.length >= SCREEN || cached.atStart)) return cached;
+  async newest(count = SCREEN): Promise<Slice> {
+    const cached = await this.newestCached(count);
+    if (cached && (cached.rows.length >= count || cached.atStart)) return cached;
     await this.#fetch({ limit: PAGE });
-    return (await this.newestCached()) ?? { rows: [], atStart: true, atEnd: true };
+    return (await this.newestCached(count)) ?? { rows: [], atStart: true, atEnd: true };
   }
 
   async before(seq: Seq): Promise<Slice> {

@@ -23,6 +23,7 @@ import { History } from "./history.ts";
 import type { Inbox } from "./inbox.ts";
 import { kept, laidOut, pending, stored } from "./items.ts";
 import type { Members } from "./members.ts";
+import { openings } from "./opening.ts";
 import { Pins } from "./pins.ts";
 import { Quotes } from "./quotes.ts";
 import { details } from "./receipts.ts";
@@ -131,43 +132,14 @@ export class Window implements ConversationWindow, View {
   async #open(place: Place): Promise<void> {
     await this.#load("opening", async () => {
       const row = this.#core.row(this.conversation);
-      if (place.kind === "message") {
-        this.#stretch.take(await this.#history.around(place.seq));
-        this.#anchorAt(place.seq, "center");
-      } else if (place.kind === "date") {
-        const { slice, seq } = await this.#history.at(place.date);
+      for await (const { slice, at, firstUnread } of openings(this.#history, place, row, this.#core.me)) {
         this.#stretch.take(slice);
-        if (seq === undefined) this.#anchorAtEnd();
-        else this.#anchorAt(seq, "start");
-      } else if (place.kind === "unread" && row && row.unread > 0) {
-        await this.#openUnread(row.read);
-      } else {
-        await this.#openNewest();
+        if (firstUnread !== undefined) this.#firstUnread = firstUnread;
+        if (at) this.#anchorAt(at.seq, at.align);
+        else this.#anchorAtEnd();
+        this.#show();
       }
     });
-  }
-
-  async #openNewest(): Promise<void> {
-    const cached = await this.#history.newestCached();
-    // Shown at once; if it is little, the rest comes in a moment.
-    if (cached && cached.rows.length > 0) {
-      this.#stretch.take(cached);
-      this.#anchorAtEnd();
-      this.#show();
-    }
-    this.#stretch.take(await this.#history.newest());
-    this.#anchorAtEnd();
-  }
-
-  async #openUnread(read: Seq): Promise<void> {
-    const slice = read > 0 ? await this.#history.around(read + 1) : await this.#history.newest();
-    this.#stretch.take(slice);
-    const after = slice.rows.filter(({ seq }) => seq > read);
-    // Where only notices follow at first, the line is before them.
-    const first = after.find(({ sender, event }) => sender !== this.#core.me && event.kind === "message") ?? after[0];
-    this.#firstUnread = first?.seq;
-    if (first) this.#anchorAt(first.seq, "start");
-    else this.#anchorAtEnd();
   }
 
   get #rows(): readonly MessageRow[] {
