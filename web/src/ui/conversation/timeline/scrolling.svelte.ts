@@ -32,13 +32,20 @@ export class Scrolling {
     return !this.ports.window().hasNewer;
   }
 
+  /** Of what is not laid out, nothing can be measured: it stays where it was left. */
+  get #isLaidOut(): boolean {
+    return this.surface.height > 0;
+  }
+
   scrolled(): void {
+    if (!this.#isLaidOut) return;
     this.#place.scrolled(this.#isWhole);
     this.look();
   }
 
   /** After sizes or rows changed, before the browser paints. */
   settle(): void {
+    if (!this.#isLaidOut) return;
     this.#place.settle(this.#isWhole);
     this.look();
   }
@@ -61,6 +68,7 @@ export class Scrolling {
   /** What follows from where it is. */
   look(): void {
     const { surface, ports } = this;
+    if (!this.#isLaidOut) return;
     const window = ports.window();
     this.far = isFar(surface, window.hasNewer);
     const seq = ports.isSeen() ? readUpTo(surface) : undefined;
