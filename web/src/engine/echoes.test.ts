@@ -39,3 +39,16 @@ test("what is among the rows already is not looked for; a reaction is, since its
   expect(keys(sent)).toEqual(["k2"]);
   expect(looked).toBeDefined();
 });
+
+test("a message that goes out under another id keeps its name", () => {
+  const echoes = new Echoes(() => new Promise(() => {}));
+  echoes.of([row(1)], none);
+  expect(echoes.keyOf("i1"), "its first id is the name").toBe("k1");
+  echoes.of([{ ...row(1), id: "again" }], none);
+  expect(echoes.keyOf("again")).toBe("k1");
+  echoes.of([], new Set(["again"]));
+  expect(echoes.keyOf("again"), "also when it is stored").toBe("k1");
+  echoes.of([], new Set(["again", "k1"]));
+  expect(echoes.keyOf("again"), "unless both are").toBe("again");
+  expect(echoes.keyOf("of another device")).toBe("of another device");
+});

@@ -6,8 +6,14 @@ import type { MessageId } from "./api.ts";
 import { inOrder } from "./outbox.ts";
 import type { OutboxRow } from "./rows.ts";
 
+/** Messages that were sent under another id than their first, as far as their names are remembered. */
+const RENAMED_MAX = 200;
+
 export class Echoes {
   #shown: readonly OutboxRow[] = [];
+  /** First ids by the ids under which they were sent in the end. */
+  readonly #renamed = new Map<MessageId, string>();
+  #stored: ReadonlySet<MessageId> = new Set();
   #isLooking = false;
 
   /** `look` reads again what may have become of those that left the outbox, and puts it among the rows. */
@@ -18,11 +24,25 @@ export class Echoes {
    * ids of own messages that are among the rows. A promise, if there are such: once it resolves, show again.
    */
   of(outbox: readonly OutboxRow[], stored: ReadonlySet<MessageId>): { sent: readonly OutboxRow[]; looked?: Promise<void> } {
+    this.#stored = stored;
+    for (const { key, id } of outbox) if (key !== id) this.#rename(id, key);
     const unsent = new Set(outbox.map(({ key }) => key));
     const left = this.#shown.filter(({ key, id }) => !unsent.has(key) && !stored.has(id));
     this.#shown = left.length === 0 ? outbox : [...left, ...outbox].sort(inOrder);
     if (left.length === 0 || this.#isLooking) return { sent: this.#shown };
     return { sent: this.#shown, looked: this.#lookFor(left) };
+  }
+
+  /** What a message of one's own is called in lists, from when it was written: its first id. */
+  readonly keyOf = (id: MessageId): string => {
+    const first = this.#renamed.get(id);
+    // Should the server have it under both ids, they are two.
+    return first === undefined || this.#stored.has(first) ? id : first;
+  };
+
+  #rename(id: MessageId, key: string): void {
+    if (this.#renamed.size >= RENAMED_MAX && !this.#renamed.has(id)) this.#renamed.delete(this.#renamed.keys().next().value ?? "");
+    this.#renamed.set(id, key);
   }
 
   async #lookFor(left: readonly OutboxRow[]): Promise<void> {

@@ -105,7 +105,7 @@ export class Thread implements ThreadWindow, View {
     const own = new Set(this.#rows.flatMap(({ id, sender }) => (id && sender === this.#core.me ? [id] : [])));
     const { sent, looked } = this.#echoes.of(this.#core.outboxOf(this.conversation), own);
     if (looked) this.#core.unawaited(looked.then(() => this.#show()));
-    const scene = { ...sceneOf(this.#core, this.conversation, (seq) => this.#quotes.of(seq, this.#rows)), outbox: sent };
+    const scene = { ...sceneOf(this.#core, this.conversation, (seq) => this.#quotes.of(seq, this.#rows), this.#echoes.keyOf), outbox: sent };
     const unsent = sent.flatMap((one) => {
       const isHere = one.event.kind === "message" && one.event.thread === this.root && !own.has(one.id);
       return (isHere && pending(one, scene)) || [];

@@ -254,7 +254,7 @@ export class Window implements ConversationWindow, View {
   }
 
   #scene() {
-    return sceneOf(this.#core, this.conversation, (seq) => this.#quotes.of(seq, this.#rows));
+    return sceneOf(this.#core, this.conversation, (seq) => this.#quotes.of(seq, this.#rows), this.#echoes.keyOf);
   }
 
   #show(): void {
@@ -355,9 +355,9 @@ export class Window implements ConversationWindow, View {
     this.#core.send({ c: this.conversation, event });
   }
 
-  /** Items are known by their id of the moment, rows by their first. */
+  /** What an item of the outbox is called there. */
   #rowKey(key: string): string {
-    return this.#core.outbox.find((row) => row.id === key)?.key ?? key;
+    return this.#core.outbox.find((row) => this.#echoes.keyOf(row.id) === key)?.key ?? key;
   }
 
   #itemOf(seq: Seq): MessageItem | undefined {
