@@ -332,7 +332,7 @@ export interface Quote {
 }
 
 export interface WindowState {
-  /** Ascending; pending ones last. At most 400. */
+  /** Ascending; pending ones last. Some hundred at most. */
   readonly items: readonly TimelineItem[];
   readonly hasOlder: boolean;
   /** There are newer ones than the last item: `jumpTo({kind:"newest"})` is far away. */

@@ -7,8 +7,12 @@ import { holding, type Range } from "./ranges.ts";
 import type { ConversationRow, MessageRow } from "./rows.ts";
 import type { ConversationId, Seq } from "./api.ts";
 
-/** Messages of a page. */
+/** Messages that are asked of the server at a time. */
 export const PAGE = 60;
+/** Messages that a window begins with: a screen of them. */
+export const SCREEN = 30;
+/** Messages that are added at a time: so few are laid out within a frame. */
+const STEP = 20;
 /** A page that is older than the chain is asked for again, this often. */
 const ATTEMPTS_MAX = 4;
 
@@ -32,18 +36,18 @@ export class History {
   ) {}
 
   /** The newest that are cached without a gap; `undefined`: none, or the cache does not reach the end. */
-  async newestCached(): Promise<Slice | undefined> {
+  async newestCached(count = SCREEN): Promise<Slice | undefined> {
     const row = await this.#row();
     const range = row?.ranges.at(-1);
     if (!row || !range || range.to < row.head) return undefined;
-    return this.#before({ row, range }, Infinity);
+    return this.#before({ row, range }, Infinity, count);
   }
 
-  async newest(): Promise<Slice> {
-    const cached = await this.newestCached();
-    if (cached && (cached.rows.length >= PAGE / 2 || cached.atStart)) return cached;
+  async newest(count = SCREEN): Promise<Slice> {
+    const cached = await this.newestCached(count);
+    if (cached && (cached.rows.length >= count || cached.atStart)) return cached;
     await this.#fetch({ limit: PAGE });
-    return (await this.newestCached()) ?? { rows: [], atStart: true, atEnd: true };
+    return (await this.newestCached(count)) ?? { rows: [], atStart: true, atEnd: true };
   }
 
   async before(seq: Seq): Promise<Slice> {
@@ -65,7 +69,7 @@ export class History {
     return piece ? this.#after(piece, seq + 1) : { rows: [], atStart: false, atEnd: true };
   }
 
-  /** Half before it, half from it on. */
+  /** A screen from it on, and some before it. */
   async around(seq: Seq): Promise<Slice> {
     return (await this.#aroundCached(seq)) ?? this.#aroundFetched({ around: seq }, seq);
   }
@@ -81,6 +85,12 @@ export class History {
 
   async row(seq: Seq): Promise<MessageRow | undefined> {
     return this.core.db.get("messages", [this.id, seq]);
+  }
+
+  /** What the cache has after a message, up to the end. */
+  async followingCached(seq: Seq): Promise<MessageRow[]> {
+    const piece = await this.#piece(seq);
+    return piece && piece.range.to >= piece.row.head ? (await this.#after(piece, seq + 1, PAGE)).rows : [];
   }
 
   /** One message, from wherever it is. */
@@ -108,8 +118,8 @@ export class History {
   async #aroundCached(seq: Seq): Promise<Slice | undefined> {
     const piece = await this.#piece(seq);
     if (!piece) return undefined;
-    const older = await this.#before(piece, seq - 1, PAGE / 2);
-    const newer = await this.#after(piece, seq, PAGE / 2);
+    const older = await this.#before(piece, seq - 1, STEP);
+    const newer = await this.#after(piece, seq, SCREEN);
     if (older.rows.length === 0 && !older.atStart) return undefined;
     return { rows: [...older.rows, ...newer.rows], atStart: older.atStart, atEnd: newer.atEnd };
   }
@@ -119,7 +129,7 @@ export class History {
     return (await this.#aroundCached(seq)) ?? (await this.newest());
   }
 
-  async #before({ row, range }: Piece, to: Seq, count = PAGE): Promise<Slice> {
+  async #before({ row, range }: Piece, to: Seq, count = STEP): Promise<Slice> {
     const { db } = this.core;
     const upper = Math.min(to, range.to);
     if (upper < range.from) return { rows: [], atStart: range.from <= 0, atEnd: false };
@@ -130,7 +140,7 @@ export class History {
     return { rows, atStart: isAll && range.from <= 0, atEnd: upper >= row.head };
   }
 
-  async #after({ row, range }: Piece, from: Seq, count = PAGE): Promise<Slice> {
+  async #after({ row, range }: Piece, from: Seq, count = STEP): Promise<Slice> {
     const isToEnd = range.to >= row.head;
     if (from > range.to) return { rows: [], atStart: false, atEnd: isToEnd };
     const rows = await this.core.db.getAll("messages", within(this.id, from, range.to), count);

@@ -31,6 +31,8 @@ export interface Scene {
   readonly upload: (key: string) => Upload | undefined;
   readonly receipts: ReadonlyMap<string, ReceiptRow>;
   readonly quote: (seq: number) => Quote;
+  /** What a message of one's own is called, by its id. */
+  readonly keyOf: (id: string) => string;
 }
 
 const BARE: Layout = { day: "", firstOfDay: false, firstUnread: false, continues: false };
@@ -71,7 +73,7 @@ function message(row: MessageRow, scene: Scene): MessageItem {
   const isDirect = scene.row?.kind !== "group";
   const item: MessageItem = {
     kind: "message",
-    key: mine && row.id ? row.id : `s${row.seq}`,
+    key: mine && row.id ? scene.keyOf(row.id) : `s${row.seq}`,
     seq: row.seq,
     sender: scene.person(row.sender),
     mine,
@@ -115,7 +117,7 @@ export function pending(sent: OutboxRow, scene: Scene): MessageItem | undefined 
   const mentions = event.mentions ?? [];
   return {
     kind: "message",
-    key: sent.id,
+    key: scene.keyOf(sent.id),
     id: sent.id,
     sender: scene.person(scene.me),
     mine: true,

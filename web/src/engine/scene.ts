@@ -3,7 +3,7 @@ import type { Core } from "./core.ts";
 import type { Scene } from "./items.ts";
 
 /** What items of a conversation are made with. */
-export function sceneOf(core: Core, id: ConversationId, quote: (seq: number) => Quote): Scene {
+export function sceneOf(core: Core, id: ConversationId, quote: (seq: number) => Quote, keyOf: Scene["keyOf"] = (sent) => sent): Scene {
   return {
     me: core.me,
     row: core.row(id) ?? core.rowOrUnknown(id),
@@ -12,6 +12,7 @@ export function sceneOf(core: Core, id: ConversationId, quote: (seq: number) => 
     upload: (key) => core.upload(key),
     receipts: core.receiptsOf(id),
     quote,
+    keyOf,
   };
 }
 

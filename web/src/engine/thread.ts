@@ -3,6 +3,7 @@ import type { Compose, ConversationId, Seq, ThreadWindow, TimelineItem, WindowSt
 import { Cell } from "./cell.ts";
 import { Composer } from "./compose.ts";
 import type { Core, View } from "./core.ts";
+import { Echoes } from "./echoes.ts";
 import { History } from "./history.ts";
 import { kept, laidOut, pending, stored } from "./items.ts";
 import type { Members } from "./members.ts";
@@ -20,6 +21,7 @@ export class Thread implements ThreadWindow, View {
   readonly #quotes: Quotes;
   readonly #composer: Composer;
   readonly #leave: () => void;
+  readonly #echoes = new Echoes(() => this.#read());
   #rows: MessageRow[] = [];
   #hasOlder = false;
   #loading: WindowState["loading"] = "opening";
@@ -90,17 +92,23 @@ export class Thread implements ThreadWindow, View {
   }
 
   async #reread(): Promise<void> {
-    this.#rows = await this.#history.threadCached(this.root);
+    await this.#read();
     this.#show();
+  }
+
+  async #read(): Promise<void> {
+    this.#rows = await this.#history.threadCached(this.root);
   }
 
   #show(): void {
     if (this.#isClosed) return;
-    const scene = sceneOf(this.#core, this.conversation, (seq) => this.#quotes.of(seq, this.#rows));
-    const shown = new Set(this.#rows.flatMap(({ id, sender }) => (id && sender === this.#core.me ? [id] : [])));
-    const unsent = scene.outbox.flatMap((sent) => {
-      const isHere = sent.event.kind === "message" && sent.event.thread === this.root && !shown.has(sent.id);
-      return (isHere && pending(sent, scene)) || [];
+    const own = new Set(this.#rows.flatMap(({ id, sender }) => (id && sender === this.#core.me ? [id] : [])));
+    const { sent, looked } = this.#echoes.of(this.#core.outboxOf(this.conversation), own);
+    if (looked) this.#core.unawaited(looked.then(() => this.#show()));
+    const scene = { ...sceneOf(this.#core, this.conversation, (seq) => this.#quotes.of(seq, this.#rows), this.#echoes.keyOf), outbox: sent };
+    const unsent = sent.flatMap((one) => {
+      const isHere = one.event.kind === "message" && one.event.thread === this.root && !own.has(one.id);
+      return (isHere && pending(one, scene)) || [];
     });
     const items = laidOut([...this.#rows.map((row) => stored(row, scene)), ...unsent], undefined);
     const after = items.map((item) => kept(this.#items.get(item.key), item));

@@ -18,18 +18,18 @@ import type {
 import { Cell } from "./cell.ts";
 import { Composer } from "./compose.ts";
 import type { Core, View } from "./core.ts";
-import { History, type Slice } from "./history.ts";
+import { Echoes, targetOf } from "./echoes.ts";
+import { History } from "./history.ts";
 import type { Inbox } from "./inbox.ts";
 import { kept, laidOut, pending, stored } from "./items.ts";
 import type { Members } from "./members.ts";
+import { openings } from "./opening.ts";
 import { Pins } from "./pins.ts";
 import { Quotes } from "./quotes.ts";
 import { details } from "./receipts.ts";
 import { sceneOf } from "./scene.ts";
-import type { Change, MessageRow } from "./rows.ts";
-
-/** Messages in memory. */
-const ROWS_MAX = 400;
+import type { Change, MessageRow, OutboxRow } from "./rows.ts";
+import { Stretch } from "./stretch.ts";
 
 /** Before anything is read. */
 export const OPENING: WindowState = {
@@ -62,9 +62,8 @@ export class Window implements ConversationWindow, View {
   readonly #quotes: Quotes;
   readonly #composer: Composer;
   readonly #leave: () => void;
-  #rows: MessageRow[] = [];
-  #atStart = true;
-  #atEnd = true;
+  readonly #stretch = new Stretch();
+  readonly #echoes = new Echoes((left) => this.#enqueue(() => this.#lookFor(left)));
   #loading: WindowState["loading"] = "opening";
   #failure: WindowState["failure"];
   #anchor: WindowState["anchor"];
@@ -97,7 +96,7 @@ export class Window implements ConversationWindow, View {
       mentionsIn: (text) => members.mentionsIn(conversation, text),
       item: (seq) => this.#itemOf(seq),
       onSend: () => {
-        if (!this.#atEnd) core.unawaited(this.jumpTo({ kind: "newest" }));
+        if (!this.#stretch.atEnd) core.unawaited(this.jumpTo({ kind: "newest" }));
       },
     });
     this.compose = this.#composer;
@@ -113,32 +112,16 @@ export class Window implements ConversationWindow, View {
   loadOlder(): Promise<void> {
     return this.#enqueue(async () => {
       const first = this.#rows[0];
-      if (!first || this.#atStart) return;
-      await this.#load("older", async () => {
-        const slice = await this.#history.before(first.seq);
-        this.#rows = [...slice.rows, ...this.#rows];
-        this.#atStart = slice.atStart;
-        if (this.#rows.length > ROWS_MAX) {
-          this.#rows.length = ROWS_MAX;
-          this.#atEnd = false;
-        }
-      });
+      if (!first || this.#stretch.atStart) return;
+      await this.#load("older", async () => this.#stretch.prepend(await this.#history.before(first.seq)));
     });
   }
 
   loadNewer(): Promise<void> {
     return this.#enqueue(async () => {
       const last = this.#rows.at(-1);
-      if (!last || this.#atEnd) return;
-      await this.#load("newer", async () => {
-        const slice = await this.#history.after(last.seq);
-        this.#rows = [...this.#rows, ...slice.rows];
-        this.#atEnd = slice.atEnd;
-        if (this.#rows.length > ROWS_MAX) {
-          this.#rows = this.#rows.slice(-ROWS_MAX);
-          this.#atStart = false;
-        }
-      });
+      if (!last || this.#stretch.atEnd) return;
+      await this.#load("newer", async () => this.#stretch.append(await this.#history.after(last.seq)));
     });
   }
 
@@ -149,49 +132,18 @@ export class Window implements ConversationWindow, View {
   async #open(place: Place): Promise<void> {
     await this.#load("opening", async () => {
       const row = this.#core.row(this.conversation);
-      if (place.kind === "message") {
-        this.#take(await this.#history.around(place.seq));
-        this.#anchorAt(place.seq, "center");
-      } else if (place.kind === "date") {
-        const { slice, seq } = await this.#history.at(place.date);
-        this.#take(slice);
-        if (seq === undefined) this.#anchorAtEnd();
-        else this.#anchorAt(seq, "start");
-      } else if (place.kind === "unread" && row && row.unread > 0) {
-        await this.#openUnread(row.read);
-      } else {
-        await this.#openNewest();
+      for await (const { slice, at, firstUnread } of openings(this.#history, place, row, this.#core.me)) {
+        this.#stretch.take(slice);
+        if (firstUnread !== undefined) this.#firstUnread = firstUnread;
+        if (at) this.#anchorAt(at.seq, at.align);
+        else this.#anchorAtEnd();
+        this.#show();
       }
     });
   }
 
-  async #openNewest(): Promise<void> {
-    const cached = await this.#history.newestCached();
-    // Shown at once; if it is little, the rest comes in a moment.
-    if (cached && cached.rows.length > 0) {
-      this.#take(cached);
-      this.#anchorAtEnd();
-      this.#show();
-    }
-    this.#take(await this.#history.newest());
-    this.#anchorAtEnd();
-  }
-
-  async #openUnread(read: Seq): Promise<void> {
-    const slice = read > 0 ? await this.#history.around(read + 1) : await this.#history.newest();
-    this.#take(slice);
-    const after = slice.rows.filter(({ seq }) => seq > read);
-    // Where only notices follow at first, the line is before them.
-    const first = after.find(({ sender, event }) => sender !== this.#core.me && event.kind === "message") ?? after[0];
-    this.#firstUnread = first?.seq;
-    if (first) this.#anchorAt(first.seq, "start");
-    else this.#anchorAtEnd();
-  }
-
-  #take({ rows, atStart, atEnd }: Slice): void {
-    this.#rows = rows;
-    this.#atStart = atStart;
-    this.#atEnd = atEnd;
+  get #rows(): readonly MessageRow[] {
+    return this.#stretch.rows;
   }
 
   #anchorAt(seq: Seq, align: "start" | "center"): void {
@@ -232,7 +184,7 @@ export class Window implements ConversationWindow, View {
     if (this.#rows.length > 0) return;
     const cached = await this.#history.newestCached();
     if (!cached) return;
-    this.#take(cached);
+    this.#stretch.take(cached);
     this.#anchorAtEnd();
   }
 
@@ -272,55 +224,55 @@ export class Window implements ConversationWindow, View {
       await this.#reload();
       return;
     }
-    const first = this.#rows[0]?.seq ?? (this.#atStart ? 0 : Infinity);
-    const last = this.#rows.at(-1)?.seq ?? 0;
-    const rows = new Map(this.#rows.map((row) => [row.seq, row]));
-    for (const seq of changed) {
-      const isInside = seq >= first && seq <= last;
-      if (!isInside && !(seq > last && this.#atEnd)) continue;
-      const row = await this.#history.row(seq);
-      if (row) rows.set(seq, row);
-    }
-    this.#rows = [...rows.values()].sort((a, b) => a.seq - b.seq);
-    if (this.#rows.length > ROWS_MAX * 1.5) {
-      this.#rows = this.#rows.slice(-ROWS_MAX);
-      this.#atStart = false;
-    }
+    await this.#reread(changed);
     this.#show();
+  }
+
+  async #reread(seqs: readonly Seq[]): Promise<void> {
+    const rows: MessageRow[] = [];
+    for (const seq of seqs) {
+      const row = this.#stretch.holds(seq) ? await this.#history.row(seq) : undefined;
+      if (row) rows.push(row);
+    }
+    this.#stretch.put(rows);
+  }
+
+  /** They are no longer in the outbox: what became of them is in the cache, if not among the rows. */
+  async #lookFor(left: readonly OutboxRow[]): Promise<void> {
+    await this.#reread(left.flatMap((sent) => targetOf(sent) ?? []));
+    if (!this.#stretch.atEnd || !left.some((sent) => targetOf(sent) === undefined)) return;
+    this.#stretch.put(await this.#history.followingCached(this.#rows.at(-1)?.seq ?? 0));
   }
 
   /** What was cached is gone: the same place again. */
   async #reload(): Promise<void> {
     const middle = this.#rows[Math.floor(this.#rows.length / 2)];
-    const wasAtEnd = this.#atEnd;
+    const wasAtEnd = this.#stretch.atEnd;
     await this.#load("newer", async () => {
-      this.#take(wasAtEnd || !middle ? await this.#history.newest() : await this.#history.around(middle.seq));
+      this.#stretch.take(wasAtEnd || !middle ? await this.#history.newest() : await this.#history.around(middle.seq));
     });
   }
 
   #scene() {
-    return sceneOf(this.#core, this.conversation, (seq) => this.#quotes.of(seq, this.#rows));
+    return sceneOf(this.#core, this.conversation, (seq) => this.#quotes.of(seq, this.#rows), this.#echoes.keyOf);
   }
 
   #show(): void {
     if (this.#isClosed) return;
-    const scene = this.#scene();
+    const own = new Set(this.#rows.flatMap(({ id, sender }) => (id && sender === this.#core.me ? [id] : [])));
+    const { sent, looked } = this.#echoes.of(this.#core.outboxOf(this.conversation), own);
+    if (looked) this.#core.unawaited(looked.then(() => this.#show()));
+    const scene = { ...this.#scene(), outbox: sent };
     const items: TimelineItem[] = this.#rows.map((row) => stored(row, scene));
-    if (this.#atEnd) {
-      const shown = new Set(this.#rows.flatMap(({ id, sender }) => (id && sender === this.#core.me ? [id] : [])));
-      for (const sent of scene.outbox) {
-        const item = shown.has(sent.id) ? undefined : pending(sent, scene);
-        if (item) items.push(item);
-      }
-    }
+    if (this.#stretch.atEnd) items.push(...sent.flatMap((one) => (own.has(one.id) ? [] : (pending(one, scene) ?? []))));
     const after = laidOut(items, this.#firstUnread).map((item) => kept(this.#items.get(item.key), item));
     this.#items = new Map(after.map((item) => [item.key, item]));
     const before = this.state.get();
     const isSame = before.items.length === after.length && after.every((item, at) => item === before.items[at]);
     const next: WindowState = {
       items: isSame ? before.items : after,
-      hasOlder: !this.#atStart,
-      hasNewer: !this.#atEnd,
+      hasOlder: !this.#stretch.atStart,
+      hasNewer: !this.#stretch.atEnd,
       loading: this.#loading,
       failure: this.#failure,
       anchor: this.#anchor,
@@ -403,9 +355,9 @@ export class Window implements ConversationWindow, View {
     this.#core.send({ c: this.conversation, event });
   }
 
-  /** Items are known by their id of the moment, rows by their first. */
+  /** What an item of the outbox is called there. */
   #rowKey(key: string): string {
-    return this.#core.outbox.find((row) => row.id === key)?.key ?? key;
+    return this.#core.outbox.find((row) => this.#echoes.keyOf(row.id) === key)?.key ?? key;
   }
 
   #itemOf(seq: Seq): MessageItem | undefined {

@@ -77,6 +77,12 @@ export class Account {
     return ((await response.json()) as { id: string }).id;
   }
 
+  /** The text of the newest message, as people would read it; nothing, if that is no message. */
+  async newest(conversation: string): Promise<string | undefined> {
+    const page = await this.request("GET", `/v1/conversations/${conversation}/messages?limit=1`);
+    return (page as { items: readonly { body: { event: { text?: string } } }[] }).items[0]?.body.event.text;
+  }
+
   /** All messages of a conversation in the order of the log, as the server has them. */
   async history(conversation: string): Promise<Stored[]> {
     const found: Stored[] = [];

@@ -1,9 +1,10 @@
+const SEGMENTS = new Intl.Segmenter(undefined, { granularity: "grapheme" });
+
 /** At most two characters that stand for a name. */
 export function initials(name: string): string {
-  const segments = new Intl.Segmenter(undefined, { granularity: "grapheme" });
   const words = name.trim().split(/[\s._-]+/u).filter((word) => /[\p{L}\p{N}\p{Emoji_Presentation}]/u.test(word));
   const first = (word: string) => {
-    for (const { segment } of segments.segment(word.replace(/^[^\p{L}\p{N}\p{Emoji_Presentation}]+/u, ""))) return segment;
+    for (const { segment } of SEGMENTS.segment(word.replace(/^[^\p{L}\p{N}\p{Emoji_Presentation}]+/u, ""))) return segment;
     return "";
   };
   const chosen = words.length > 1 ? [words[0] ?? "", words[words.length - 1] ?? ""] : words;
