@@ -20,6 +20,7 @@ const de: Messages = {
   "login.submit": "Anmelden",
   "login.other": "Neu hier?",
   "login.toSignUp": "Konto anlegen",
+  "login.full": "Mehrere Menschen haben auf diesem Gerät Nachrichten, die noch nicht gesendet sind. Erst muss jemand davon sich anmelden und sie senden oder verwerfen.",
   "signup.title": "Konto anlegen",
   "signup.subtitle": "Ein Kürzel und ein Passwort genügen.",
   "signup.submit": "Konto anlegen",

@@ -19,6 +19,7 @@ const en = {
   "login.submit": "Log in",
   "login.other": "New here?",
   "login.toSignUp": "Create an account",
+  "login.full": "Several people have messages on this device that were not sent yet. One of them has to log in first, and send or discard them.",
   "signup.title": "Create an account",
   "signup.subtitle": "A handle and a password are all it takes.",
   "signup.submit": "Create account",
