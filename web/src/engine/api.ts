@@ -366,6 +366,8 @@ export interface ConversationWindow {
   mentionables(prefix: string): readonly Mentionable[];
   readonly compose: Compose;
   toggleReaction(seq: Seq, emoji: string): void;
+  /** Finds out who reacted to a message, where only their number is known; `Reaction.people` has them then. */
+  nameReactors(seq: Seq): Promise<void>;
   setPinned(seq: Seq, pinned: boolean): void;
   delete(seq: Seq): void;
   /** Mentions are found in the text by `@handle` among the members. */
