@@ -229,6 +229,7 @@ const de: Messages = {
   "record.denied": "Der Browser gibt kein Mikrofon frei.",
 
   "media.download": "{name} herunterladen",
+  "media.save": "Herunterladen",
   "media.open": "{name} öffnen",
   "media.play": "Abspielen",
   "media.pause": "Anhalten",
@@ -246,6 +247,7 @@ const de: Messages = {
   "media.processing": "Wird vorbereitet",
   "media.unavailable": "Nicht verfügbar",
   "media.picture": "Bild {name}",
+  "media.zoom": "Volle Größe",
   "media.next": "Nächstes",
   "media.previous": "Voriges",
   "media.count": "{index} von {count}",

@@ -228,6 +228,7 @@ const en = {
   "record.denied": "The browser gives no access to a microphone.",
 
   "media.download": "Download {name}",
+  "media.save": "Download",
   "media.open": "Open {name}",
   "media.play": "Play",
   "media.pause": "Pause",
@@ -245,6 +246,7 @@ const en = {
   "media.processing": "Being prepared",
   "media.unavailable": "Not available",
   "media.picture": "Picture {name}",
+  "media.zoom": "Full size",
   "media.next": "Next",
   "media.previous": "Previous",
   "media.count": "{index} of {count}",
