@@ -93,6 +93,22 @@ test("pictures are seen large: forth and back, full size, and the focus is where
   expect(await tile.evaluate((one) => one === document.activeElement)).toBe(true);
 });
 
+test("a picture is described before it is sent, and read out to whoever cannot see it", async () => {
+  await choose(ana, { name: "hill.png", mimeType: "image/png", buffer: png(320, 200, [40, 120, 60]) });
+  const describe = attached(ana).getByRole("button", { name: /^Description.*hill\.png$/ });
+  await describe.click();
+  const field = ana.page.getByRole("dialog", { name: "hill.png" }).getByRole("textbox");
+  await field.fill("A green hill");
+  await field.press("Enter");
+  await describe.click();
+  expect(await field.inputValue()).toBe("A green hill");
+  await field.press("Escape");
+  await ana.say("Here");
+  await bo.message("Here").getByRole("button", { name: /hill\.png, A green hill/ }).click();
+  await bo.page.getByRole("dialog").getByRole("img", { name: "A green hill" }).waitFor();
+  await bo.page.keyboard.press("Escape");
+});
+
 test("a voice note is recorded, sent, and heard by the other", async () => {
   await ana.button("composer.record").click();
   const recorder = ana.page.getByRole("group", { name: ana.words("record.recording") });

@@ -525,6 +525,8 @@ export interface Upload {
   readonly width?: number;
   readonly height?: number;
   readonly durationMs?: number;
+  /** What a picture shows, for those who cannot see it. */
+  readonly alt?: string;
   readonly state: "waiting" | "uploading" | "paused" | "done" | "failed";
   /** Bytes. */
   readonly sent: number;

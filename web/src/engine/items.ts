@@ -285,7 +285,7 @@ export function mediaKind(said: unknown): LastMessage["media"] {
 }
 
 export function uploadItem(row: UploadRow, sent: number): Upload {
-  const { key, name, type, size, width, height, durationMs, state, code, blob } = row;
+  const { key, name, type, size, width, height, durationMs, alt, state, code, blob } = row;
   return {
     key,
     name,
@@ -297,6 +297,7 @@ export function uploadItem(row: UploadRow, sent: number): Upload {
     ...(width === undefined ? {} : { width }),
     ...(height === undefined ? {} : { height }),
     ...(durationMs === undefined ? {} : { durationMs }),
+    ...(alt ? { alt } : {}),
     ...(code === undefined ? {} : { code: code as never }),
   };
 }
