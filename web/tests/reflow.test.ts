@@ -143,6 +143,17 @@ test("from right to left the interface is mirrored, and each text has its own di
   expect(log.x + log.width - right, "closer to the right").toBeLessThan(left - log.x);
   const direction = (one: Locator): Promise<string> => one.evaluate((at) => getComputedStyle(at).direction);
   expect(await direction(arabic.locator("[data-text] p").first())).toBe("rtl");
+  // A long name that is written from left to right is cut off at its end, on the right.
+  const name = page.getByRole("navigation").locator("bdi").getByText(LONG_NAME, { exact: true });
+  expect(await name.evaluate((at) => [getComputedStyle(at).direction, at.scrollWidth > at.clientWidth, at.scrollLeft])).toEqual(["ltr", true, 0]);
+  const beginning = await name.evaluate((at) => {
+    const range = document.createRange();
+    range.setStart(at.firstChild!, 0);
+    range.setEnd(at.firstChild!, 1);
+    const [letter, box] = [range.getBoundingClientRect(), at.getBoundingClientRect()];
+    return letter.left >= box.left - 1 && letter.right <= box.right + 1;
+  });
+  expect(beginning, "its first letter is seen").toBe(true);
   await page.evaluate((hash) => void (location.hash = hash), `#/c/${direct}`);
   await ana.message("A reply").waitFor();
   expect(await direction(ana.message("A reply").locator("[data-text] p").first())).toBe("ltr");

@@ -443,7 +443,7 @@ export interface Person {
   readonly id: UserId;
   /** Empty while nothing is known. */
   readonly handle: string;
-  /** The name to show; the handle, or the beginning of the id while nothing is known. */
+  /** The name to show, or the handle; `…` while it is asked for, and the beginning of the id if nobody knows more. */
   readonly name: string;
   /** A media id. */
   readonly avatar?: string;
