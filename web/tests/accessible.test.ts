@@ -180,7 +180,7 @@ describe("axe finds nothing, in both sizes, themes and languages", () => {
     await page.getByRole("menuitem", { name: ana.words("message.reply") }).click();
     await looks.at("replying", ana.button("composer.replying.stop").or(page.getByRole("textbox")));
     await ana.button("composer.replying.stop").click();
-    await looks.at("emoji", page.getByRole("dialog"), () => ana.button("composer.emoji").click());
+    await looks.at("emoji", page.getByRole("dialog").getByRole("gridcell"), () => ana.button("composer.emoji").click());
     await page.getByRole("searchbox").first().waitFor();
     await page.keyboard.press("Escape");
     await ana.item("A reply").press("e");
