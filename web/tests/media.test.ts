@@ -132,7 +132,7 @@ test("a new avatar is seen by the other", async () => {
   const chooser = ana.page.waitForEvent("filechooser");
   await ana.button("settings.picture.choose").click();
   await (await chooser).setFiles({ name: "me.png", mimeType: "image/png", buffer: png(300, 200, [120, 40, 140]) });
-  await ana.page.getByText(ana.words("settings.profile.saved")).waitFor();
+  await ana.page.getByText(ana.words("settings.profile.saved")).first().waitFor();
   const avatar = bo.row("Ana Amsel").locator("img");
   await expect.poll(async () => ((await avatar.count()) === 0 ? 0 : avatar.first().evaluate((one: HTMLImageElement) => one.naturalWidth))).toBeGreaterThan(0);
   // It is a square of the middle of what was chosen.
