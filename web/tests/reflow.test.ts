@@ -161,5 +161,19 @@ test("from right to left the interface is mirrored, and each text has its own di
   await page.evaluate((hash) => void (location.hash = hash), `#/c/${group}`);
   await arabic.waitFor();
   expect(await direction(arabic.locator("[data-text] p").first())).toBe("rtl");
+  // In a list a name that is written from right to left begins where the others do.
+  await page.evaluate((hash) => void (location.hash = hash), `#/c/${group}/details`);
+  const leftOf = (text: string): Promise<number> =>
+    page
+      .getByRole("complementary")
+      .locator("bdi")
+      .getByText(text, { exact: true })
+      .evaluate((at) => {
+        const range = document.createRange();
+        range.selectNodeContents(at);
+        return Math.round(range.getBoundingClientRect().left);
+      });
+  await page.getByRole("complementary").getByText("@farid").waitFor();
+  expect(await leftOf("فريد منصور الطويل الاسم جدا")).toBe(await leftOf("@farid"));
   await ana.leave();
 });

@@ -109,7 +109,8 @@ describe.each([
     await shot(ana, "login");
     await ana.logIn("ana");
     await ana.row("Thousand unread").getByText("nick0:").waitFor();
-    await ana.row("Stage").waitFor();
+    await ana.row("Stage").getByText("Bo Buchfink:").waitFor();
+    await ana.row("Bo Buchfink").waitFor();
     await shot(ana, "inbox");
     await go(`#/c/${direct}`);
     await ana.message("Then we begin on Monday").waitFor();
