@@ -99,6 +99,8 @@ class Looks {
     const shown = there.filter({ visible: true }).first();
     for (const size of [PHONE, WIDE]) {
       await page.setViewportSize(size);
+      // What a change of size closes is closed with the frame that follows.
+      await page.evaluate(() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done))));
       if (open && !(await shown.isVisible())) await open();
       await shown.waitFor();
       for (const language of ["de", "en"] as const) {
@@ -394,6 +396,38 @@ describe("by keys alone", () => {
     await keys.press("Escape");
     await page.getByRole("dialog").waitFor({ state: "detached" });
     await person.leave();
+  });
+
+  test("Tab goes from the list through the conversation to writing, and nothing covers what has the focus", async () => {
+    const ana = await Person.sit(browser, server);
+    const { page } = ana;
+    await ana.logIn("ana");
+    await page.evaluate((hash) => void (location.hash = hash), `#/c/${group}`);
+    await ana.log().getByText("مرحبا").waitFor();
+    await page.evaluate(() => {
+      (document.activeElement as HTMLElement | null)?.blur();
+      getSelection()?.removeAllRanges();
+      document.querySelector<HTMLElement>(".skip")!.focus();
+    });
+    const visited: string[] = [];
+    const covered: string[] = [];
+    for (let steps = 0; steps < 60 && visited.at(-1) !== "outside"; steps++) {
+      const at = await page.evaluate(() => {
+        const active = document.activeElement as HTMLElement;
+        if (active === document.body) return { region: "outside", covered: "" };
+        const region = active.closest("[role=log]") ?? active.closest(".skip, .side, header, .composer");
+        const box = active.getBoundingClientRect();
+        const top = document.elementFromPoint(box.left + box.width / 2, box.top + Math.min(box.height, 40) / 2);
+        const isSeen = top !== null && (active.contains(top) || top.contains(active));
+        return { region: region?.getAttribute("role") ?? region?.classList[0] ?? region?.tagName ?? "", covered: isSeen ? "" : active.outerHTML.slice(0, 120) };
+      });
+      if (visited.at(-1) !== at.region) visited.push(at.region);
+      if (at.covered !== "") covered.push(at.covered);
+      await page.keyboard.press("Tab");
+    }
+    expect(visited.slice(0, 5).map((one) => one.toLowerCase().replace(/^svelte.*/, "header"))).toEqual(["skip", "region", "header", "log", "composer"]);
+    expect(covered).toEqual([]);
+    await ana.leave();
   });
 
   /** From wherever the focus is into the messages, by the key for regions, and up to one of them. */
