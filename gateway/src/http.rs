@@ -10,7 +10,9 @@ mod history;
 mod media;
 mod mentions;
 mod messages;
+mod pins;
 mod presence;
+mod reactions;
 mod receipts;
 mod search;
 mod sessions;
@@ -68,6 +70,8 @@ pub(crate) fn router(gateway: Arc<Gateway>) -> Router {
         )
         .route("/v1/conversations/{conversation}/events", get(history::events))
         .route("/v1/conversations/{conversation}/explain", get(explain::explain))
+        .route("/v1/conversations/{conversation}/pins", get(pins::list))
+        .route("/v1/conversations/{conversation}/reactions", get(reactions::list))
         .route("/v1/conversations/{conversation}/receipt", post(receipts::take))
         .route("/v1/conversations/{conversation}/receipts", get(receipts::list))
         .route("/v1/conversations/{conversation}/presence", get(presence::list))

@@ -6,7 +6,9 @@ mod feed;
 mod mentions;
 mod page;
 mod picked;
+mod pins;
 mod reach;
+mod reactors;
 mod render;
 mod window;
 
@@ -16,8 +18,9 @@ use hansard_model::query::{
     ChangedReply, ChangedRequest, ConversationRequest, EventsRequest, ExplainRequest, Explanation,
     FeedReply, FeedRequest, GroupReply, GroupRequest, InboxEntry, LookupReply, LookupRequest,
     MentionsReply, MentionsRequest, MessagesRequest, Page, ParkedItem, ParkedReply, ParkedRequest,
-    PickedReply, PickedRequest, QueryError, ReachReply, ReachRequest, ReactionsRequest,
-    RecordRequest, StoredRecord, ViewsRequest, ViewsStatus,
+    PickedReply, PickedRequest, PinsReply, PinsRequest, QueryError, ReachReply, ReachRequest,
+    ReactionsRequest, ReactorsReply, ReactorsRequest, RecordRequest, StoredRecord, ViewsRequest,
+    ViewsStatus,
 };
 use hansard_model::subject::QueryVerb;
 use serde::Serialize;
@@ -47,6 +50,8 @@ pub(crate) enum Request {
     Group(GroupRequest),
     Mentions(MentionsRequest),
     Picked(PickedRequest),
+    Pins(PinsRequest),
+    Reactors(ReactorsRequest),
     Explain(ExplainRequest),
     Reach(ReachRequest),
     Parked(ParkedRequest),
@@ -69,6 +74,8 @@ pub(crate) enum Answer {
     Group(GroupReply),
     Mentions(MentionsReply),
     Picked(PickedReply),
+    Pins(PinsReply),
+    Reactors(ReactorsReply),
     Explanation(Explanation),
     Reach(ReachReply),
     Parked(ParkedReply),
@@ -94,6 +101,8 @@ impl Request {
             QueryVerb::Record => serde_json::from_slice(payload).map(Self::Record),
             QueryVerb::Mentions => serde_json::from_slice(payload).map(Self::Mentions),
             QueryVerb::Picked => serde_json::from_slice(payload).map(Self::Picked),
+            QueryVerb::Pins => serde_json::from_slice(payload).map(Self::Pins),
+            QueryVerb::Reactors => serde_json::from_slice(payload).map(Self::Reactors),
             QueryVerb::Explain => serde_json::from_slice(payload).map(Self::Explain),
             QueryVerb::Reach => serde_json::from_slice(payload).map(Self::Reach),
             QueryVerb::Parked => serde_json::from_slice(payload).map(Self::Parked),
@@ -112,6 +121,8 @@ impl Request {
             Self::Group(request) => request.min_seq,
             Self::Mentions(request) => request.min_seq,
             Self::Picked(request) => request.min_seq,
+            Self::Pins(request) => request.min_seq,
+            Self::Reactors(request) => request.min_seq,
             Self::Explain(request) => request.min_seq,
             Self::Reach(request) => request.min_seq,
             Self::Lookup(_)
@@ -131,6 +142,8 @@ impl Request {
             Self::Messages(request) => Some(request.conversation),
             Self::Conversation(request) => Some(request.conversation),
             Self::Group(request) => Some(request.conversation),
+            Self::Pins(request) => Some(request.conversation),
+            Self::Reactors(request) => Some(request.conversation),
             Self::Explain(request) => Some(request.conversation),
             Self::Reach(request) => Some(request.conversation),
             Self::Lookup(_)
@@ -163,6 +176,8 @@ impl Request {
             Self::Group(request) => Answer::Group(group(at, *request).await?),
             Self::Mentions(request) => Answer::Mentions(mentions::mentions(at, *request).await?),
             Self::Picked(request) => Answer::Picked(picked::picked(at, request).await?),
+            Self::Pins(request) => Answer::Pins(pins::pins(at, *request).await?),
+            Self::Reactors(request) => Answer::Reactors(reactors::reactors(at, *request).await?),
             Self::Explain(request) => Answer::Explanation(mentions::explain(at, *request).await?),
             Self::Reach(request) => Answer::Reach(reach::reach(at, *request).await?),
             Self::Parked(request) => Answer::Parked(parked(at, *request).await?),

@@ -13,9 +13,9 @@ use hansard_protocol::error::{ErrorBody, ErrorCode, Retry, Stored};
 use hansard_protocol::http::{
     Conversation, ConversationKind, CreateConversation, CreateUser, ErrorResponse, EventList,
     Explanation, Gateway, List, Member, MemberReceipt, MessageList, OpenSession, OpenedSession,
-    OwnUser, PatchConversation, PatchUser, PostReceipt, PresenceList, ReceiptList, SearchHit,
-    SearchList, SendMessage, SentMessage, Session, SessionConnection, SessionList, Snippet,
-    Suggested, Suggestion, SuggestionList, SyncResponse, User,
+    OwnUser, PatchConversation, PatchUser, PinList, PostReceipt, PresenceList, Reaction,
+    ReceiptList, SearchHit, SearchList, SendMessage, SentMessage, Session, SessionConnection,
+    SessionList, Snippet, Suggested, Suggestion, SuggestionList, SyncResponse, User,
 };
 use hansard_protocol::media::{MediaInfo, MediaState, MediaUrl, MediaVariant};
 use hansard_protocol::server::{
@@ -353,6 +353,10 @@ fn shown(kind: ConversationKind) -> Conversation {
     }
 }
 
+fn reaction() -> Reaction {
+    Reaction { user: user(), emoji: "x".to_owned(), seq: Seq(8) }
+}
+
 fn gateway() -> Gateway {
     Gateway { url: "http://a.example".to_owned(), region: "eu".to_owned(), load: 0.5 }
 }
@@ -444,6 +448,7 @@ fn conversation_bodies() -> Vec<Sample> {
         read_count: 0,
         next: Some("n".to_owned()),
     };
+    let pins = PinList { items: vec![frame()], as_of: Seq(9), next: Some("n".to_owned()) };
     let synced = SyncResponse { frames: vec![raw(&json!({"type": "synced", "cursor": "c"}))] };
     let group =
         CreateConversation::Group { id: id(), title: "t".to_owned(), members: vec![user()] };
@@ -465,6 +470,9 @@ fn conversation_bodies() -> Vec<Sample> {
         ("SentMessage", value(SentMessage { seq: Seq(9), duplicate: false })),
         ("EventList", value(EventList { items: vec![frame()], more: true })),
         ("MessageList", value(messages)),
+        ("PinList", value(pins)),
+        ("Reaction", value(reaction())),
+        ("ReactionList", value(list(vec![reaction()]))),
         ("MentionList", value(list(vec![frame()]))),
         ("SearchList", value(search_list())),
         ("SuggestionList", value(SuggestionList { items: suggestions() })),
@@ -561,6 +569,9 @@ pub(crate) fn read_and_write(schema: &str, value: Value) -> Result<Value, serde_
         "SentMessage" => again::<SentMessage>(value),
         "EventList" => again::<EventList>(value),
         "MessageList" => again::<MessageList>(value),
+        "PinList" => again::<PinList>(value),
+        "Reaction" => again::<Reaction>(value),
+        "ReactionList" => again::<List<Reaction>>(value),
         "MentionList" => again::<List<EventFrame>>(value),
         "SearchList" => again::<SearchList>(value),
         "SuggestionList" => again::<SuggestionList>(value),

@@ -4,6 +4,7 @@ import type { Browser, Locator } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { Account } from "./harness/api.ts";
 import { Person, launch } from "./harness/browser.ts";
+import { png, wav } from "./harness/files.ts";
 import { Server } from "./harness/server.ts";
 
 let browser: Browser;
@@ -11,6 +12,10 @@ let server: Server;
 let eve: Account;
 let group: string;
 let direct: string;
+/** In which there is a picture and a voice note. */
+let files: string;
+/** Whose owner takes ana out of it. */
+let left: string;
 
 declare global {
   interface Window {
@@ -19,7 +24,7 @@ declare global {
 }
 
 beforeAll(async () => {
-  [browser, server] = await Promise.all([launch(), Server.start()]);
+  [browser, server] = await Promise.all([launch("--use-fake-ui-for-media-stream", "--use-fake-device-for-media-stream"), Server.start()]);
   eve = await Account.create(server.url, "eve", "Eve with a name that is much longer than any line has room for");
   const ana = await Account.create(server.url, "ana", "Ana Amsel");
   const fritz = await Account.create(server.url, "fritz", "فريتز");
@@ -39,98 +44,251 @@ beforeAll(async () => {
   await eve.send(group, { kind: "message", text: "In the thread", thread: root });
   await eve.send(group, { kind: "message", text: "@ana look", mentions: [ana.user] });
   await fritz.say(group, "مرحبا");
+  files = ana.with(fritz);
+  await fritz.show(files, "Look", [
+    { name: "a sea.png", type: "image/png", bytes: png(640, 400, [20, 90, 160], [230, 240, 250]), alt: "The sea, calm" },
+    { name: "a dune.png", type: "image/png", bytes: png(640, 400, [240, 220, 160]) },
+    { name: "notes.txt", type: "text/plain", bytes: Buffer.from("notes") },
+    { name: "voice-1.wav", type: "audio/wav", bytes: wav(2) },
+  ]);
+  left = await eve.group("Elsewhere", [ana]);
+  await eve.say(left, "Welcome");
+  await Account.create(server.url, "nobody", "Nobody Yet");
 });
 afterAll(async () => {
   await browser?.close();
   await server?.stop();
 });
 
-/** What axe finds in what is on the screen. All views are looked at before a test fails. */
-async function look(person: Person, view: string, found: string[]): Promise<void> {
-  // What moves is at rest: colours in between are nobody's choice.
-  await person.page.evaluate(() => Promise.all(document.getAnimations().map((one) => one.finished.catch(() => undefined))));
-  const violations = await person.page.evaluate(async () => {
+const WIDE = { width: 1280, height: 800 };
+const PHONE = { width: 360, height: 740 };
+
+/** What axe finds in what is on the screen now. */
+async function violations({ page }: Person): Promise<string[]> {
+  return page.evaluate(async () => {
+    // What moves is at rest: colours in between are nobody's choice.
+    await Promise.all(document.getAnimations().map((one) => one.finished.catch(() => undefined)));
     const tags = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"];
-    const { violations } = await window.axe.run(document, { runOnly: tags, resultTypes: ["violations"] });
+    const { violations } = await window.axe.run(document, { runOnly: tags, rules: { "target-size": { enabled: true } }, resultTypes: ["violations"] });
     return violations.map(({ id, nodes }) => `${id}: ${nodes.map((node) => `${node.target.join(" ")} ${node.failureSummary}`).join(" | ")}`);
   });
-  found.push(...violations.map((violation) => `${view}: ${violation}`));
 }
 
-describe.each([
-  { language: "en", theme: "light", width: 1280, height: 800 },
-  { language: "de", theme: "dark", width: 1280, height: 800 },
-  { language: "de", theme: "light", width: 360, height: 740 },
-  { language: "en", theme: "dark", width: 360, height: 740 },
-] as const)("axe: $language, $theme, $width wide", (seat) => {
-  test("no violation in any view", async () => {
-    const ana = await Person.sit(browser, server, { ...seat, prepare: axe.source });
+/** As if another tab had changed the settings. */
+async function dress({ page }: Person, values: { readonly language: "en" | "de"; readonly theme: "light" | "dark" }): Promise<void> {
+  await page.evaluate((values) => {
+    const before = JSON.parse(localStorage.getItem("hansard.settings") ?? "{}") as object;
+    localStorage.setItem("hansard.settings", JSON.stringify({ ...before, ...values }));
+    const channel = new BroadcastChannel("hansard.settings");
+    channel.postMessage("changed");
+    channel.close();
+  }, values);
+  const { language, theme } = values;
+  await page.waitForFunction(([language, theme]) => document.documentElement.lang === language && document.documentElement.dataset["theme"] === theme, [language, theme]);
+}
+
+/** Looks at a view in both sizes, themes and languages; all views are looked at before a test fails. */
+class Looks {
+  readonly found: string[] = [];
+
+  constructor(private readonly person: Person) {}
+
+  /** `there` is what the view has in each of its forms; what a change of size closes, `open` opens again. */
+  async at(view: string, there: Locator, open?: () => Promise<void>): Promise<void> {
+    const { page } = this.person;
+    const shown = there.filter({ visible: true }).first();
+    for (const size of [PHONE, WIDE]) {
+      await page.setViewportSize(size);
+      // What a change of size closes is closed with the frame that follows.
+      await page.evaluate(() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done))));
+      if (open && !(await shown.isVisible())) await open();
+      await shown.waitFor();
+      for (const language of ["de", "en"] as const) {
+        for (const theme of ["dark", "light"] as const) {
+          await dress(this.person, { language, theme });
+          const as = `${view}, ${size.width} wide, ${language}, ${theme}`;
+          this.found.push(...(await violations(this.person)).map((violation) => `${as}: ${violation}`));
+        }
+      }
+    }
+  }
+}
+
+describe("axe finds nothing, in both sizes, themes and languages", () => {
+  test("before somebody is logged in, and where nothing is yet", async () => {
+    const person = await Person.sit(browser, server, { prepare: axe.source });
+    const { page } = person;
+    const looks = new Looks(person);
+    const form = page.getByRole("main").locator("form");
+    await looks.at("log in", form);
+    await page.getByLabel(person.words("field.handle")).fill("nobody");
+    await page.getByLabel(person.words("field.password")).fill("not the password");
+    await person.button("login.submit").click();
+    await page.getByRole("alert").filter({ hasText: person.words("error.unauthorized") }).waitFor();
+    await looks.at("a wrong password", page.getByRole("alert"));
+    await person.button("login.toSignUp").click();
+    await person.button("signup.submit").click();
+    await looks.at("sign up, with mistakes", form);
+    await person.button("signup.toLogin").click();
+    await person.logIn("nobody");
+    await looks.at("an empty inbox", page.getByRole("navigation"));
+    const go = (place: string): Promise<void> => page.evaluate((hash) => void (location.hash = hash), place);
+    const main = page.getByRole("main");
+    const self = (await Account.logIn(server.url, "nobody")).user;
+    await go(`#/c/${[self, eve.user].sort().join(".")}`);
+    await looks.at("a conversation in which nothing was said", main.getByText(/No messages yet|Noch keine/).or(page.getByRole("log")));
+    await go("#/mentions");
+    await looks.at("no mentions", main.locator("h2, h3, p"));
+    await go("#/search");
+    await looks.at("nothing searched", main.getByRole("combobox"));
+    await go("#/search?q=zeppelin");
+    await main.getByText(person.words("search.empty")).first().waitFor();
+    await looks.at("nothing found", main.getByRole("combobox"));
+    await go("#/search?q=from:nobodyatall");
+    await main.getByRole("alert").waitFor();
+    await looks.at("a search that cannot be read", main.getByRole("alert"));
+    await go("#/c/g.m3vz7qk2wd5xr4nb6hty");
+    await main.getByText(person.words("conversation.gone")).waitFor();
+    await looks.at("a conversation that is not there", main.locator("h2, h3, p"));
+    await person.context.setOffline(true);
+    await person.connectionLine().waitFor();
+    await go("#/search?q=anything");
+    await main.getByText(person.words("search.offline")).first().waitFor();
+    await looks.at("a search without a connection", main.getByRole("combobox"));
+    expect(looks.found).toEqual([]);
+    await person.leave();
+  }, 300_000);
+
+  test("in conversations and all that opens from them", async () => {
+    const ana = await Person.sit(browser, server, { prepare: axe.source });
     const { page } = ana;
-    const found: string[] = [];
-    const check = (person: Person, view: string): Promise<void> => look(person, view, found);
+    const looks = new Looks(ana);
     const go = async (place: string, there: Locator): Promise<void> => {
       await page.evaluate((hash) => void (location.hash = hash), place);
       await there.first().waitFor();
     };
-    await page.getByLabel(ana.words("field.handle")).waitFor();
-    await check(ana, "log in");
-    await ana.button("login.toSignUp").click();
-    await ana.button("signup.submit").click();
-    await check(ana, "sign up, with mistakes");
-    await ana.button("signup.toLogin").click();
     await ana.logIn("ana");
     await ana.row("Stage").waitFor();
-    await ana.inbox().getByRole("link").filter({ hasText: "Eve with" }).waitFor();
-    await check(ana, "inbox");
+    await ana.inbox().getByRole("link").filter({ hasText: "Eve with" }).first().waitFor();
+    await page.evaluate(() => void (location.hash = "#/"));
+    await looks.at("inbox", page.getByRole("navigation"));
+    const menu = page.getByRole("menu");
+    const options = async (): Promise<void> => ana.row("Stage").click({ button: "right" });
+    await looks.at("options of a conversation", menu, options);
+    await page.keyboard.press("Escape");
     await go(`#/c/${direct}`, ana.message("A reply"));
-    await check(ana, "direct conversation");
-    await ana.item("A reply").press("Enter");
-    await page.getByRole("menuitem", { name: ana.words("message.reply") }).waitFor();
-    await check(ana, "menu of a message");
+    await looks.at("direct conversation", page.getByRole("log"));
+    await looks.at("menu of a message", menu, () => ana.item("A reply").press("Enter"));
     await page.getByRole("menuitem", { name: ana.words("message.reply") }).click();
-    await check(ana, "replying");
+    await looks.at("replying", ana.button("composer.replying.stop").or(page.getByRole("textbox")));
+    await ana.button("composer.replying.stop").click();
+    await looks.at("emoji", page.getByRole("dialog").getByRole("gridcell"), () => ana.button("composer.emoji").click());
+    await page.getByRole("searchbox").first().waitFor();
+    await page.keyboard.press("Escape");
+    await ana.item("A reply").press("e");
+    await looks.at("editing", page.getByRole("textbox"));
+    await page.keyboard.press("Escape");
+    await ana.item("A reply").press("Delete");
+    await looks.at("a question before deleting", page.getByRole("dialog"));
+    await page.keyboard.press("Escape");
     await go(`#/c/${group}`, ana.log().getByText("مرحبا"));
-    await check(ana, "group");
+    await looks.at("group", page.getByRole("log"));
+    await ana.composer().fill("@");
+    await ana.composer().press("End");
+    await looks.at("mentions to choose from", page.getByRole("option").first(), async () => {
+      await ana.composer().fill("");
+      await ana.composer().pressSequentially("@");
+    });
+    await ana.composer().fill("");
     await go(`#/c/${group}/details`, page.getByRole("complementary"));
     await page.getByText("فريتز").last().waitFor();
-    await check(ana, "details");
-    await page.keyboard.press("Escape");
-    const root = await ana.message("A question").first().evaluate((one) => one.closest<HTMLElement>("[data-seq]")!.dataset["seq"]!);
+    await looks.at("details", page.getByRole("complementary"));
+    const root = await ana.log().locator("[data-seq]").filter({ hasText: "A question" }).first().getAttribute("data-seq");
     await go(`#/c/${group}/t/${root}`, page.getByRole("log", { name: ana.words("conversation.thread.log") }).getByText("In the thread"));
-    await check(ana, "thread");
-    await go("#/search?q=hello", page.getByRole("main").getByText(/Hello/));
-    await check(ana, "search");
-    await go("#/mentions", page.getByRole("main").getByText(/look/));
-    await check(ana, "mentions");
-    await go("#/settings", page.getByRole("main").getByText(ana.words("settings.devices")));
-    await check(ana, "settings");
+    await looks.at("thread", page.getByRole("complementary"));
+    await go(`#/c/${files}`, ana.log().getByRole("button", { name: /a sea/ }));
+    await looks.at("files", page.getByRole("log"));
+    await ana.log().getByRole("button", { name: /a sea/ }).click();
+    await page.getByRole("dialog").locator("img.loaded").waitFor();
+    await looks.at("lightbox", page.getByRole("dialog"));
+    await page.keyboard.press("Escape");
+    await page.getByRole("dialog").waitFor({ state: "detached" });
+    await page.locator("input[type=file]").first().setInputFiles({ name: "attached.png", mimeType: "image/png", buffer: png(64, 64, [0, 0, 0]) });
+    const attached = page.getByRole("list", { name: /Attached files|Angehängte/ });
+    await looks.at("an attached picture", attached);
+    await attached.getByRole("button", { name: /^Description/ }).click();
+    await looks.at("describing a picture", page.getByRole("dialog"));
+    await page.keyboard.press("Escape");
+    await ana.button("media.upload.cancel", { name: "attached.png" }).click();
+    await ana.button("composer.record").click();
+    await page.getByRole("timer").waitFor();
+    await looks.at("recorder", page.getByRole("timer"));
+    await ana.button("record.cancel").click();
+    expect(looks.found).toEqual([]);
+    await ana.leave();
+  }, 400_000);
+
+  test("beside conversations, and when something fails", async () => {
+    const ana = await Person.sit(browser, server, { prepare: axe.source });
+    const { page } = ana;
+    const looks = new Looks(ana);
+    const main = page.getByRole("main");
+    const dialog = page.getByRole("dialog");
+    const go = async (place: string, there: Locator): Promise<void> => {
+      await page.evaluate((hash) => void (location.hash = hash), place);
+      await there.first().waitFor();
+    };
+    await ana.logIn("ana");
+    await ana.row("Stage").waitFor();
+    await go("#/search?q=hello", main.getByText(/Hello/));
+    await looks.at("search", main.getByText(/Hello/));
+    await main.getByRole("combobox").fill("hello from:");
+    await looks.at("suggestions", page.getByRole("option").first(), async () => {
+      await main.getByRole("combobox").press("End");
+      await main.getByRole("combobox").fill("hello from:e");
+    });
+    await page.keyboard.press("Escape");
+    await go("#/mentions", main.getByText(/look/));
+    await looks.at("mentions", main.getByText(/look/));
+    await go("#/settings", main.getByText(ana.words("settings.devices.current")));
+    await looks.at("settings and devices", main.locator("h2").last());
+    const revoke = ana.button("settings.devices.revoke", { name: "test" }, main).first();
+    await revoke.click();
+    await looks.at("a question before a device is logged out", dialog);
+    await page.keyboard.press("Escape");
     await page.keyboard.press("Control+k");
-    await page.getByRole("dialog", { name: ana.words("switcher.title") }).waitFor();
-    await check(ana, "switcher");
+    await looks.at("switcher", dialog);
+    await dialog.getByRole("combobox").fill("eve");
+    await dialog.getByRole("option").first().waitFor();
+    await looks.at("switcher, with people", dialog.getByRole("option"));
     await page.keyboard.press("Escape");
     await page.keyboard.press("Control+/");
-    await page.getByRole("dialog", { name: ana.words("shortcuts.title") }).waitFor();
-    await check(ana, "shortcuts");
+    await looks.at("shortcuts", dialog);
     await page.keyboard.press("Escape");
     await go("#/", ana.row("Stage"));
+    await looks.at("the menu", page.getByRole("menu"), () => page.getByRole("button", { name: /^(Menu|Menü)$/ }).click());
+    await page.keyboard.press("Escape");
     await ana.menu("inbox.newGroup");
-    await page.getByRole("dialog", { name: ana.words("group.title") }).waitFor();
-    await check(ana, "new group");
+    await looks.at("new group", dialog);
     await page.keyboard.press("Escape");
-    await go(`#/c/${direct}`, ana.message("A reply"));
-    await ana.item("A reply").press("+");
-    await page.getByRole("dialog", { name: ana.words("emoji.title") }).waitFor();
-    await check(ana, "emoji");
+    await ana.menu("shell.logout");
+    await looks.at("a question before logging out", dialog);
     await page.keyboard.press("Escape");
+    await go(`#/c/${left}`, ana.message("Welcome"));
     await ana.context.setOffline(true);
-    await ana.say("Waiting");
     await ana.connectionLine().waitFor();
-    await check(ana, "without a connection");
+    await ana.say("Waiting");
+    await ana.mark("Waiting", "pending").waitFor();
+    await looks.at("without a connection", page.getByRole("log"));
+    const me = await Account.logIn(server.url, "ana");
+    await eve.send(left, { kind: "member", user: me.user, op: "remove" });
     await ana.context.setOffline(false);
-    await ana.connectionLine().waitFor({ state: "detached" });
-    expect(found).toEqual([]);
+    await ana.button("action.discard").waitFor();
+    await ana.page.getByText(ana.words("composer.removed")).waitFor();
+    await looks.at("a message that was refused", page.getByRole("log"));
+    expect(looks.found).toEqual([]);
     await ana.leave();
-  }, 180_000);
+  }, 300_000);
 });
 
 describe("by keys alone", () => {
@@ -238,6 +396,38 @@ describe("by keys alone", () => {
     await keys.press("Escape");
     await page.getByRole("dialog").waitFor({ state: "detached" });
     await person.leave();
+  });
+
+  test("Tab goes from the list through the conversation to writing, and nothing covers what has the focus", async () => {
+    const ana = await Person.sit(browser, server);
+    const { page } = ana;
+    await ana.logIn("ana");
+    await page.evaluate((hash) => void (location.hash = hash), `#/c/${group}`);
+    await ana.log().getByText("مرحبا").waitFor();
+    await page.evaluate(() => {
+      (document.activeElement as HTMLElement | null)?.blur();
+      getSelection()?.removeAllRanges();
+      document.querySelector<HTMLElement>(".skip")!.focus();
+    });
+    const visited: string[] = [];
+    const covered: string[] = [];
+    for (let steps = 0; steps < 60 && visited.at(-1) !== "outside"; steps++) {
+      const at = await page.evaluate(() => {
+        const active = document.activeElement as HTMLElement;
+        if (active === document.body) return { region: "outside", covered: "" };
+        const region = active.closest("[role=log]") ?? active.closest(".skip, .side, header, .composer");
+        const box = active.getBoundingClientRect();
+        const top = document.elementFromPoint(box.left + box.width / 2, box.top + Math.min(box.height, 40) / 2);
+        const isSeen = top !== null && (active.contains(top) || top.contains(active));
+        return { region: region?.getAttribute("role") ?? region?.classList[0] ?? region?.tagName ?? "", covered: isSeen ? "" : active.outerHTML.slice(0, 120) };
+      });
+      if (visited.at(-1) !== at.region) visited.push(at.region);
+      if (at.covered !== "") covered.push(at.covered);
+      await page.keyboard.press("Tab");
+    }
+    expect(visited.slice(0, 5).map((one) => one.toLowerCase().replace(/^svelte.*/, "header"))).toEqual(["skip", "region", "header", "log", "composer"]);
+    expect(covered).toEqual([]);
+    await ana.leave();
   });
 
   /** From wherever the focus is into the messages, by the key for regions, and up to one of them. */

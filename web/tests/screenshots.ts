@@ -6,6 +6,7 @@ import type { Browser } from "playwright-core";
 import { afterAll, beforeAll, describe, test } from "vitest";
 import { Account } from "./harness/api.ts";
 import { Person, launch } from "./harness/browser.ts";
+import { png } from "./harness/files.ts";
 import { Server } from "./harness/server.ts";
 
 const FOLDER = resolve("../docs/screenshots");
@@ -16,6 +17,7 @@ let server: Server;
 let direct: string;
 let group: string;
 let long: string;
+let arabic: string;
 let root: number;
 
 beforeAll(async () => {
@@ -39,6 +41,10 @@ beforeAll(async () => {
   const wrong = await ana.say(direct, "At nien?");
   await ana.send(direct, { kind: "edit", target: wrong, text: "At nine?" });
   await bo.send(direct, { kind: "delete", target: await bo.say(direct, "Gone") });
+  await bo.show(direct, "", [
+    { name: "The sea in the evening.png", type: "image/png", bytes: png(1_600, 1_000, [250, 190, 120], [40, 70, 120]), alt: "The sea in the evening, quite calm" },
+    { name: "plan.pdf", type: "application/pdf", bytes: Buffer.alloc(48_000, "plan") },
+  ]);
   await ana.say(direct, "I bring the Donaudampfschifffahrtsgesellschaftskapitänsmützenhalterung, and something without any place to break it: " + "x".repeat(120));
   group = await bo.group("Stage", [ana, cleo, fritz]);
   await cleo.say(group, "Does anybody know why the boiler hums?");
@@ -48,7 +54,12 @@ beforeAll(async () => {
   await bo.send(group, { kind: "message", text: "@ana can you bring the ladder?", mentions: [ana.user] });
   await bo.group("An association with a title that is longer than any list of conversations has room for", [ana]);
   await cleo.say(ana.with(cleo), "Ok");
-  await fritz.say(ana.with(fritz), "שלום and hello and مرحبا");
+  arabic = ana.with(fritz);
+  await fritz.say(arabic, "مرحبا آنا! هل المفتاح الثاني معك؟");
+  const answer = await ana.say(arabic, "لا، المفتاح مع Dilan. شكرًا!");
+  await fritz.send(arabic, { kind: "message", text: "حسنًا، سأسأله (غدًا في 9:30)", reply_to: answer });
+  await ana.send(arabic, { kind: "reaction", target: answer, emoji: "👍", op: "add" });
+  await fritz.say(arabic, "שלום and hello and مرحبا");
   const folder = await mkdtemp(join(tmpdir(), "hansard-pictures-"));
   const line = (number: number): string => JSON.stringify({ ts: new Date(Date.UTC(2025, 0, 1) + number * 60_000).toISOString(), nick: `nick${number % 9}`, text: `Message ${number} of very many` });
   await writeFile(join(folder, "chat.jsonl"), Array.from({ length: 1_000 }, (_, number) => line(number)).join("\n"));
@@ -97,7 +108,9 @@ describe.each([
     await page.getByLabel(ana.words("field.handle")).waitFor();
     await shot(ana, "login");
     await ana.logIn("ana");
-    await ana.row("Thousand unread").waitFor();
+    await ana.row("Thousand unread").getByText("nick0:").waitFor();
+    await ana.row("Stage").getByText("Bo Buchfink:").waitFor();
+    await ana.row("Bo Buchfink").waitFor();
     await shot(ana, "inbox");
     await go(`#/c/${direct}`);
     await ana.message("Then we begin on Monday").waitFor();
@@ -105,6 +118,17 @@ describe.each([
     await go(`#/c/${long}`);
     await ana.log().getByText(ana.words("conversation.unreadLine")).waitFor();
     await shot(ana, "unread");
+    await go(`#/c/${direct}`);
+    await ana.log().getByRole("button", { name: /The sea/ }).click();
+    await page.locator("dialog img.loaded").waitFor();
+    await shot(ana, "lightbox");
+    await page.keyboard.press("Escape");
+    // There is no such language yet; whoever adds one finds the interface ready.
+    await page.evaluate(() => void (document.documentElement.dir = "rtl"));
+    await go(`#/c/${arabic}`);
+    await ana.log().getByText("شكرًا").last().waitFor();
+    await shot(ana, "rtl");
+    await page.evaluate(() => void (document.documentElement.dir = "ltr"));
     await go(`#/c/${group}/details`);
     await page.getByRole("complementary").getByText("فريد منصور").waitFor();
     await shot(ana, "details");

@@ -330,6 +330,29 @@ pub struct MessageList {
     pub more_after: bool,
 }
 
+/// `GET /v1/conversations/{c}/pins`
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct PinList {
+    /// Pinned messages, newest first, with their `state`.
+    pub items: Vec<EventFrame>,
+    /// Apply only live events after this.
+    pub as_of: Seq,
+    /// The `cursor` of the next page; absent on the last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next: Option<String>,
+}
+
+/// An item of `GET /v1/conversations/{c}/reactions`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reaction {
+    /// Whose.
+    pub user: UserId,
+    /// The emoji.
+    pub emoji: String,
+    /// The event that added it.
+    pub seq: Seq,
+}
+
 /// `GET /v1/conversations/{c}/explain`: the events behind the counts of a [`Conversation`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Explanation {

@@ -248,7 +248,7 @@ async fn a_list_is_no_body_and_a_stranger_learns_no_position() {
         "POST /v1/sessions HTTP/1.1\r\nHost: hansard\r\nContent-Length: 99999999\r\n\r\n";
     assert!(first_line(rig.client().addr, announced).await.contains(" 413 "));
     let group = ana.found("tea", &[]).await;
-    for of in ["messages", "events", "explain"] {
+    for of in ["messages", "events", "explain", "pins"] {
         let path = format!("/v1/conversations/{group}/{of}?min_seq={group}:9999999");
         ben.client.get(&path).await.refused(403, "not_a_member");
     }

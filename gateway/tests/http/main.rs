@@ -6,6 +6,7 @@ mod conversations;
 mod edge;
 mod media;
 mod mentions;
+mod pins;
 mod rig;
 mod sockets;
 mod suggestions;

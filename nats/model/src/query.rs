@@ -3,6 +3,8 @@
 //! The reply payload is a [`Reply`]. Every request that reads may carry `min_seq`: the owner
 //! answers only once it has applied that position, or says [`QueryError::Behind`].
 
+mod pins;
+mod reactors;
 mod receipts;
 mod record;
 mod views;
@@ -16,6 +18,8 @@ use crate::inbox::{Head, MemberRecord};
 use crate::receipt::Mark;
 use crate::time::LogTime;
 
+pub use self::pins::{PinsReply, PinsRequest};
+pub use self::reactors::{Reactor, ReactorsReply, ReactorsRequest};
 pub use self::receipts::{ReachReply, ReachRequest, Reached};
 pub use self::record::{RecordRequest, StoredRecord};
 pub use self::views::{

@@ -78,6 +78,10 @@ pub enum QueryVerb {
     Mentions,
     /// Messages at given positions, as they stand now.
     Picked,
+    /// The pinned messages of a conversation.
+    Pins,
+    /// Who reacted to a message.
+    Reactors,
     /// The events behind the counts of an inbox entry.
     Explain,
     /// What a receipt comes to.
@@ -90,7 +94,7 @@ pub enum QueryVerb {
 
 impl QueryVerb {
     /// All verbs, for registering a service.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 17] = [
         Self::Events,
         Self::Messages,
         Self::Lookup,
@@ -102,6 +106,8 @@ impl QueryVerb {
         Self::Record,
         Self::Mentions,
         Self::Picked,
+        Self::Pins,
+        Self::Reactors,
         Self::Explain,
         Self::Reach,
         Self::Parked,
@@ -122,6 +128,8 @@ impl QueryVerb {
             Self::Record => "record",
             Self::Mentions => "mentions",
             Self::Picked => "picked",
+            Self::Pins => "pins",
+            Self::Reactors => "reactors",
             Self::Explain => "explain",
             Self::Reach => "reach",
             Self::Parked => "parked",

@@ -366,6 +366,8 @@ export interface ConversationWindow {
   mentionables(prefix: string): readonly Mentionable[];
   readonly compose: Compose;
   toggleReaction(seq: Seq, emoji: string): void;
+  /** Finds out who reacted to a message, where only their number is known; `Reaction.people` has them then. */
+  nameReactors(seq: Seq): Promise<void>;
   setPinned(seq: Seq, pinned: boolean): void;
   delete(seq: Seq): void;
   /** Mentions are found in the text by `@handle` among the members. */
@@ -441,7 +443,7 @@ export interface Person {
   readonly id: UserId;
   /** Empty while nothing is known. */
   readonly handle: string;
-  /** The name to show; the handle, or the beginning of the id while nothing is known. */
+  /** The name to show, or the handle; `…` while it is asked for, and the beginning of the id if nobody knows more. */
   readonly name: string;
   /** A media id. */
   readonly avatar?: string;
@@ -523,6 +525,8 @@ export interface Upload {
   readonly width?: number;
   readonly height?: number;
   readonly durationMs?: number;
+  /** What a picture shows, for those who cannot see it. */
+  readonly alt?: string;
   readonly state: "waiting" | "uploading" | "paused" | "done" | "failed";
   /** Bytes. */
   readonly sent: number;

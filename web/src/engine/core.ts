@@ -234,6 +234,9 @@ export class Core {
       await tx.store.put(again);
     }
     await tx.done;
+    for (const upload of row?.uploads ?? []) {
+      if (this.#uploads.get(upload)?.state === "failed") this.tabs.post({ type: "pull", upload, what: "resume" });
+    }
     this.tabs.post({ type: "outbox" });
     this.changed({ outbox: true });
   }
@@ -337,10 +340,21 @@ export class Core {
     this.changed({ uploads: [row.key] });
   }
 
+  /** Forgets a file; a message that waits for it goes without it, or with it, if there is nothing else to say. */
   async dropUpload(key: string): Promise<void> {
-    await this.db.delete("uploads", key);
+    const tx = this.db.transaction(["outbox", "uploads"], "readwrite");
+    await tx.objectStore("uploads").delete(key);
+    for (const row of await tx.objectStore("outbox").getAll()) {
+      // What may have been sent stays as it was sent.
+      if (row.attempted || row.event.kind !== "message" || !row.uploads.includes(key)) continue;
+      const uploads = row.uploads.filter((one) => one !== key);
+      if (uploads.length > 0 || row.event.text !== "") await tx.objectStore("outbox").put({ ...row, uploads });
+      else await tx.objectStore("outbox").delete(row.key);
+    }
+    await tx.done;
     this.tabs.post({ type: "pull", upload: key, what: "cancel" });
-    this.changed({ uploads: [key] });
+    this.tabs.post({ type: "outbox" });
+    this.changed({ outbox: true, uploads: [key] });
   }
 
   // ---- following the database

@@ -36,6 +36,7 @@ import { Inbox } from "./inbox.ts";
 import { stored } from "./items.ts";
 import { lead } from "./leader.ts";
 import { Members } from "./members.ts";
+import { isUnsent } from "./outbox.ts";
 import { browser, type Platform } from "./platform.ts";
 import { personOf } from "./people.ts";
 import type { MessageRow } from "./rows.ts";
@@ -343,7 +344,7 @@ class TabEngine implements Engine {
         await sessions.logIn(credentials);
         await this.#turn;
       },
-      unsent: async () => this.#life?.core.outbox.filter(({ event }) => event.kind === "message").length ?? 0,
+      unsent: async () => this.#life?.core.outbox.filter(isUnsent).length ?? 0,
       logOut: async () => {
         await this.#end();
         await sessions.logOut();

@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import type { EventFrame } from "../protocol/types.ts";
-import { applied, isModifier, isShown, reacted, rowOf } from "./fold.ts";
+import { applied, isModifier, isShown, named, reacted, rowOf } from "./fold.ts";
 import { frame } from "./testing.ts";
 import type { MessageRow } from "./rows.ts";
 
@@ -55,6 +55,22 @@ test("reactions: one of each person, in the order of their first, gone with the 
   all = reacted(all, "👍", false, ME, ME);
   all = reacted(all, "🎉", false, "a", ME);
   expect(all).toEqual([{ emoji: "🎉", count: 1, me: true, people: [] }]);
+});
+
+test("those who reacted are named, and never more of them than are counted", () => {
+  const counted = [
+    { emoji: "x", count: 3, me: true, people: [] },
+    { emoji: "y", count: 1, me: false, people: [] },
+  ];
+  const by = [
+    { user: "a", emoji: "x" },
+    { user: ME, emoji: "x" },
+    { user: "b", emoji: "x" },
+    { user: "b", emoji: "y" },
+    { user: "late", emoji: "y" },
+    { user: "late", emoji: "z" },
+  ];
+  expect(named(counted, by, ME).map(({ people }) => people)).toEqual([["a", "b"], ["b"]]);
 });
 
 test("replies in a thread are counted at its root", () => {

@@ -125,6 +125,14 @@ export function reacted(
     : reactions.filter((reaction) => reaction !== known);
 }
 
+/** Counted reactions with those who made them, as far as the counts allow. */
+export function named(reactions: readonly ReactionRow[], by: readonly { user: UserId; emoji: string }[], me: UserId): ReactionRow[] {
+  return reactions.map((reaction) => {
+    const people = by.filter(({ emoji, user }) => emoji === reaction.emoji && user !== me).map(({ user }) => user);
+    return { ...reaction, people: people.slice(0, reaction.count - (reaction.me ? 1 : 0)) };
+  });
+}
+
 function joined(reaction: ReactionRow, sender: UserId, me: UserId): ReactionRow {
   const count = reaction.count + 1;
   if (sender === me) return { ...reaction, count, me: true };

@@ -73,7 +73,7 @@ export async function cachePage(
   db: Database,
   me: UserId,
   conversation: string,
-  page: MessageList,
+  page: Pick<MessageList, "items" | "as_of">,
   range: { from: number; to: number } | undefined,
 ): Promise<boolean> {
   const tx = db.transaction(["conversations", "messages", "modifiers"], "readwrite");

@@ -113,7 +113,11 @@ export function pending(sent: OutboxRow, scene: Scene): MessageItem | undefined 
   const event = sent.event;
   if (event.kind !== "message") return undefined;
   const { state } = sent;
-  const failed = state.kind === "failed";
+  const uploads = event.media ? [] : sent.uploads.flatMap((key) => scene.upload(key) ?? []);
+  // It waits for a file that does not come: the person decides, as about a message that was refused.
+  const lost = uploads.find((upload) => upload.state === "failed");
+  const failed = state.kind === "failed" || lost !== undefined;
+  const code = state.kind === "failed" ? state.code : lost?.code;
   const mentions = event.mentions ?? [];
   return {
     kind: "message",
@@ -130,13 +134,13 @@ export function pending(sent: OutboxRow, scene: Scene): MessageItem | undefined 
     mentioned: mentions.filter((id) => id !== "all").map(scene.person),
     mentionsMe: false,
     media: event.media ?? [],
-    uploads: event.media ? [] : sent.uploads.flatMap((key) => scene.upload(key) ?? []),
+    uploads,
     mark: failed ? "failed" : state.kind === "stored" ? "sent" : "pending",
     may: { edit: false, delete: false, pin: false, react: false, reply: false },
     layout: BARE,
     ...(event.reply_to !== undefined ? { replyTo: scene.quote(event.reply_to) } : {}),
     ...(event.thread !== undefined ? { thread: event.thread } : {}),
-    ...(failed ? { refusal: { code: state.code as never } } : {}),
+    ...(failed ? { refusal: { code: (code ?? "unavailable") as never } } : {}),
   };
 }
 
@@ -283,7 +287,7 @@ export function mediaKind(said: unknown): LastMessage["media"] {
 }
 
 export function uploadItem(row: UploadRow, sent: number): Upload {
-  const { key, name, type, size, width, height, durationMs, state, code, blob } = row;
+  const { key, name, type, size, width, height, durationMs, alt, state, code, blob } = row;
   return {
     key,
     name,
@@ -295,6 +299,7 @@ export function uploadItem(row: UploadRow, sent: number): Upload {
     ...(width === undefined ? {} : { width }),
     ...(height === undefined ? {} : { height }),
     ...(durationMs === undefined ? {} : { durationMs }),
+    ...(alt ? { alt } : {}),
     ...(code === undefined ? {} : { code: code as never }),
   };
 }

@@ -227,6 +227,11 @@ export class Outbox {
   }
 }
 
+/** Words that the server does not have yet: lost with the database. */
+export function isUnsent({ event, state }: OutboxRow): boolean {
+  return state.kind !== "stored" && (event.kind === "message" || event.kind === "edit");
+}
+
 export function inOrder(a: OutboxRow, b: OutboxRow): number {
   return a.order - b.order || (a.key < b.key ? -1 : 1);
 }

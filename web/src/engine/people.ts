@@ -56,7 +56,8 @@ export class People {
   get(id: UserId): Person {
     const known = this.#known.get(id);
     if (known) return known;
-    const placeholder: Person = { id, handle: "", name: id.slice(0, 6) };
+    // Nobody reads an id as a name; it stands there only for somebody of whom the server knows nothing.
+    const placeholder: Person = { id, handle: "", name: this.#nobody.has(id) ? id.slice(0, 6) : "…" };
     if (this.#known.size >= KNOWN_MAX) this.#known.clear();
     this.#known.set(id, placeholder);
     if (id !== "") this.#want(id);
@@ -107,6 +108,14 @@ export class People {
     return this.presences.used().filter((id) => id !== this.me);
   }
 
+  /** The server knows nothing of them, and will not. */
+  #giveUp(id: UserId): void {
+    this.#nobody.add(id);
+    const person: Person = { id, handle: "", name: id.slice(0, 6) };
+    this.#known.set(id, person);
+    this.persons.set(id, person);
+  }
+
   #want(id: UserId): void {
     if (this.#nobody.has(id)) return;
     this.#wanted.add(id);
@@ -124,7 +133,9 @@ export class People {
       const { items } = away.length > 0 ? await this.http.users(away) : { items: [] };
       for (const id of ids) this.#wanted.delete(id);
       const found = new Set(items.map(({ user }) => user));
-      for (const id of away) if (!found.has(id)) this.#nobody.add(id);
+      const unknown = away.filter((id) => !found.has(id));
+      for (const id of unknown) this.#giveUp(id);
+      if (unknown.length > 0) this.changed(unknown);
       await this.learn(items);
     } catch (cause) {
       if (!(cause instanceof Refused)) return;

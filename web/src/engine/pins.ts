@@ -1,15 +1,16 @@
-/** Pinned messages of a conversation: those in the cache; on request, those that older events tell of. */
+/** Pinned messages of a conversation: those in the cache, and on request those that the server lists. */
 import type { MessageItem } from "./api.ts";
 import { Cell } from "./cell.ts";
 import type { Core } from "./core.ts";
 import type { History } from "./history.ts";
+import { cachePage } from "./ingest.ts";
 import { kept, stored } from "./items.ts";
 import type { Quotes } from "./quotes.ts";
 import { sceneOf } from "./scene.ts";
 
-/** Events of a page of the chain. */
-const PAGE = 500;
-/** Pages that are looked through: pins further back than this many events are not found. */
+/** Pins of a page. */
+const PAGE = 100;
+/** Pages that are read: whoever pins more than a person ever looks through sees the newest. */
 const PAGES_MAX = 20;
 
 export class Pins {
@@ -37,26 +38,22 @@ export class Pins {
     this.cell.set(kept(before, { items, complete: this.#isComplete }));
   }
 
-  /** The contract has no list of pins: the events that pinned are looked for, newest first. */
-  async search(): Promise<void> {
+  /** Brings all that are pinned into the cache. */
+  async load(): Promise<void> {
     if (this.#isComplete) return;
     const { core } = this;
     const id = this.history.id;
-    const decided = new Map<number, boolean>();
-    let before: number | undefined;
+    let cursor: string | undefined;
     for (let page = 0; page < PAGES_MAX; page += 1) {
-      const { items, more } = await core.http.events(id, { limit: PAGE, ...(before === undefined ? {} : { before }) });
-      for (const { body } of [...items].reverse()) {
-        const event = body.event;
-        if (event.kind === "pin" && !decided.has(event.target)) decided.set(event.target, event.op === "add");
-      }
-      before = items[0]?.seq;
-      if (!more || before === undefined) {
-        this.#isComplete = true;
-        break;
-      }
+      const head = (await core.db.get("conversations", id))?.head;
+      const list = await core.http.pins(id, { limit: PAGE, cursor, atLeast: head });
+      // A list that is older than the chain is asked for once more with the next look.
+      const isTaken = await cachePage(core.db, core.me, id, list, undefined);
+      cursor = list.next;
+      if (cursor !== undefined) continue;
+      this.#isComplete = isTaken;
+      break;
     }
-    for (const [seq, isPinned] of decided) if (isPinned) await this.history.one(seq);
     await this.reread();
   }
 }

@@ -5,7 +5,8 @@ import { Http } from "../protocol/http.ts";
 import { Refused } from "../protocol/refusal.ts";
 import type { SessionState, UserId } from "./api.ts";
 import { Cell } from "./cell.ts";
-import { deleteDatabase } from "./database.ts";
+import { deleteDatabase, openDatabase } from "./database.ts";
+import { isUnsent } from "./outbox.ts";
 import type { Channel, Platform } from "./platform.ts";
 
 /** A token with less than this left is exchanged for a new one, in milliseconds. */
@@ -22,11 +23,24 @@ export interface SessionRow {
   ended?: "revoked" | "expired";
 }
 
+/** Somebody of whom there is a database on this device. */
+interface KeptRow {
+  user: UserId;
+  handle: string;
+  /** When they logged in last, in milliseconds since the epoch. */
+  at: number;
+}
+
 interface Schema extends DBSchema {
-  session: { key: string; value: SessionRow };
+  /** Under `current` who is logged in; under `kept` and an id, whose database is here. */
+  session: { key: string; value: SessionRow | KeptRow };
 }
 
 const KEY = "current";
+/** What the keys of those begin with whose database is here. */
+const KEPT = "kept.";
+/** People whose caches and unsent messages a device keeps. */
+const KEPT_MAX = 4;
 
 export class Sessions {
   readonly #channel: Channel;
@@ -53,6 +67,8 @@ export class Sessions {
       },
     });
     await this.reread();
+    // One who logged in with an earlier version.
+    if (this.row && (await this.#db.getKey("session", KEPT + this.row.user)) === undefined) await this.#keep(this.row);
   }
 
   close(): void {
@@ -63,6 +79,7 @@ export class Sessions {
   async signUp(account: { handle: string; password: string; name?: string }): Promise<void> {
     const handle = account.handle.trim().replace(/^@/, "").toLowerCase();
     const { password } = account;
+    await this.#makeRoom(handle);
     const name = account.name?.trim();
     const id = this.clock.mint();
     const ask = (id: string) => this.http.createUser({ id, handle, password, ...(name ? { name } : {}) });
@@ -79,12 +96,12 @@ export class Sessions {
 
   async logIn(credentials: { handle: string; password: string; deviceName?: string }): Promise<void> {
     const handle = credentials.handle.trim().replace(/^@/, "").toLowerCase();
+    await this.#makeRoom(handle);
     const device_name = credentials.deviceName ?? this.platform.deviceName;
     const opened = await this.http.openSession({ handle, password: credentials.password, device_name });
     const { user, device, token, expires_at } = opened;
-    const before = this.row;
-    // Another person on this device: nothing of the one before is left behind.
-    if (before && before.user !== user) await this.#forget(before.user);
+    // What is there of somebody else stays: they may have written what is not sent yet.
+    await this.#keep({ user, handle });
     await this.#write({ user, device, token, handle, name: handle, expiresAt: expires_at });
   }
 
@@ -122,9 +139,42 @@ export class Sessions {
     }
   }
 
+  async #keep({ user, handle }: { user: UserId; handle: string }): Promise<void> {
+    await this.#db?.put("session", { user, handle, at: Date.now() }, KEPT + user);
+  }
+
+  /**
+   * Before another one comes, those who were here longest ago and have nothing unsent are forgotten.
+   * Throws `quota_exceeded` when all of them have: nobody's words are deleted for somebody else.
+   */
+  async #makeRoom(handle: string): Promise<void> {
+    const rows = (await this.#db?.getAll("session", IDBKeyRange.bound(KEPT, `${KEPT}\uffff`))) as KeptRow[] | undefined;
+    const others = (rows ?? []).filter((row) => row.handle !== handle).sort((a, b) => a.at - b.at);
+    let excess = others.length - (KEPT_MAX - 1);
+    for (const { user } of others) {
+      if (excess <= 0) return;
+      if (await this.#hasUnsent(user)) continue;
+      await this.#forget(user);
+      excess -= 1;
+    }
+    if (excess > 0) throw new Refused("quota_exceeded", "everybody whose messages are kept here has unsent ones");
+  }
+
+  async #hasUnsent(user: UserId): Promise<boolean> {
+    const { scope, values } = this.platform;
+    if (values.keys().some((key) => key.startsWith(`${scope}.${user}.unsent.`))) return true;
+    const db = await openDatabase(scope, user, () => {});
+    try {
+      return (await db.getAll("outbox")).some(isUnsent);
+    } finally {
+      db.close();
+    }
+  }
+
   /** Everything of somebody on this device. */
   async #forget(user: UserId): Promise<void> {
     const { scope, values } = this.platform;
+    await this.#db?.delete("session", KEPT + user);
     for (const key of values.keys()) if (key.startsWith(`${scope}.${user}.`)) values.remove(key);
     await deleteDatabase(scope, user);
   }
@@ -138,7 +188,7 @@ export class Sessions {
 
   /** What the database says now; another tab may have changed it. */
   async reread(): Promise<void> {
-    this.#take(await this.#db?.get("session", KEY));
+    this.#take((await this.#db?.get("session", KEY)) as SessionRow | undefined);
   }
 
   #take(row: SessionRow | undefined): void {

@@ -25,6 +25,7 @@ import { kept, laidOut, pending, stored } from "./items.ts";
 import type { Members } from "./members.ts";
 import { openings } from "./opening.ts";
 import { Pins } from "./pins.ts";
+import { nameReactors } from "./reactors.ts";
 import { Quotes } from "./quotes.ts";
 import { details } from "./receipts.ts";
 import { sceneOf } from "./scene.ts";
@@ -288,7 +289,7 @@ export class Window implements ConversationWindow, View {
   }
 
   async loadPins(): Promise<void> {
-    await this.#pins.search();
+    await this.#pins.load();
   }
 
   mentionables(prefix: string): readonly Mentionable[] {
@@ -299,6 +300,10 @@ export class Window implements ConversationWindow, View {
     const item = this.#itemOf(seq);
     if (item) this.#react(item, seq, emoji);
     else this.#core.unawaited(this.#reactElsewhere(seq, emoji));
+  }
+
+  nameReactors(seq: Seq): Promise<void> {
+    return nameReactors(this.#core, this.conversation, seq);
   }
 
   /** In a thread or a list of pins: the message may be far from what this window has. */

@@ -20,6 +20,7 @@ const de: Messages = {
   "login.submit": "Anmelden",
   "login.other": "Neu hier?",
   "login.toSignUp": "Konto anlegen",
+  "login.full": "Mehrere Menschen haben auf diesem Gerät Nachrichten, die noch nicht gesendet sind. Erst muss jemand davon sich anmelden und sie senden oder verwerfen.",
   "signup.title": "Konto anlegen",
   "signup.subtitle": "Ein Kürzel und ein Passwort genügen.",
   "signup.submit": "Konto anlegen",
@@ -228,6 +229,7 @@ const de: Messages = {
   "record.denied": "Der Browser gibt kein Mikrofon frei.",
 
   "media.download": "{name} herunterladen",
+  "media.save": "Herunterladen",
   "media.open": "{name} öffnen",
   "media.play": "Abspielen",
   "media.pause": "Anhalten",
@@ -245,6 +247,7 @@ const de: Messages = {
   "media.processing": "Wird vorbereitet",
   "media.unavailable": "Nicht verfügbar",
   "media.picture": "Bild {name}",
+  "media.zoom": "Volle Größe",
   "media.next": "Nächstes",
   "media.previous": "Voriges",
   "media.count": "{index} von {count}",

@@ -19,6 +19,7 @@ const en = {
   "login.submit": "Log in",
   "login.other": "New here?",
   "login.toSignUp": "Create an account",
+  "login.full": "Several people have messages on this device that were not sent yet. One of them has to log in first, and send or discard them.",
   "signup.title": "Create an account",
   "signup.subtitle": "A handle and a password are all it takes.",
   "signup.submit": "Create account",
@@ -227,6 +228,7 @@ const en = {
   "record.denied": "The browser gives no access to a microphone.",
 
   "media.download": "Download {name}",
+  "media.save": "Download",
   "media.open": "Open {name}",
   "media.play": "Play",
   "media.pause": "Pause",
@@ -244,6 +246,7 @@ const en = {
   "media.processing": "Being prepared",
   "media.unavailable": "Not available",
   "media.picture": "Picture {name}",
+  "media.zoom": "Full size",
   "media.next": "Next",
   "media.previous": "Previous",
   "media.count": "{index} of {count}",

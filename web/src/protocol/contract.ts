@@ -146,6 +146,27 @@ export interface paths {
         readonly patch?: never;
         readonly trace?: never;
     };
+    readonly "/v1/conversations/{conversation}/pins": {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        /**
+         * The pinned messages of a conversation, newest first
+         * @description As in `listMessages`, with edits and reactions folded in. A page may hold fewer than `limit` items and still have a `next`.
+         *     Apply only live events after `as_of`. Empty for a direct conversation in which nothing was said yet.
+         */
+        readonly get: operations["listPins"];
+        readonly put?: never;
+        readonly post?: never;
+        readonly delete?: never;
+        readonly options?: never;
+        readonly head?: never;
+        readonly patch?: never;
+        readonly trace?: never;
+    };
     readonly "/v1/conversations/{conversation}/presence": {
         readonly parameters: {
             readonly query?: never;
@@ -159,6 +180,26 @@ export interface paths {
          *     Empty for a direct conversation in which nothing was said yet.
          */
         readonly get: operations["listPresence"];
+        readonly put?: never;
+        readonly post?: never;
+        readonly delete?: never;
+        readonly options?: never;
+        readonly head?: never;
+        readonly patch?: never;
+        readonly trace?: never;
+    };
+    readonly "/v1/conversations/{conversation}/reactions": {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        /**
+         * Who reacted to a message
+         * @description The reactions that it has now, in the order in which they were made; `not_found` when the reader sees no message there.
+         */
+        readonly get: operations["listReactions"];
         readonly put?: never;
         readonly post?: never;
         readonly delete?: never;
@@ -1239,6 +1280,12 @@ export interface components {
             readonly op: "add" | "remove";
             readonly target: components["schemas"]["Seq"];
         };
+        readonly PinList: {
+            readonly as_of: components["schemas"]["Seq"];
+            /** @description Pinned messages, newest first, as in `MessageList`. */
+            readonly items: readonly components["schemas"]["EventFrame"][];
+            readonly next?: components["schemas"]["Next"];
+        };
         /**
          * @example {
          *       "delivered": 57,
@@ -1280,6 +1327,12 @@ export interface components {
             readonly items: readonly components["schemas"]["PresenceItem"][];
             readonly next?: components["schemas"]["Next"];
         };
+        /** @description Somebody's reaction; `seq` is the event that added it. */
+        readonly Reaction: {
+            readonly emoji: string;
+            readonly seq: components["schemas"]["Seq"];
+            readonly user: components["schemas"]["UserId"];
+        };
         /**
          * @example {
          *       "kind": "reaction",
@@ -1297,6 +1350,11 @@ export interface components {
             /** @enum {string} */
             readonly op: "add" | "remove";
             readonly target: components["schemas"]["Seq"];
+        };
+        readonly ReactionList: {
+            /** @description Ascending by `seq`. */
+            readonly items: readonly components["schemas"]["Reaction"][];
+            readonly next?: components["schemas"]["Next"];
         };
         /**
          * @example {
@@ -2438,6 +2496,39 @@ export interface operations {
             readonly default: components["responses"]["Error"];
         };
     };
+    readonly listPins: {
+        readonly parameters: {
+            readonly query?: {
+                /** @description The `next` of the page before. */
+                readonly cursor?: components["parameters"]["Cursor"];
+                /** @description Items, at least 1; more than 500 is read as 500. */
+                readonly limit?: components["parameters"]["Limit"];
+                /**
+                 * @description `<conversation>:<seq>`, repeatable. The answer includes that event, or the request is `unavailable`: at once when the log does not reach that far.
+                 *     What the same device was told is stored is applied by the gateway itself.
+                 */
+                readonly min_seq?: components["parameters"]["MinSeq"];
+            };
+            readonly header?: never;
+            readonly path: {
+                readonly conversation: components["parameters"]["Conversation"];
+            };
+            readonly cookie?: never;
+        };
+        readonly requestBody?: never;
+        readonly responses: {
+            /** @description A page. */
+            readonly 200: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["PinList"];
+                };
+            };
+            readonly default: components["responses"]["Error"];
+        };
+    };
     readonly listPresence: {
         readonly parameters: {
             readonly query?: {
@@ -2461,6 +2552,41 @@ export interface operations {
                 };
                 content: {
                     readonly "application/json": components["schemas"]["PresenceList"];
+                };
+            };
+            readonly default: components["responses"]["Error"];
+        };
+    };
+    readonly listReactions: {
+        readonly parameters: {
+            readonly query: {
+                /** @description The `next` of the page before. */
+                readonly cursor?: components["parameters"]["Cursor"];
+                /** @description Items, at least 1; more than 500 is read as 500. */
+                readonly limit?: components["parameters"]["Limit"];
+                /**
+                 * @description `<conversation>:<seq>`, repeatable. The answer includes that event, or the request is `unavailable`: at once when the log does not reach that far.
+                 *     What the same device was told is stored is applied by the gateway itself.
+                 */
+                readonly min_seq?: components["parameters"]["MinSeq"];
+                /** @description The message. */
+                readonly seq: components["schemas"]["Seq"];
+            };
+            readonly header?: never;
+            readonly path: {
+                readonly conversation: components["parameters"]["Conversation"];
+            };
+            readonly cookie?: never;
+        };
+        readonly requestBody?: never;
+        readonly responses: {
+            /** @description A page. */
+            readonly 200: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["ReactionList"];
                 };
             };
             readonly default: components["responses"]["Error"];

@@ -113,6 +113,15 @@ export class Http {
     const query = { ...rest, ...least(id, atLeast) };
     return this.#json<EventList>("GET", `/v1/conversations/${id}/events`, { query });
   }
+  pins(id: ConversationId, page: { limit: number; cursor: string | undefined; atLeast: Seq | undefined }) {
+    const { atLeast, ...rest } = page;
+    const query = { ...rest, ...least(id, atLeast) };
+    return this.#json<Schemas["PinList"]>("GET", `/v1/conversations/${id}/pins`, { query });
+  }
+  /** Who reacted to a message: the first 500 reactions. */
+  reactions(id: ConversationId, seq: Seq) {
+    return this.#json<Listing<Schemas["Reaction"]>>("GET", `/v1/conversations/${id}/reactions`, { query: { seq, limit: 500 } });
+  }
   send(id: ConversationId, message: MessageId, event: Event) {
     const body = { id: message, event };
     return this.#json<Schemas["SentMessage"]>("POST", `/v1/conversations/${id}/messages`, { body });

@@ -14,7 +14,7 @@ export interface UploadOptions {
   /** Where an earlier attempt goes on. */
   readonly location?: string;
   readonly onLocation: (location: string) => void;
-  /** Bytes that the server has. */
+  /** Bytes that have gone out; after a lost request fewer than before. */
   readonly onProgress: (sent: number) => void;
   /** The id of the file. */
   readonly onDone: (id: string) => void;
@@ -45,7 +45,7 @@ export function upload(options: UploadOptions): RunningUpload {
     onUploadUrlAvailable() {
       if (running.url) options.onLocation(running.url);
     },
-    onChunkComplete: (_size, accepted) => options.onProgress(accepted),
+    onProgress: (sent) => options.onProgress(sent),
     onSuccess() {
       const id = running.url?.split("/").pop();
       if (id) options.onDone(id);

@@ -19,6 +19,14 @@ export interface Stored {
   readonly text: string;
 }
 
+export interface Sent {
+  readonly name: string;
+  readonly type: string;
+  readonly bytes: Uint8Array<ArrayBuffer>;
+  /** For those who cannot see it. */
+  readonly alt?: string;
+}
+
 interface Answer {
   readonly error?: { readonly retry_after_ms?: number };
 }
@@ -81,6 +89,16 @@ export class Account {
   async newest(conversation: string): Promise<string | undefined> {
     const page = await this.request("GET", `/v1/conversations/${conversation}/messages?limit=1`);
     return (page as { items: readonly { body: { event: { text?: string } } }[] }).items[0]?.body.event.text;
+  }
+
+  /** Uploads files, and sends them in one message. */
+  async show(conversation: string, text: string, files: readonly Sent[]): Promise<number> {
+    const media = [];
+    for (const { name, type, bytes, alt } of files) {
+      const id = await this.upload(name, type, bytes);
+      media.push({ id, name, type, size: bytes.length, ...(alt === undefined ? {} : { alt }) });
+    }
+    return this.send(conversation, { kind: "message", text, media });
   }
 
   /** All messages of a conversation in the order of the log, as the server has them. */

@@ -1,9 +1,21 @@
 import { describe, expect, it } from "vitest";
-import { filterOf, onlyLeavesOut, searchable, take, withFilter } from "./query.ts";
+import { filterOf, isSameWord, onlyLeavesOut, searchable, take, withFilter } from "./query.ts";
 
 describe("a suggestion that is taken", () => {
   it("stands where the typed part was, with a space", () => {
     expect(take("printer ad", 10, { replaces: [8, 10], text: "from:ada" })).toEqual({ text: "printer from:ada ", caret: 17 });
+  });
+
+  it("takes the place of what was typed since it was asked for", () => {
+    expect(take("printer ada l", 11, { replaces: [8, 10], text: "from:ada" })).toEqual({ text: "printer from:ada l", caret: 17 });
+  });
+
+  it("fits the word that it was asked for, longer or shorter, and no other", () => {
+    expect(isSameWord("printer from:a", "printer from:ada")).toBe(true);
+    expect(isSameWord("printer from:ada", "printer from:")).toBe(true);
+    expect(isSameWord("printer from:ada", "printer from:ada b")).toBe(false);
+    expect(isSameWord("printer from:ada", "printer from:b")).toBe(false);
+    expect(isSameWord("", "printer")).toBe(true);
   });
 
   it("leaves what is behind the caret", () => {

@@ -6,13 +6,19 @@ export interface Edited {
   readonly caret: number;
 }
 
-/** The query after a suggestion was taken: it stands where the typed part was, with a space behind it. */
+/** The query after a suggestion was taken: it stands where the typed part was, up to the caret, with a space behind it. */
 export function take(query: string, caret: number, suggestion: Pick<Suggestion, "replaces" | "text">): Edited {
-  const [from = 0, to = caret] = suggestion.replaces;
+  const [from = 0] = suggestion.replaces;
   const before = query.slice(0, from) + suggestion.text;
-  const after = query.slice(Math.max(to, from));
+  const after = query.slice(Math.max(caret, from));
   const text = `${before} ${after.trimStart()}`;
   return { text, caret: before.length + 1 };
+}
+
+/** Whether what is typed now ends in the same word as before, a little longer or shorter: suggestions for the one fit the other. */
+export function isSameWord(before: string, now: string): boolean {
+  const [shorter, longer] = before.length < now.length ? [before, now] : [now, before];
+  return longer.startsWith(shorter) && !/\s/.test(longer.slice(shorter.length));
 }
 
 /** The query with a filter behind it. An unfinished one (`from:`) waits for its name. */

@@ -1,0 +1,102 @@
+/** Several people on one device, with the real binary: each has a database, and nobody's words are lost for another. */
+import { existsSync } from "node:fs";
+import { fileURLToPath } from "node:url";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import type { Engine } from "./api.ts";
+import { openEngine } from "./engine.ts";
+import { Device, Server, until, value } from "./testing.ts";
+
+const binary = process.env["WEB_TEST_BINARY"] ?? fileURLToPath(new URL("../../../target/debug/hansard", import.meta.url));
+const PASSWORD = "correct horse";
+const server = new Server(binary);
+const opened: Engine[] = [];
+
+beforeAll(async () => {
+  if (!existsSync(binary)) throw new Error(`no server at ${binary}: cargo build, or set WEB_TEST_BINARY`);
+  await server.start();
+}, 120_000);
+
+afterAll(async () => {
+  for (const engine of opened) await engine.close();
+  await server.stop();
+});
+
+async function tab(device: Device): Promise<Engine> {
+  const engine = await openEngine(device.tab());
+  opened.push(engine);
+  return engine;
+}
+
+function me(engine: Engine): string {
+  const state = engine.session.state.get();
+  return state.kind === "signed-in" ? state.me.id : "";
+}
+
+async function online(engine: Engine): Promise<void> {
+  await value(engine.connection.state, "online", (state) => state.kind === "online" && state.synced);
+}
+
+/** Whose databases there are on a device. */
+async function kept(scope: string): Promise<string[]> {
+  return (await indexedDB.databases()).flatMap(({ name }) => (name?.startsWith(`${scope}.`) ? [name.slice(scope.length + 1)] : [])).sort();
+}
+
+/** Writes a note without a network, and is logged out from elsewhere before it is sent. */
+async function leaveUnsent(device: Device, engine: Engine, handle: string, text: string): Promise<string> {
+  await engine.session.signUp({ handle, password: PASSWORD });
+  await online(engine);
+  const id = me(engine);
+  device.setNetwork(false);
+  await value(engine.connection.state, "offline", (state) => state.kind === "offline");
+  const notes = engine.open(engine.directWith(id));
+  notes.compose.setText(text);
+  notes.compose.send();
+  await until("it is written down", async () => (await engine.session.unsent()) === 1);
+  const state = engine.session.state.get();
+  const elsewhere = await tab(new Device(`${handle}-elsewhere`, () => server.url));
+  await elsewhere.session.logIn({ handle, password: PASSWORD });
+  await elsewhere.session.revoke(state.kind === "signed-in" ? state.device : "");
+  await elsewhere.session.logOut();
+  device.setNetwork(true);
+  await value(engine.session.state, "it ended", ({ kind }) => kind === "ended");
+  return id;
+}
+
+test("somebody else logs in on the device: what the first one did not send is sent when they are back", async () => {
+  const device = new Device("shared", () => server.url);
+  const engine = await tab(device);
+  const ana = await leaveUnsent(device, engine, "ana", "not lost");
+  await engine.session.signUp({ handle: "bo", password: PASSWORD });
+  await online(engine);
+  const bo = me(engine);
+  expect(await kept("shared")).toEqual([ana, bo].sort());
+  expect(await engine.session.unsent(), "not Bo's").toBe(0);
+  await engine.session.logOut();
+  expect(await kept("shared"), "Bo took only his own along").toEqual([ana]);
+  await engine.session.logIn({ handle: "ana", password: PASSWORD });
+  const notes = engine.open(engine.directWith(ana));
+  await value(notes.state, "it is sent", ({ items }) => items.some((item) => item.kind === "message" && item.text === "not lost" && item.seq !== undefined));
+  expect(await engine.session.unsent()).toBe(0);
+});
+
+test("a device keeps so many people and no more, and none whose words are unsent is forgotten for another", async () => {
+  const device = new Device("busy", () => server.url);
+  const engine = await tab(device);
+  const first = await leaveUnsent(device, engine, "first", "still here");
+  const others: string[] = [];
+  for (const handle of ["second", "third", "fourth", "fifth"]) {
+    await engine.session.signUp({ handle, password: PASSWORD });
+    await online(engine);
+    others.push(me(engine));
+  }
+  // The first has something to say, so it is the second who was forgotten.
+  expect(await kept("busy")).toEqual([first, ...others.slice(1)].sort());
+
+  const full = new Device("full", () => server.url);
+  const crowded = await tab(full);
+  for (const handle of ["one", "two", "three", "four"]) await leaveUnsent(full, crowded, handle, "unsent");
+  await expect(crowded.session.signUp({ handle: "five", password: PASSWORD })).rejects.toMatchObject({ code: "quota_exceeded" });
+  expect(await kept("full")).toHaveLength(4);
+  await crowded.session.logIn({ handle: "two", password: PASSWORD });
+  expect(await kept("full")).toHaveLength(4);
+});

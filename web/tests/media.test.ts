@@ -1,0 +1,212 @@
+/** Files from hand to eye: pictures large, voice notes, an avatar, pasting and dragging, and uploads that do not go well. */
+import type { Browser, Locator, Page } from "playwright-core";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { Account } from "./harness/api.ts";
+import { Person, launch } from "./harness/browser.ts";
+import { png } from "./harness/files.ts";
+import { Server } from "./harness/server.ts";
+
+const LARGE = Buffer.alloc(3 << 20, "x");
+
+let browser: Browser;
+let server: Server;
+let ana: Person;
+let bo: Person;
+let conversation: string;
+let boAccount: Account;
+
+beforeAll(async () => {
+  [browser, server] = await Promise.all([
+    launch("--use-fake-ui-for-media-stream", "--use-fake-device-for-media-stream", "--autoplay-policy=no-user-gesture-required"),
+    Server.start(["--upload-max", "2MiB"]),
+  ]);
+  [ana, bo] = await Promise.all([Person.sit(browser, server), Person.sit(browser, server)]);
+  await ana.signUp("ana", "Ana Amsel");
+  await bo.signUp("bo", "Bo Buchfink");
+  boAccount = await Account.logIn(server.url, "bo");
+  conversation = boAccount.with(await Account.logIn(server.url, "ana"));
+  await boAccount.say(conversation, "Hello");
+  await ana.open("Bo Buchfink");
+  await bo.open("Ana Amsel");
+});
+afterAll(async () => {
+  await browser?.close();
+  await server?.stop();
+});
+
+function attached(person: Person): Locator {
+  return person.page.getByRole("list", { name: person.words("composer.attachments") });
+}
+
+function choose(person: Person, file: { name: string; mimeType: string; buffer: Buffer }): Promise<void> {
+  return person.page.locator("input[type=file]").first().setInputFiles(file);
+}
+
+/** Gives files to the page as the clipboard or a drag does. */
+async function hand(page: Page, target: Locator, kind: "paste" | "dragenter" | "dragover" | "drop", name: string, type: string): Promise<boolean> {
+  const bytes = [...png(8, 8, [200, 30, 30])];
+  const element = await target.elementHandle();
+  return page.evaluate(
+    ([element, kind, name, type, bytes]) => {
+      const data = new DataTransfer();
+      data.items.add(new File([new Uint8Array(bytes)], name, { type }));
+      const event =
+        kind === "paste"
+          ? new ClipboardEvent(kind, { clipboardData: data, bubbles: true, cancelable: true })
+          : new DragEvent(kind, { dataTransfer: data, bubbles: true, cancelable: true });
+      // False: the page took it, and the browser does nothing by itself.
+      return element!.dispatchEvent(event);
+    },
+    [element, kind, name, type, bytes] as const,
+  );
+}
+
+test("pictures are seen large: forth and back, full size, and the focus is where it was", async () => {
+  const sea = png(2_400, 1_500, [20, 90, 160], [230, 240, 250]);
+  await boAccount.show(conversation, "Look", [
+    { name: "sea.png", type: "image/png", bytes: sea, alt: "The sea, calm" },
+    { name: "dune.png", type: "image/png", bytes: png(400, 640, [240, 220, 160]) },
+  ]);
+  const tile = ana.log().getByRole("button", { name: /sea\.png, The sea, calm/ });
+  await tile.click();
+  const lightbox = ana.page.getByRole("dialog", { name: "sea.png" });
+  const picture = lightbox.locator("img");
+  await expect.poll(() => picture.evaluate((one: HTMLImageElement) => one.complete && one.naturalWidth)).toBeGreaterThan(1_000);
+  expect(await picture.getAttribute("alt")).toBe("The sea, calm");
+  await lightbox.getByText("The sea, calm").waitFor();
+  const width = (): Promise<number> => picture.evaluate((one) => one.getBoundingClientRect().width);
+  expect(await width()).toBeLessThanOrEqual(1_280);
+  await ana.button("media.zoom", {}, lightbox).click();
+  await expect.poll(width).toBeGreaterThan(1_280);
+  await ana.page.keyboard.press("-");
+  await expect.poll(width).toBeLessThanOrEqual(1_280);
+
+  await ana.page.keyboard.press("ArrowRight");
+  const second = ana.page.getByRole("dialog", { name: "dune.png" });
+  await second.getByText(ana.words("media.count", { index: 2, count: 2 })).waitFor();
+  await expect.poll(() => second.locator("img").evaluate((one: HTMLImageElement) => one.naturalWidth)).toBeGreaterThan(0);
+  expect(await ana.button("media.next", {}, second).getAttribute("aria-disabled")).toBe("true");
+  await ana.button("media.previous", {}, second).click();
+  await lightbox.waitFor();
+  await ana.page.keyboard.press("Escape");
+  await lightbox.waitFor({ state: "detached" });
+  expect(await tile.evaluate((one) => one === document.activeElement)).toBe(true);
+});
+
+test("a picture is described before it is sent, and read out to whoever cannot see it", async () => {
+  await choose(ana, { name: "hill.png", mimeType: "image/png", buffer: png(320, 200, [40, 120, 60]) });
+  const describe = attached(ana).getByRole("button", { name: /^Description.*hill\.png$/ });
+  await describe.click();
+  const field = ana.page.getByRole("dialog", { name: "hill.png" }).getByRole("textbox");
+  await field.fill("A green hill");
+  await field.press("Enter");
+  await describe.click();
+  expect(await field.inputValue()).toBe("A green hill");
+  await field.press("Escape");
+  await ana.say("Here");
+  await bo.message("Here").getByRole("button", { name: /hill\.png, A green hill/ }).click();
+  await bo.page.getByRole("dialog").getByRole("img", { name: "A green hill" }).waitFor();
+  await bo.page.keyboard.press("Escape");
+});
+
+test("a voice note is recorded, sent, and heard by the other", async () => {
+  await ana.button("composer.record").click();
+  const recorder = ana.page.getByRole("group", { name: ana.words("record.recording") });
+  await expect.poll(() => recorder.getByRole("timer").innerText()).toBe("0:01");
+  await ana.button("record.send").click();
+  await ana.composer().waitFor();
+  const own = ana.log().getByRole("group", { name: ana.words("kind.voice") });
+  await own.waitFor();
+  const player = bo.log().getByRole("group", { name: bo.words("kind.voice") });
+  await player.getByText(/^0:0[12]$/).waitFor();
+  const position = player.getByRole("slider", { name: bo.words("media.seek") });
+  await bo.button("media.play", {}, player).click();
+  await expect.poll(async () => Number(await position.inputValue())).toBeGreaterThan(300);
+  // It ends by itself, and can be heard again.
+  await bo.button("media.play", {}, player).waitFor();
+  expect(Number(await position.inputValue())).toBe(0);
+});
+
+test("a new avatar is seen by the other", async () => {
+  await ana.page.evaluate(() => void (location.hash = "#/settings"));
+  const chooser = ana.page.waitForEvent("filechooser");
+  await ana.button("settings.picture.choose").click();
+  await (await chooser).setFiles({ name: "me.png", mimeType: "image/png", buffer: png(300, 200, [120, 40, 140]) });
+  await ana.page.getByText(ana.words("settings.profile.saved")).first().waitFor();
+  const avatar = bo.row("Ana Amsel").locator("img");
+  await expect.poll(async () => ((await avatar.count()) === 0 ? 0 : avatar.first().evaluate((one: HTMLImageElement) => one.naturalWidth))).toBeGreaterThan(0);
+  // It is a square of the middle of what was chosen.
+  expect(await avatar.first().evaluate((one: HTMLImageElement) => one.naturalWidth - one.naturalHeight)).toBe(0);
+  await ana.open("Bo Buchfink");
+});
+
+test("what is pasted and what is dragged is attached; beside the conversation nothing happens to the page", async () => {
+  const { page } = ana;
+  expect(await hand(page, ana.composer(), "paste", "pasted.png", "image/png")).toBe(false);
+  await attached(ana).getByText("pasted.png").waitFor();
+  const section = page.getByRole("region", { name: "Bo Buchfink" });
+  await hand(page, section, "dragenter", "dragged.png", "image/png");
+  await page.getByText(ana.words("composer.drop")).waitFor();
+  await hand(page, section, "drop", "dragged.png", "image/png");
+  await page.getByText(ana.words("composer.drop")).waitFor({ state: "detached" });
+  await attached(ana).getByText("dragged.png").waitFor();
+  // Else the browser would leave the page and show the file.
+  for (const kind of ["dragover", "drop"] as const) expect(await hand(page, ana.inbox(), kind, "missed.png", "image/png"), kind).toBe(false);
+  expect(await attached(ana).getByRole("listitem").count()).toBe(2);
+  await ana.say("Two of them");
+  await bo.message("Two of them").getByRole("button", { name: /pasted\.png/ }).waitFor();
+  await bo.message("Two of them").getByRole("button", { name: /dragged\.png/ }).waitFor();
+});
+
+test("an upload shows how far it is, and can be taken back", async () => {
+  const network = await ana.context.newCDPSession(ana.page);
+  const slow = { offline: false, latency: 0, downloadThroughput: -1, uploadThroughput: 150_000 };
+  await network.send("Network.emulateNetworkConditions", slow);
+  await choose(ana, { name: "slow.bin", mimeType: "application/octet-stream", buffer: Buffer.alloc(1 << 20, "s") });
+  const bar = attached(ana).getByRole("progressbar");
+  await expect.poll(async () => Number(await bar.getAttribute("aria-valuenow"))).toBeGreaterThan(0);
+  expect(Number(await bar.getAttribute("aria-valuenow"))).toBeLessThan(100);
+  await ana.button("media.upload.cancel", { name: "slow.bin" }).click();
+  await attached(ana).waitFor({ state: "detached" });
+  await network.send("Network.emulateNetworkConditions", { ...slow, uploadThroughput: -1 });
+  expect(await ana.button("composer.send").isEnabled()).toBe(false);
+});
+
+test("a message whose file cannot be uploaded says so: it goes without the file, again, or not at all", async () => {
+  const tooLarge = (name: string) => ({ name, mimeType: "application/octet-stream", buffer: LARGE });
+  await choose(ana, tooLarge("first.bin"));
+  await ana.say("without the file");
+  await ana.mark("without the file", "failed").waitFor();
+  await ana.page.getByText(ana.words("message.failed", { reason: "That is too large." })).waitFor();
+  await ana.button("media.upload.cancel", { name: "first.bin" }, ana.message("without the file")).click();
+  await bo.message("without the file").waitFor();
+
+  await choose(ana, tooLarge("second.bin"));
+  await ana.say("not at all");
+  await ana.mark("not at all", "failed").waitFor();
+  // What was written after it went out.
+  await ana.say("meanwhile");
+  await bo.message("meanwhile").waitFor();
+  await ana.page.reload();
+  await ana.mark("not at all", "failed").waitFor();
+  await ana.button("action.discard").click();
+  await ana.message("not at all").waitFor({ state: "detached" });
+
+  // Something between that does not speak the contract refuses it once.
+  await ana.page.route("**/v1/media", (route) => route.fulfill({ status: 404, body: "" }), { times: 1 });
+  await choose(ana, { name: "third.txt", mimeType: "text/plain", buffer: Buffer.from("third") });
+  await ana.say("again");
+  await ana.mark("again", "failed").waitFor();
+  await ana.button("action.retry").click();
+  await bo.message("again").getByText("third.txt").waitFor();
+  expect(await bo.texts()).not.toContain("not at all");
+  // A file alone, taken back, leaves no empty message.
+  const count = await ana.log().getByRole("article").count();
+  await choose(ana, tooLarge("fourth.bin"));
+  await ana.composer().press("Enter");
+  await ana.marks("failed").waitFor();
+  await ana.button("media.upload.cancel", { name: "fourth.bin" }).click();
+  await ana.marks("failed").waitFor({ state: "detached" });
+  await expect.poll(() => ana.log().getByRole("article").count()).toBe(count);
+  await Promise.all([ana.leave(), bo.leave()]);
+});
