@@ -4,6 +4,8 @@ use bytes::Bytes;
 use hansard_model::media::Sha256;
 use sha2::Digest as _;
 
+use crate::parts::Buffer;
+
 /// Below this a hash costs less than handing it to another thread.
 const INLINE_BYTES_MAX: usize = 16 * 1024;
 
@@ -18,6 +20,11 @@ impl Digest {
     /// Goes on with `bytes`.
     pub(crate) async fn absorb(self, bytes: Bytes) -> Self {
         blocking(bytes.len(), move || Self(self.0.chain_update(&bytes))).await
+    }
+
+    /// Goes on with `bytes` at once, on this thread.
+    pub(crate) fn update(&mut self, bytes: &[u8]) {
+        self.0.update(bytes);
     }
 
     /// Of everything so far.
@@ -51,6 +58,16 @@ pub(crate) fn of(bytes: &[u8]) -> Sha256 {
 /// The hash of bytes.
 pub(crate) async fn of_part(bytes: Bytes) -> Sha256 {
     blocking(bytes.len(), move || of(&bytes)).await
+}
+
+/// The hash of what is in a buffer.
+pub(crate) async fn of_buffer(buffer: Buffer) -> (Buffer, Sha256) {
+    let len = buffer.as_ref().len();
+    let work = move || {
+        let sha256 = of(buffer.as_ref());
+        (buffer, sha256)
+    };
+    blocking(len, work).await
 }
 
 async fn blocking<T: Send + 'static>(len: usize, work: impl FnOnce() -> T + Send + 'static) -> T {

@@ -1,6 +1,8 @@
 //! Objects that hold parts of uploads. Their names tell everything of them, and no two writers ever
 //! use the same name: whatever comes late can neither replace nor remove what somebody else stored.
 
+mod buffers;
+mod fetching;
 mod name;
 mod reading;
 
@@ -15,10 +17,12 @@ use object_store::path::Path;
 use object_store::{Error, ObjectStoreExt as _, PutPayload};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+use self::buffers::Buffers;
 use self::reading::ALL_AHEAD_MAX;
 use crate::digest;
 use crate::fault::Fault;
 
+pub(crate) use self::buffers::Buffer;
 pub(crate) use self::reading::Reading;
 
 /// Bytes of a part, unless the upload is so long that it would have more than [`PARTS_MAX`].
@@ -29,6 +33,8 @@ pub(crate) const PARTS_MAX: u64 = 1_000;
 const AT_ONCE: usize = 8;
 /// Parts of all uploads that are being stored at a time: their bytes are in memory.
 const STORING_MAX: usize = 16;
+/// Parts that are being read at a time.
+const READING_MAX: usize = 8;
 
 /// Under which name parts are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,21 +59,33 @@ pub(crate) fn end(parts: &[Part]) -> u64 {
 #[derive(Clone)]
 pub(crate) struct Parts {
     objects: Objects,
+    buffers: Buffers,
     storing: Arc<Semaphore>,
+    reading: Arc<Semaphore>,
     ahead: Arc<Semaphore>,
 }
 
 impl Parts {
     pub(crate) fn of(objects: Objects) -> Self {
-        let storing = Arc::new(Semaphore::new(STORING_MAX));
-        let ahead = Arc::new(Semaphore::new(ALL_AHEAD_MAX));
-        Self { objects, storing, ahead }
+        let places = |max| Arc::new(Semaphore::new(max));
+        Self {
+            objects,
+            buffers: Buffers::default(),
+            storing: places(STORING_MAX),
+            reading: places(READING_MAX),
+            ahead: places(ALL_AHEAD_MAX),
+        }
     }
 
     /// Waits until one more part may be on its way into the store; it may while this is held.
     pub(crate) async fn room(&self) -> Option<OwnedSemaphorePermit> {
         // It is never closed.
         Arc::clone(&self.storing).acquire_owned().await.ok()
+    }
+
+    /// Memory for a part of so many bytes.
+    pub(crate) fn buffer(&self, len: usize) -> Buffer {
+        self.buffers.take(len)
     }
 
     /// Room for one more part that nobody has asked for yet, if there is any.
@@ -114,6 +132,8 @@ impl Parts {
 
     /// The bytes of a part, after they were compared with its hash.
     pub(crate) async fn get(&self, part: &Part) -> Result<Bytes, Fault> {
+        // It is never closed.
+        let _place = self.reading.acquire().await.ok();
         let path = self.path(part);
         let found = match self.objects.store.get(&path).await {
             Ok(found) => found,
@@ -124,11 +144,12 @@ impl Parts {
         if found.meta.size != part.len {
             return Err(Fault::Damaged { object: path.to_string() });
         }
-        let bytes = found.bytes().await?;
-        if digest::of_part(bytes.clone()).await != part.sha256 {
+        let buffer = self.buffers.take(usize::try_from(part.len).unwrap_or(usize::MAX));
+        let (buffer, sha256) = fetching::fetch(found.payload, buffer, part.len).await?;
+        if sha256 != part.sha256 {
             return Err(Fault::Damaged { object: path.to_string() });
         }
-        Ok(bytes)
+        Ok(buffer.freeze())
     }
 
     /// Reads parts one after the other.

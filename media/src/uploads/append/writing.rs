@@ -10,7 +10,7 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use hansard_model::media::{Part, Upload};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
@@ -20,7 +20,7 @@ use super::{AppendError, is_writing};
 use crate::digest::{self, Digest};
 use crate::fault::Fault;
 use crate::metrics;
-use crate::parts::{Writer, part_bytes};
+use crate::parts::{Buffer, Writer, part_bytes};
 use crate::uploads::Uploads;
 
 /// Parts of a request that are on their way at a time: while one waits for the disk, the next is
@@ -43,7 +43,7 @@ pub(super) struct Writing<'a> {
     size: usize,
     /// Where the buffer begins.
     offset: u64,
-    buffer: BytesMut,
+    buffer: Option<Buffer>,
     digests: oneshot::Receiver<Digests>,
     putting: VecDeque<JoinHandle<Result<Part, Fault>>>,
     stored: Stored,
@@ -82,7 +82,7 @@ impl<'a> Writing<'a> {
             writer,
             size,
             offset,
-            buffer: BytesMut::new(),
+            buffer: None,
             digests: so_far,
             putting: VecDeque::with_capacity(AT_ONCE),
             stored: Stored::default(),
@@ -92,27 +92,31 @@ impl<'a> Writing<'a> {
 
     /// Takes bytes; waits while as many are on their way as may be.
     pub(super) async fn push(&mut self, mut bytes: Bytes) -> Result<(), AppendError> {
-        let taken = self.offset + self.buffer.len() as u64;
-        if bytes.len() as u64 > self.upload.length - taken {
+        let rest = self.upload.length - self.offset;
+        if (self.gathered() + bytes.len()) as u64 > rest {
             return Err(AppendError::TooLong);
         }
         while !bytes.is_empty() {
-            if self.buffer.capacity() == 0 {
-                let rest = usize::try_from(self.upload.length - self.offset).unwrap_or(usize::MAX);
-                self.buffer.reserve(self.size.min(rest));
-            }
-            let fits = bytes.len().min(self.size - self.buffer.len());
-            self.buffer.extend_from_slice(&bytes.split_to(fits));
-            if self.buffer.len() == self.size {
+            let rest = self.upload.length - self.offset;
+            let room = self.size.min(usize::try_from(rest).unwrap_or(usize::MAX));
+            let buffer = self.buffer.get_or_insert_with(|| self.uploads.parts.buffer(room));
+            let fits = bytes.len().min(self.size - buffer.as_ref().len());
+            buffer.bytes().extend_from_slice(&bytes.split_to(fits));
+            if self.gathered() == self.size {
                 self.flush().await?;
             }
         }
         Ok(())
     }
 
+    /// Bytes in the buffer.
+    fn gathered(&self) -> usize {
+        self.buffer.as_ref().map_or(0, |buffer| buffer.as_ref().len())
+    }
+
     /// Sends what is in the buffer on its way, however little it is.
     pub(super) async fn flush(&mut self) -> Result<(), AppendError> {
-        if self.buffer.is_empty() {
+        if self.gathered() == 0 {
             return Ok(());
         }
         while self.putting.len() >= AT_ONCE {
@@ -120,7 +124,8 @@ impl<'a> Writing<'a> {
         }
         let room = self.uploads.parts.room().await;
         self.ask().await?;
-        let bytes = std::mem::take(&mut self.buffer).freeze();
+        let Some(buffer) = self.buffer.take() else { return Ok(()) };
+        let bytes = buffer.freeze();
         let offset = self.offset;
         self.offset += bytes.len() as u64;
         let (hashed, so_far) = oneshot::channel();
