@@ -587,13 +587,7 @@ pub(crate) fn read_and_write(schema: &str, value: Value) -> Result<Value, serde_
         "ErrorResponse" => again::<ErrorResponse>(value),
         "MessageEvent" | "EditEvent" | "DeleteEvent" | "ReactionEvent" | "PinEvent"
         | "CreateEvent" | "MemberEvent" | "TitleEvent" | "SettingsEvent" => {
-            // What the application adds is stored as sent, beside what the type knows.
-            let data = value.get("data").cloned();
-            let mut event = again::<Event>(value)?;
-            if let (Some(fields), Some(data)) = (event.as_object_mut(), data) {
-                fields.insert("data".to_owned(), data);
-            }
-            Ok(event)
+            read_and_write_event(value)
         }
         // Forms that the server makes and only clients read, as text.
         "StoredEvent" => Ok(value),
@@ -606,4 +600,14 @@ pub(crate) fn read_and_write(schema: &str, value: Value) -> Result<Value, serde_
         "Time" => again::<LogTime>(value),
         other => panic!("which type does the schema {other} describe?"),
     }
+}
+
+/// An event: what the application adds is stored as sent, beside what the type knows.
+fn read_and_write_event(value: Value) -> Result<Value, serde_json::Error> {
+    let data = value.get("data").cloned();
+    let mut event = serde_json::to_value(serde_json::from_value::<Event>(value)?)?;
+    if let (Some(fields), Some(data)) = (event.as_object_mut(), data) {
+        fields.insert("data".to_owned(), data);
+    }
+    Ok(event)
 }
