@@ -96,15 +96,19 @@ impl Uploads {
         // Also what was on its way when something failed.
         let (stored, settled) = writing.settle().await;
         let Stored { parts: written, beyond, digest, of_body, .. } = stored;
-        let settled = settled.and(self.parts.remove(&beyond).await);
         let ended = settled.map_err(AppendError::from).and(ended);
         let ended = match request.checksum {
             Some(checksum) => {
                 let is_right = of_body.is_some_and(|of_body| of_body.finish() == checksum);
                 let ended = ended.and(if is_right { Ok(()) } else { Err(AppendError::Checksum) });
+                let ended = self.parts.remove(&beyond).await.map_err(AppendError::from).and(ended);
                 self.count(&upload, &base, &written, ended).await
             }
-            None => self.leave_nothing(&upload, &written).await.and(ended),
+            // What failed may be stored all the same: then the next writer counts what is beyond.
+            None => {
+                let stored = [&written[..], &beyond].concat();
+                self.leave_nothing(&upload, &stored).await.and(ended)
+            }
         };
         let all = [base, written].concat();
         let known = digest.map(|digest| {

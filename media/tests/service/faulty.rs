@@ -13,6 +13,7 @@ use object_store::{
     CopyOptions, Error, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta,
     ObjectStore, PutMultipartOptions, PutOptions, PutPayload, PutResult, Result,
 };
+use tokio_util::sync::CancellationToken;
 
 use crate::client::{bytes, checksum};
 use crate::rig::{Rig, patient, within};
@@ -24,6 +25,9 @@ pub(crate) struct Faulty {
     takes_thumbnails: AtomicBool,
     /// Parts that begin at this byte are not taken.
     refused_offset: AtomicU64,
+    /// A part that begins at this byte is taken; the answer waits, and then says that it was not.
+    ambiguous_offset: AtomicU64,
+    answers: CancellationToken,
     /// Of 256 calls so many fail; 0: it is well again.
     rate: AtomicU64,
     calls: AtomicU64,
@@ -33,9 +37,17 @@ pub(crate) struct Faulty {
 impl Faulty {
     fn new(inner: Arc<dyn ObjectStore>, seed: u64) -> Arc<Self> {
         let (rate, faults) = (AtomicU64::new(0), AtomicU64::new(0));
-        let (calls, refused_offset) = (AtomicU64::new(seed), AtomicU64::new(u64::MAX));
-        let takes_thumbnails = AtomicBool::new(true);
-        Arc::new(Self { inner, takes_thumbnails, refused_offset, rate, calls, faults })
+        let never = || AtomicU64::new(u64::MAX);
+        Arc::new(Self {
+            inner,
+            takes_thumbnails: AtomicBool::new(true),
+            refused_offset: never(),
+            ambiguous_offset: never(),
+            answers: CancellationToken::new(),
+            rate,
+            calls: AtomicU64::new(seed),
+            faults,
+        })
     }
 
     /// One that takes files, and nothing that is made of a picture.
@@ -45,11 +57,10 @@ impl Faulty {
         store
     }
 
-    /// Whether an object is a part that is not taken: names tell where parts begin.
-    fn is_refused(&self, location: &Path) -> bool {
+    /// Whether an object is a part that begins there: names tell where parts begin.
+    fn begins_at(location: &Path, offset: &AtomicU64) -> bool {
         let begins = location.filename().and_then(|name| name.split('-').nth(1));
-        begins.and_then(|begins| begins.parse().ok())
-            == Some(self.refused_offset.load(Ordering::Relaxed))
+        begins.and_then(|begins| begins.parse().ok()) == Some(offset.load(Ordering::Relaxed))
     }
 
     /// Whether this call fails, and if so whether it is done all the same.
@@ -89,7 +100,12 @@ impl ObjectStore for Faulty {
         if is_webp && !self.takes_thumbnails.load(Ordering::Relaxed) {
             return Err(failed());
         }
-        if self.is_refused(location) {
+        if Self::begins_at(location, &self.refused_offset) {
+            return Err(failed());
+        }
+        if Self::begins_at(location, &self.ambiguous_offset) {
+            self.inner.put_opts(location, payload, opts).await?;
+            self.answers.cancelled().await;
             return Err(failed());
         }
         match self.fault() {
@@ -193,24 +209,55 @@ async fn what_is_stored_beyond_a_part_that_was_lost_counts_for_nothing() {
     let sum = checksum(&file);
     for more in [&[][..], &[("upload-checksum", sum.as_str())]] {
         let id = client.create(file.len() as u64, "original").await.id();
-        let own = format!("media/{id}/");
         store.refused_offset.store(PART, Ordering::Relaxed);
         let answer = client.try_patch(id, 0, &file, more).await.expect("an answer");
         assert_eq!((answer.status.as_u16(), answer.code().as_str()), (503, "unavailable"));
         // With a checksum it is all or nothing.
         let reached = if more.is_empty() { PART } else { 0 };
         assert_eq!(client.head(id).await.number("upload-offset"), Some(reached));
-        let names = rig.part_objects().await;
-        let left = names.iter().filter(|name| name.starts_with(&own)).count() as u64;
-        assert_eq!(left * PART, reached, "{names:?}");
-
         store.refused_offset.store(u64::MAX, Ordering::Relaxed);
         client.resume(id, &file).await;
         let content = rig.ready(id).await;
         assert_eq!(content.size, file.len() as u64);
         let got = rig.reader(&service.address, id, Variant::File).get(id, &[]).await.expect("all");
         assert!(got.body == file);
+        // Both have the same bytes, so one blob; of the second nothing stays.
+        let blob = rig.blob(content.blob).await.expect("a blob");
+        within("no spare parts", async || {
+            (rig.part_objects().await.len() == blob.parts.len()).then_some(())
+        })
+        .await;
     }
     service.stop().await;
+    rig.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_another_writer_counts_is_not_removed_by_one_whose_part_seemed_to_fail() {
+    const PART: u64 = 1_048_576;
+    let rig = Rig::start().await;
+    let store = Faulty::new(rig.store(), 0);
+    let first = rig.service_on("a", patient(), store.clone()).await;
+    let second = rig.service("b", patient()).await;
+    let client = rig.uploader(&first.address, 1);
+    let file = bytes(61, 6 * PART as usize);
+    let id = client.create(file.len() as u64, "original").await.id();
+    store.ambiguous_offset.store(PART, Ordering::Relaxed);
+    let (sender, all) = (client.at(&first.address), file.clone());
+    let late = tokio::spawn(async move { sender.try_patch(id, 0, &all, &[]).await });
+    // Beyond the part whose answer does not come two more are stored.
+    within("parts", async || (rig.part_objects().await.len() >= 4).then_some(())).await;
+    let other = client.at(&second.address);
+    let reached = other.head(id).await.number("upload-offset").expect("an offset");
+    assert_eq!(reached, 4 * PART);
+    other.resume(id, &file).await;
+    store.answers.cancel();
+    let answer = late.await.expect("no panic").expect("an answer");
+    assert!(!answer.status.is_success(), "{answer:?}");
+    rig.ready(id).await;
+    let got = rig.reader(&second.address, id, Variant::File).get(id, &[]).await.expect("all");
+    assert!(got.body == file, "{} bytes", got.body.len());
+    first.stop().await;
+    second.stop().await;
     rig.stop().await;
 }

@@ -55,7 +55,8 @@ pub(super) struct Writing<'a> {
 pub(super) struct Stored {
     /// Without a gap.
     pub(super) parts: Vec<Part>,
-    /// After a gap: it counts for nothing.
+    /// After a part that failed. That part may be stored all the same; if it is not, these count
+    /// for nothing.
     pub(super) beyond: Vec<Part>,
     /// Whether there is a gap.
     is_broken: bool,
