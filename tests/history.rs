@@ -1,5 +1,6 @@
 //! Reading back: pages, positions, and reads that include what was acknowledged.
 
+use hansard_model::limit::TEXT_BYTES_MAX;
 use serde_json::{Value, json};
 
 use crate::harness::{Serve, couple, eventually, message, seq_of, text_of};
@@ -46,6 +47,60 @@ async fn pages_meet_without_overlap_in_both_directions() {
     assert_eq!((numbers(&events), &events["more"]), ((0..5).collect(), &json!(false)));
     let both = format!("/v1/conversations/{conversation}/messages?before=9&after=1");
     assert_eq!(ben.http.ask("GET", &both, None).await.status, 400);
+}
+
+/// Text of as many bytes as a message may have.
+fn long(number: u64) -> String {
+    format!("{number:016}").repeat(TEXT_BYTES_MAX / 16)
+}
+
+#[tokio::test]
+async fn what_was_made_long_later_is_read_in_more_pages() {
+    const MESSAGES: u64 = 66;
+    let serve = Serve::start().await;
+    let (ana, ben, conversation) = couple(serve.address).await;
+    let mut socket = ana.connect().await;
+    let mut seqs = Vec::new();
+    for number in 0..MESSAGES {
+        let text = format!("@{} {number}", ben.user);
+        let mention = json!({"kind": "message", "text": text, "mentions": [ben.user]});
+        seqs.push(seq_of(&socket.store(&conversation, &mention).await));
+    }
+    let mut last = 0;
+    for (seq, number) in seqs.iter().zip(0..) {
+        let edit = json!({
+            "kind": "edit", "target": seq, "text": long(number), "mentions": [ben.user],
+        });
+        last = seq_of(&socket.store(&conversation, &edit).await);
+        let pin = json!({"kind": "pin", "target": seq, "op": "add"});
+        last = seq_of(&socket.store(&conversation, &pin).await).max(last);
+    }
+    // More than fits in one answer, in every list of messages.
+    let c = format!("/v1/conversations/{conversation}");
+    let min = format!("min_seq={conversation}:{last}");
+    let number_of = |item: &Value| text_of(item)[..16].parse::<u64>().unwrap();
+    let items = |page: &Value| page["items"].as_array().unwrap().clone();
+    let (mut read, mut before) = (Vec::new(), String::new());
+    loop {
+        let page = ben.http.get(&format!("{c}/messages?limit=500&{min}{before}")).await;
+        read.extend(items(&page).iter().rev().map(number_of));
+        if page["more_before"] == false {
+            break;
+        }
+        before = format!("&before={}", page["items"][0]["seq"]);
+    }
+    let newest_first: Vec<u64> = (0..MESSAGES).rev().collect();
+    assert_eq!(read, newest_first);
+    for list in [format!("{c}/pins?limit=500&{min}"), "/v1/mentions?limit=500".to_owned()] {
+        let (mut read, mut cursor) = (Vec::new(), String::new());
+        loop {
+            let page = ben.http.get(&format!("{list}{cursor}")).await;
+            read.extend(items(&page).iter().map(number_of));
+            let Some(next) = page["next"].as_str() else { break };
+            cursor = format!("&cursor={next}");
+        }
+        assert_eq!(read, newest_first, "{list}");
+    }
 }
 
 #[tokio::test]

@@ -49,6 +49,8 @@ const ITEMS_MAX: usize = 100;
 const ASK_WITHIN: Duration = Duration::from_secs(2);
 /// The same for what must include a position, which takes a commit.
 const ASK_AWAITED_WITHIN: Duration = Duration::from_secs(3);
+/// Hits that are read at a time: one may have tens of kilobytes, and an answer has 1 MB at most.
+const READ_AT_ONCE: usize = 16;
 /// How long the history may take.
 const READ_WITHIN: Duration = Duration::from_secs(3);
 /// With fewer hits the words may have been mistyped.
@@ -214,7 +216,10 @@ impl Asking<'_> {
             of.push((hit.conversation, hit.seq));
         }
         let reader = self.request.reader;
-        let read = places.into_iter().map(|(partition, places)| async move {
+        let places = places.iter().flat_map(|(partition, places)| {
+            places.chunks(READ_AT_ONCE).map(|places| (*partition, places.to_vec()))
+        });
+        let read = places.map(|(partition, places)| async move {
             // The index may be ahead of the history.
             let min_seq = places.iter().map(|(_, seq)| *seq).max();
             let request = PickedRequest { reader, places, min_seq };

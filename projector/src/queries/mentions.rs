@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use futures_util::stream::{self, StreamExt, TryStreamExt};
-use hansard_model::limit::PAGE_ITEMS_MAX;
+use hansard_model::limit::{PAGE_BYTES_MAX, PAGE_ITEMS_MAX};
 use hansard_model::query::{
     EXPLAINED_MAX, ExplainRequest, Explanation, FeedItem, Item, MentionsReply, MentionsRequest,
     QueryError,
@@ -56,8 +56,9 @@ pub(super) async fn mentions<R: Rows>(
         as_of: at.applied,
     };
     let mut views: HashMap<ConversationId, Option<View>> = HashMap::new();
+    let mut bytes = 0;
     for (seq, id) in found.places.range(found.reached..).rev() {
-        if reply.items.len() == limit {
+        if reply.items.len() == limit || bytes >= PAGE_BYTES_MAX {
             // Behind the last item.
             reply.reached = reply.items.last().map_or(before, |last| last.item.seq);
             reply.more = true;
@@ -77,6 +78,7 @@ pub(super) async fn mentions<R: Rows>(
             continue;
         }
         let item = as_it_stands(at, *id, *seq, entry, view).await?;
+        bytes += render::weight(&item);
         reply.items.push(FeedItem { conversation: *id, item });
     }
     Ok(reply)

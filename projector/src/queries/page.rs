@@ -131,13 +131,13 @@ fn halves(window: &Window, bounds: Bounds, limit: usize) -> (usize, usize) {
     ((limit - after).min(behind), after)
 }
 
-/// Up to `before` events before the center and `after` from it on. A body that does not fit in the
-/// page's bytes ends its side, but the first one is always taken.
+/// Up to `before` events before the center and `after` from it on. What does not fit in the page's
+/// bytes, with its edit and reactions, ends its side, but the first one is always taken.
 fn take(window: &Window, bounds: Bounds, before: usize, after: usize) -> Taken<'_> {
     let mut bytes = PAGE_BYTES_MAX;
     let mut taken = false;
     let mut fits = |placed: &Placed, budget_kept: usize| {
-        let cost = placed.entry.body.len();
+        let cost = placed.weight();
         let fits = !taken || cost + budget_kept <= bytes;
         if fits {
             taken = true;

@@ -9,12 +9,13 @@ use hansard_model::query::{PinsReply, PinsRequest, QueryError};
 
 use super::at::{At, Refusal};
 use super::mentions::{as_it_stands, view_of};
+use super::render;
 use crate::rows::{
     AnnotationRow, EntryRow, Limit, Order, Prefix, RowKey, Rows, StoreError, decode,
 };
 
-/// Messages with annotations that are read per step.
-const STEP: usize = 256;
+/// What is read of annotations per step: that of one message can be long, by its reactions.
+const STEP: Limit = Limit { rows: 256, bytes: 1024 * 1024 };
 /// Steps of one answer: a conversation of which very much was edited or reacted to takes several.
 const STEPS_MAX: usize = 16;
 
@@ -33,7 +34,7 @@ pub(super) async fn pins<R: Rows>(at: &At<R>, request: PinsRequest) -> Result<Pi
     let mut bytes = 0;
     for _ in 0..STEPS_MAX {
         let range = Prefix::Annotations(id).between(view.from..before);
-        let found = at.rows.scan(range, Order::Descending, Limit::rows(STEP)).await?;
+        let found = at.rows.scan(range, Order::Descending, STEP).await?;
         for (key, value) in &found {
             let unreadable = || StoreError::Row("of a message's annotation".to_owned());
             let key = RowKey::parse(key).ok_or_else(unreadable)?;
@@ -43,7 +44,7 @@ pub(super) async fn pins<R: Rows>(at: &At<R>, request: PinsRequest) -> Result<Pi
                 && let Some(entry) = at.read::<EntryRow>(RowKey::Listed(id, seq)).await?
             {
                 let item = as_it_stands(at, id, seq, entry, view).await?;
-                bytes += item.body.get().len();
+                bytes += render::weight(&item);
                 // The first one is always taken.
                 if !reply.items.is_empty() && bytes > PAGE_BYTES_MAX {
                     reply.reached = Some(before);
@@ -57,7 +58,7 @@ pub(super) async fn pins<R: Rows>(at: &At<R>, request: PinsRequest) -> Result<Pi
                 return Ok(reply);
             }
         }
-        if found.len() < STEP {
+        if found.is_empty() {
             return Ok(reply);
         }
     }

@@ -39,6 +39,16 @@ pub(super) fn item_of(seq: Seq, entry: &EntryRow, shown: &[u8]) -> Item {
     Item { seq, prev: entry.prev, n: entry.n, ts: entry.ts, body: body::raw(shown), state: None }
 }
 
+/// What a reaction takes in an answer besides its emoji, in bytes.
+pub(super) const REACTION_BYTES: usize = 40;
+
+/// Bytes that an item takes in an answer: its body and its reactions, of which anybody may add.
+pub(super) fn weight(item: &Item) -> usize {
+    let reactions = item.state.iter().flat_map(|state| &state.reactions);
+    let reactions = reactions.map(|reaction| reaction.emoji.len() + REACTION_BYTES);
+    item.body.get().len() + reactions.sum::<usize>()
+}
+
 /// A listed event as `view` sees it: edits folded in, state attached.
 pub(super) async fn listed_item<R: Rows>(
     at: &At<R>,

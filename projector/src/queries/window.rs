@@ -13,6 +13,7 @@ use quick_cache::Weighter;
 use quick_cache::sync::Cache;
 
 use super::at::At;
+use super::render::REACTION_BYTES;
 use crate::conversation::Conversation;
 use crate::fold::Projected;
 use crate::metrics;
@@ -84,6 +85,15 @@ pub(super) struct Placed {
     pub(super) annotation: Option<AnnotationRow>,
     /// The body of its last edit.
     pub(super) edit: Option<Bytes>,
+}
+
+impl Placed {
+    /// Bytes that it takes in a page, with what later events made of it.
+    pub(super) fn weight(&self) -> usize {
+        let reactions = self.annotation.iter().flat_map(|row| &row.reactions);
+        let reactions = reactions.map(|(emoji, _)| emoji.len() + REACTION_BYTES);
+        self.entry.body.len() + self.edit.as_ref().map_or(0, Bytes::len) + reactions.sum::<usize>()
+    }
 }
 
 /// Rows around a center, whoever looks.
