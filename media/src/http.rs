@@ -72,13 +72,13 @@ impl Shared {
         let why = if self.ending.is_cancelled() {
             "this media service ends"
         } else if fate.is_displaced() {
-            "the place went to somebody who had less"
+            return places::displaced();
         } else if fate.is_broken() {
             return AppendError::Cut.into();
         } else {
             "the body came too slowly, or another request goes on with it"
         };
-        // What came counts: it is worth going on.
+        // By tus, without a checksum, what came counts; all others begin anew, which may work, too.
         let body = ErrorBody::new(ErrorCode::Unavailable, why);
         body.after_ms(failure::BUSY_RETRY_MS).into()
     }

@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::body::Body;
 use axum::extract::{Extension, Path, State};
@@ -27,6 +28,7 @@ use super::places::Place;
 use super::range::{Wanted, wanted};
 use crate::fault::Fault;
 use crate::metrics;
+use crate::parts::Reading;
 
 /// Nothing in a file may do anything, whatever a browser takes it for.
 const NO_SCRIPTS: &str = "default-src 'none'; sandbox";
@@ -34,6 +36,8 @@ const NO_SCRIPTS: &str = "default-src 'none'; sandbox";
 const FOR_EVER: &str = "private, max-age=31536000, immutable";
 /// While it is processed, they may: metadata are about to be taken out.
 const ASK_AGAIN: &str = "private, no-cache";
+/// How long the object store may take for the first part: gateways wait twice as long.
+const FIRST_WITHIN: Duration = Duration::from_secs(30);
 const RESOURCE_POLICY: HeaderName = HeaderName::from_static("cross-origin-resource-policy");
 
 /// `GET /v1/media/{id}`
@@ -50,9 +54,12 @@ pub(super) async fn get(
         Err(not_modified) => return Ok(described(not_modified, &upload, &content, reader.variant)),
     };
     let place = shared.downloading.take(reader.user).await?;
-    place.watch_reader(connection);
-    let parts = shared.uploads.blobs.locate(&content).await?;
-    let body = bytes_of(&shared, parts, asked.range.clone(), place).await?;
+    let begun = place.hold(begin(&shared, &content, &asked.range)).await?;
+    let body = begun.map_or_else(Body::empty, |begun| {
+        // From now on all that its reader can be told is that the connection ends.
+        place.watch_reader(connection);
+        begun.into_body(asked.range.clone(), place)
+    });
     let mut response = described(asked.status, &upload, &content, reader.variant);
     asked.describe(response.headers_mut(), content.size);
     *response.body_mut() = body;
@@ -163,23 +170,43 @@ fn header_value(text: &str) -> HeaderValue {
         .unwrap_or_else(|_| HeaderValue::from_static("application/octet-stream"))
 }
 
-/// The bytes of a range. The first of them are verified before it returns: later the only way to
-/// say that something is wrong is to end the connection.
-async fn bytes_of(
+/// Bytes of a file, the first of which were read and verified.
+struct Begun {
+    /// Where the first part begins in the file.
+    offset: u64,
+    first: Bytes,
+    rest: Reading,
+}
+
+/// Reads the first part of a range, if it has any: what is wrong with it can still be said.
+async fn begin(
     shared: &Shared,
-    parts: Vec<Part>,
-    range: Range<u64>,
-    place: Place,
-) -> Result<Body, Failure> {
+    content: &Content,
+    range: &Range<u64>,
+) -> Result<Option<Begun>, Failure> {
+    let parts = shared.uploads.blobs.locate(content).await?;
     let overlaps = |part: &Part| part.offset < range.end && part.offset + part.len > range.start;
     let parts: Vec<Part> = parts.into_iter().filter(overlaps).collect();
-    let Some(first) = parts.first().copied() else { return Ok(Body::empty()) };
-    let mut reading = shared.uploads.parts.read(parts);
+    let Some(offset) = parts.first().map(|part| part.offset) else { return Ok(None) };
+    let mut rest = shared.uploads.parts.read(parts);
     let unread = || Fault::Missing { object: "what was being read".to_owned() };
-    let bytes = reading.next().await.unwrap_or_else(|| Err(unread()))?;
-    let rest = stream::unfold(reading, async |mut reading| Some((reading.next().await?, reading)));
-    let all = stream::once(async move { Ok(bytes) }).chain(rest);
-    Ok(Body::from_stream(cut_to(all, first.offset, range, place)))
+    let first = match tokio::time::timeout(FIRST_WITHIN, rest.next()).await {
+        Ok(first) => first.unwrap_or_else(|| Err(unread()))?,
+        Err(late) => {
+            let late = object_store::Error::Generic { store: "get", source: late.into() };
+            return Err(Fault::Store(late).into());
+        }
+    };
+    Ok(Some(Begun { offset, first, rest }))
+}
+
+impl Begun {
+    fn into_body(self, range: Range<u64>, place: Place) -> Body {
+        let Self { offset, first, rest } = self;
+        let rest = stream::unfold(rest, async |mut rest| Some((rest.next().await?, rest)));
+        let all = stream::once(async move { Ok(first) }).chain(rest);
+        Body::from_stream(cut_to(all, offset, range, place))
+    }
 }
 
 /// Of bytes that begin at `offset` those in `range`.

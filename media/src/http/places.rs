@@ -55,6 +55,8 @@ pub(super) struct Place {
     places: Places,
     number: u64,
     signals: Arc<Signals>,
+    /// It is one of the transfers that the metric tells of.
+    counted: bool,
 }
 
 /// What has become of a request, also once its place is dropped.
@@ -70,6 +72,12 @@ impl Fate {
     pub(super) fn is_broken(&self) -> bool {
         self.0.broken.load(Ordering::Relaxed)
     }
+}
+
+/// What to say to somebody whose place went to somebody else.
+pub(super) fn displaced() -> Failure {
+    let message = "the place went to somebody who had less";
+    ErrorBody::new(ErrorCode::Unavailable, message).after_ms(BUSY_RETRY_MS).into()
 }
 
 /// Why a body did not come to its end.
@@ -105,7 +113,7 @@ impl Places {
             }
             Refusal::Full => refused(ErrorCode::Overloaded, "too many wait for a transfer"),
         })?;
-        let place = Place { places: self.clone(), number, signals };
+        let mut place = Place { places: self.clone(), number, signals, counted: false };
         loop {
             tokio::select! {
                 biased;
@@ -119,6 +127,7 @@ impl Places {
                 return Err(refused(ErrorCode::Overloaded, "too many transfers at once"));
             }
         }
+        place.counted = true;
         metrics::transfers(self.direction, 1.0);
         metrics::place_waited(self.direction, began.elapsed());
         Ok(place)
@@ -161,6 +170,22 @@ impl Place {
         Box::pin(stream::unfold((Arc::clone(&self.signals), body), next))
     }
 
+    /// What comes of `work`, until the place is lost: as long as nothing has left, its reader can
+    /// still be told so.
+    ///
+    /// # Errors
+    /// `unavailable` when it is, and those of `work`.
+    pub(super) async fn hold<T>(
+        &self,
+        work: impl Future<Output = Result<T, Failure>>,
+    ) -> Result<T, Failure> {
+        tokio::select! {
+            biased;
+            () = self.signals.stop.cancelled() => Err(displaced()),
+            done = work => done,
+        }
+    }
+
     /// What becomes of the request.
     pub(super) fn fate(&self) -> Fate {
         Fate(Arc::clone(&self.signals))
@@ -176,7 +201,7 @@ impl Place {
 impl Drop for Place {
     fn drop(&mut self) {
         self.signals.ended.cancel();
-        if self.signals.admitted.is_cancelled() {
+        if self.counted {
             metrics::transfers(self.places.direction, -1.0);
             if self.signals.stop.is_cancelled() {
                 metrics::transfer_cut(self.places.direction, "displaced");

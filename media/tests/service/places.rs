@@ -1,5 +1,6 @@
 //! Somebody who comes for the first time gets in, whatever many accounts do.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -9,12 +10,14 @@ use hansard_model::media::{Allows, Variant};
 use http::StatusCode;
 use http_body_util::{BodyExt, StreamBody};
 use hyper::body::Frame;
+use object_store::memory::InMemory;
+use object_store::throttle::{ThrottleConfig, ThrottledStore};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpSocket, TcpStream};
 use tokio::task::JoinSet;
 
 use crate::client::{Answer, Client, bytes};
-use crate::rig::{Rig, Service, patient, within};
+use crate::rig::{DEADLINE, Rig, Service, patient, within};
 
 /// Somebody of whom nobody has heard.
 const STRANGER: u8 = 200;
@@ -49,7 +52,12 @@ fn dribblers(rig: &Rig, service: &Service, accounts: u8, each: usize) -> JoinSet
         for _ in 0..each {
             let client = rig.uploader(&service.address, account);
             dribblers.spawn(async move {
-                let id = client.create(LENGTH, "").await.id();
+                // So many at once may be told to come again.
+                let id = within("an upload", async || {
+                    let answer = client.create(LENGTH, "").await;
+                    (answer.code() != "unavailable").then(|| answer.id())
+                })
+                .await;
                 let mut offset = 0;
                 while offset < LENGTH {
                     let _ = dribble(&client, id, offset).await;
@@ -147,6 +155,38 @@ async fn who_has_to_make_room_is_told_so_and_goes_on() {
     let mut answer = String::new();
     broken.read_to_string(&mut answer).await.expect("an answer");
     assert!(answer.starts_with("HTTP/1.1 400 ") && answer.contains("bad_frame"), "{answer}");
+    service.stop().await;
+    rig.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_loses_a_place_before_the_first_byte_is_told_so() {
+    let rig = Rig::start().await;
+    let store = Arc::new(ThrottledStore::new(InMemory::new(), ThrottleConfig::default()));
+    let service = rig.service_on("a", patient(), store.clone()).await;
+    let id = rig.uploader(&service.address, STRANGER).upload(&bytes(92, 10_000), "").await;
+    rig.ready(id).await;
+    // From now on nobody reads anything.
+    store.config_mut(|config| config.wait_get_per_call = DEADLINE);
+    let reader = |account| {
+        let client =
+            Client::new(&service.address, rig.grant(account, Allows::Read(id, Variant::File)));
+        async move { client.get(id, &[]).await }
+    };
+    let mut readers = JoinSet::new();
+    for account in 1..=8 {
+        for _ in 0..8 {
+            readers.spawn(reader(account));
+        }
+    }
+    let mut stranger = JoinSet::new();
+    stranger.spawn(reader(STRANGER));
+    let answer = readers.join_next().await.expect("one").expect("no panic").expect("an answer");
+    assert_eq!((answer.status.as_u16(), answer.code().as_str()), (503, "unavailable"));
+    assert!(String::from_utf8_lossy(&answer.body).contains("the place went"), "{answer:?}");
+    assert!(answer.number("retry-after").is_some());
+    readers.shutdown().await;
+    stranger.shutdown().await;
     service.stop().await;
     rig.stop().await;
 }

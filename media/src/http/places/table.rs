@@ -7,9 +7,12 @@
 //! - from somebody who has at least two more than they, at once;
 //! - from somebody who has one more, once that request has had its time ([`SLICE`]).
 //!
-//! The slowest request of them ends. Of those who wait, who has fewest places comes first, then who
-//! has had least of late: somebody who comes for the first time waits for nobody, however many
-//! accounts try again and again.
+//! Of their requests one that hardly moves ends first ([`SLOW_BYTES_PER_SECOND`]), the slowest of
+//! them; then the one that has had its place longest, so that none of those that move loses again
+//! and again.
+//!
+//! Of those who wait, who has fewest places comes first, then who has had least of late: somebody
+//! who comes for the first time waits for nobody, however many accounts try again and again.
 
 use std::cmp::{Ordering, Reverse};
 use std::collections::{BTreeMap, HashMap};
@@ -31,8 +34,13 @@ const END_WITHIN: Duration = Duration::from_secs(2);
 const HALF_LIFE: Duration = Duration::from_secs(60);
 /// Users of whom it is known what they have had of late; beyond, those longest ago are forgotten.
 const USERS_MAX: usize = 4_096;
-/// The pace of a request that has just begun is not known yet: it counts as this old.
+/// Requests that end for one that waits at most: one, and another if the first takes its time.
+const ENDING_MAX: usize = 2;
+/// The pace of a request that has had its place for less is not known yet: it is not slow.
 const PACED_AFTER: Duration = Duration::from_secs(1);
+/// What moves fewer bytes in a second is slow: so do telephones at the edge of a network, and those
+/// who hold a place on purpose.
+const SLOW_BYTES_PER_SECOND: u64 = 8 * 1024;
 
 /// How many there may be.
 #[derive(Clone, Copy, Debug)]
@@ -63,9 +71,20 @@ enum Stage {
     Ending(Instant, Instant),
 }
 
+/// Which request of somebody ends: the least.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Rank {
+    /// It is slow: bytes in a second.
+    Slow(u64),
+    /// It moves, or has just begun: it has its place since then.
+    Since(Instant),
+}
+
 struct Request {
     user: UserId,
     stage: Stage,
+    /// Of one that waits: those that are to end for it, [`ENDING_MAX`] at most.
+    ending: Vec<u64>,
     signals: Arc<Signals>,
 }
 
@@ -74,11 +93,15 @@ impl Request {
         self.stage == Stage::Waiting
     }
 
-    /// Bytes in a second since it has its place.
-    fn pace(&self, since: Instant, now: Instant) -> u64 {
-        let age_ms = now.duration_since(since).max(PACED_AFTER).as_millis();
-        let age_ms = u64::try_from(age_ms).unwrap_or(u64::MAX);
-        self.signals.moved.load(Relaxed).saturating_mul(1_000) / age_ms
+    /// Of one that has its place since then.
+    fn rank(&self, since: Instant, now: Instant) -> Rank {
+        let age = now.duration_since(since);
+        if age < PACED_AFTER {
+            return Rank::Since(since);
+        }
+        let age_ms = u64::try_from(age.as_millis()).unwrap_or(u64::MAX);
+        let pace = self.signals.moved.load(Relaxed).saturating_mul(1_000) / age_ms;
+        if pace < SLOW_BYTES_PER_SECOND { Rank::Slow(pace) } else { Rank::Since(since) }
     }
 }
 
@@ -128,7 +151,8 @@ impl Table {
         }
         let (number, signals) = (self.next, Arc::new(Signals::default()));
         self.next += 1;
-        let request = Request { user, stage: Stage::Waiting, signals: Arc::clone(&signals) };
+        let (stage, ending) = (Stage::Waiting, Vec::new());
+        let request = Request { user, stage, ending, signals: Arc::clone(&signals) };
         self.requests.insert(number, request);
         self.settle(now);
         Ok((number, signals))
@@ -161,7 +185,10 @@ impl Table {
     }
 
     fn make_room(&mut self, waiting: Vec<u64>, now: Instant) {
-        let mut have = self.count(|stage| matches!(stage, Stage::Moving(_)));
+        // A place that is promised to somebody is no place yet that could be taken from them: what
+        // they lose is counted apart from what they get.
+        let mut theirs = self.count(|stage| matches!(stage, Stage::Moving(_)));
+        let mut with_promised = theirs.clone();
         let is_soon = |request: &&Request| match request.stage {
             Stage::Ending(_, since) => now.duration_since(since) < END_WITHIN,
             Stage::Waiting | Stage::Moving(_) => false,
@@ -175,27 +202,48 @@ impl Table {
             if soon > 0 {
                 soon -= 1;
             } else {
-                let own = have.get(&user).copied().unwrap_or_default();
-                let Some(ends) = self.to_end(own, &have, now) else { return };
-                let Some(request) = self.requests.get_mut(&ends) else { return };
-                if let Stage::Moving(since) = request.stage {
-                    request.stage = Stage::Ending(since, now);
-                    request.signals.stop.cancel();
+                let mut ending = self.ending_for(number);
+                if ending.len() >= ENDING_MAX {
+                    continue;
                 }
-                have.entry(request.user).and_modify(|count| *count -= 1);
+                let own = with_promised.get(&user).copied().unwrap_or_default();
+                let Some(ends) = self.to_end(own, &theirs, now) else { return };
+                let Some(loser) = self.end(ends, now) else { return };
+                theirs.entry(loser).and_modify(|count| *count -= 1);
+                with_promised.entry(loser).and_modify(|count| *count -= 1);
+                ending.push(ends);
+                if let Some(request) = self.requests.get_mut(&number) {
+                    request.ending = ending;
+                }
             }
-            *have.entry(user).or_default() += 1;
+            *with_promised.entry(user).or_default() += 1;
         }
     }
 
-    /// Whose request ends for somebody who has `own` places.
-    fn to_end(&self, own: usize, have: &HashMap<UserId, usize>, now: Instant) -> Option<u64> {
+    /// Those that were to end for one that waits, and have not yet.
+    fn ending_for(&self, number: u64) -> Vec<u64> {
+        let ending = self.requests.get(&number).map(|request| request.ending.as_slice());
+        let ending = ending.unwrap_or_default().iter().copied();
+        ending.filter(|ends| self.requests.contains_key(ends)).collect()
+    }
+
+    /// Has a request end, and tells whose it is.
+    fn end(&mut self, number: u64, now: Instant) -> Option<UserId> {
+        let request = self.requests.get_mut(&number)?;
+        let Stage::Moving(since) = request.stage else { return None };
+        request.stage = Stage::Ending(since, now);
+        request.signals.stop.cancel();
+        Some(request.user)
+    }
+
+    /// Which request ends for somebody who has `own` places, of those who have so many each.
+    fn to_end(&self, own: usize, theirs: &HashMap<UserId, usize>, now: Instant) -> Option<u64> {
         let may_end = self.requests.iter().filter_map(|(number, request)| {
             let Stage::Moving(since) = request.stage else { return None };
-            let theirs = have.get(&request.user).copied().unwrap_or_default();
+            let theirs = theirs.get(&request.user).copied().unwrap_or_default();
             let has_had_its_time = now.duration_since(since) >= SLICE;
             let ends = theirs >= own + 2 || (theirs == own + 1 && has_had_its_time);
-            ends.then(|| ((Reverse(theirs), request.pace(since, now)), *number))
+            ends.then(|| ((Reverse(theirs), request.rank(since, now)), *number))
         });
         may_end.min().map(|(_, number)| number)
     }

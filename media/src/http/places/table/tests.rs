@@ -111,6 +111,66 @@ fn the_slowest_of_who_has_most_ends() {
 }
 
 #[test]
+fn of_those_that_move_the_one_that_came_first_ends() {
+    let mut scene = Scene::new(Bounds { all: 3, ..BOUNDS });
+    let mut come = || {
+        let number = scene.enter(1).expect("a place");
+        scene.now += Duration::from_secs(2);
+        number
+    };
+    let [first, slower, slowest] = [come(), come(), come()];
+    // 10 KB a second, and more.
+    for (number, bytes) in [(first, 60_000_000), (slower, 80_000), (slowest, 20_000)] {
+        scene.moves(number, bytes);
+    }
+    scene.enter(2).expect("waits");
+    assert!(scene.is_ended(first) && !scene.is_ended(slower) && !scene.is_ended(slowest));
+}
+
+#[test]
+fn one_that_hardly_moves_ends_before_those_that_came_before_it() {
+    let mut scene = Scene::new(Bounds { all: 2, ..BOUNDS });
+    let first = scene.enter(1).expect("a place");
+    scene.now += SLICE;
+    let slow = scene.enter(1).expect("a place");
+    scene.now += PACED_AFTER;
+    scene.moves(first, 1_000_000);
+    scene.moves(slow, SLOW_BYTES_PER_SECOND - 1);
+    scene.enter(2).expect("waits");
+    assert!(scene.is_ended(slow) && !scene.is_ended(first));
+}
+
+#[test]
+fn one_that_has_just_begun_is_not_slow() {
+    let mut scene = Scene::new(Bounds { all: 2, ..BOUNDS });
+    let first = scene.enter(1).expect("a place");
+    scene.moves(first, 1_000_000);
+    scene.now += SLICE;
+    let young = scene.enter(1).expect("a place");
+    scene.now += PACED_AFTER - Duration::from_millis(1);
+    scene.enter(2).expect("waits");
+    assert!(scene.is_ended(first) && !scene.is_ended(young));
+}
+
+#[test]
+fn who_has_most_makes_room_for_several_and_nobody_else_does() {
+    let mut scene = Scene::new(Bounds { all: 5, ..BOUNDS });
+    let of_most = [1, 1, 1].map(|account| scene.enter(account).expect("a place"));
+    let others = [2, 3].map(|account| scene.enter(account).expect("a place"));
+    // Those of the others would go first, were it for how fast they are.
+    for number in of_most {
+        scene.moves(number, 1_000_000);
+    }
+    scene.now += SLICE;
+    let second = [2, 3].map(|account| scene.enter(account).expect("waits"));
+    assert_eq!(of_most.iter().filter(|number| scene.is_ended(**number)).count(), 2);
+    assert!(!others.iter().any(|number| scene.is_ended(*number)), "a promise is no place");
+    scene.pass(Duration::ZERO);
+    assert!(second.iter().all(|number| scene.has_place(*number)));
+    assert!(!others.iter().any(|number| scene.is_ended(*number)));
+}
+
+#[test]
 fn nobody_loses_a_place_to_who_has_as_many_or_while_there_are_places() {
     let mut scene = Scene::new(Bounds { all: 4, ..BOUNDS });
     let first: Vec<u64> = (0..4).map(|_| scene.enter(1).expect("a place")).collect();
@@ -157,6 +217,24 @@ fn a_request_that_does_not_end_holds_up_nobody() {
     scene.now += SLICE;
     scene.table.settle(scene.now);
     assert_eq!(ended(&scene), 2, "another one, after a while");
+}
+
+#[test]
+fn requests_that_do_not_end_cost_no_more_than_two_for_one_that_waits() {
+    let mut scene = Scene::new(Bounds { all: 8, ..BOUNDS });
+    let stuck = [1; 8].map(|account| scene.enter(account).expect("a place"));
+    let ended = |scene: &Scene| stuck.iter().filter(|number| scene.is_ended(**number)).count();
+    let waits = scene.enter(2).expect("waits");
+    for _ in 0..60 {
+        scene.now += Duration::from_secs(1);
+        scene.table.settle(scene.now);
+    }
+    assert_eq!(ended(&scene), 2);
+    // Somebody else who waits has as many.
+    scene.enter(3).expect("waits");
+    assert_eq!(ended(&scene), 3);
+    scene.pass(Duration::ZERO);
+    assert!(scene.has_place(waits));
 }
 
 #[test]
