@@ -33,8 +33,8 @@ const RETRIES_MAX: usize = 64;
 const RETRY_PAUSE: Duration = Duration::from_secs(2);
 /// The longest pause: as long as the collector waits for one that died with its process.
 const RETRY_PAUSE_MAX: Duration = Duration::from_secs(5 * 60);
-/// Nobody works on an upload for longer.
-const WORK_MAX: Duration = Duration::from_secs(10 * 60);
+/// How long workers get to say that they were interrupted.
+const STOP_WITHIN: Duration = Duration::from_secs(5);
 
 /// The workers of a process.
 pub(crate) struct Processing {
@@ -65,7 +65,8 @@ struct Retry {
 impl Processing {
     /// Workers for what comes out of `queue`. Blocks for the start of one small process.
     pub(crate) fn new(uploads: Uploads, queue: Queue) -> Self {
-        let work = Work { uploads, limits: Limits::default(), programs: Programs::find() };
+        let (limits, programs) = (Limits::default(), Programs::find());
+        let work = Work { uploads, limits, programs, stop: CancellationToken::new() };
         Self {
             work: Arc::new(work),
             queue,
@@ -83,9 +84,9 @@ impl Processing {
         loop {
             let has_place = self.workers.len() < places;
             let next_retry = self.retries.iter().map(|retry| retry.at).min();
-            let due = next_retry.unwrap_or_else(|| Instant::now() + WORK_MAX);
+            let due = next_retry.unwrap_or_else(|| Instant::now() + RETRY_PAUSE_MAX);
             tokio::select! {
-                () = shutdown.cancelled() => return,
+                () = shutdown.cancelled() => break,
                 Some(done) = self.workers.join_next_with_id() => match done {
                     Ok((worker, done)) => self.settle(worker, done),
                     Err(panic) => {
@@ -102,6 +103,11 @@ impl Processing {
                 }
             }
         }
+        self.work.stop.cancel();
+        let ended = async { while self.workers.join_next().await.is_some() {} };
+        if tokio::time::timeout(STOP_WITHIN, ended).await.is_err() {
+            tracing::warn!("attempts were cut off: they count as if they had died");
+        }
     }
 
     fn waits(&self, upload: UploadId) -> bool {
@@ -113,11 +119,7 @@ impl Processing {
             return;
         }
         let work = Arc::clone(&self.work);
-        let working = async move {
-            let done = tokio::time::timeout(WORK_MAX, work.process(upload)).await;
-            done.unwrap_or_else(|elapsed| Err(Fault::from(std::io::Error::from(elapsed))))
-        };
-        let worker = self.workers.spawn(working).id();
+        let worker = self.workers.spawn(async move { work.process(upload).await }).id();
         self.busy.insert(worker, Attempt { upload, began: Instant::now(), failures });
     }
 

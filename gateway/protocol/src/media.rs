@@ -197,6 +197,7 @@ mod tests {
             edits: [].into(),
             attempts: 0,
             faults: 0,
+            missing: 0,
             withheld: false,
         }
     }

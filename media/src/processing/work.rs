@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write as _;
+use std::time::Duration;
 
 use bytes::Bytes;
 use hansard_media_processing::{
@@ -13,6 +14,8 @@ use hansard_model::UploadId;
 use hansard_model::media::{Content, Facts, MediaKey, Sha256, State, Upload, Variant};
 use hansard_nats::media::Change;
 use tempfile::NamedTempFile;
+use tokio::time::{sleep, timeout};
+use tokio_util::sync::CancellationToken;
 
 use crate::digest;
 use crate::fault::Fault;
@@ -24,8 +27,19 @@ use crate::watch::{self, hour_of};
 /// Attempts before an upload of which nothing is to be removed is ready as it is; attempts that took
 /// their worker with them before a picture is stripped without a look at its pixels.
 const ATTEMPTS_MAX: u32 = 3;
-/// Attempts, with pauses that grow, before bytes that are not there count as lost: for four minutes.
+/// Attempts in a row, with pauses that grow, before bytes that are not there count as lost: four
+/// minutes.
 const LOST_AFTER: u32 = 8;
+/// How long a file may take to come out of the object store.
+const READ_MAX: Duration = Duration::from_secs(5 * 60);
+/// How long anybody may look at it: far beyond the limits of what is decoded.
+const DECODE_MAX: Duration = Duration::from_secs(5 * 60);
+/// How long what was made of it may take to be stored and recorded.
+const STORE_MAX: Duration = Duration::from_secs(5 * 60);
+/// How long it is tried to record that an attempt failed: while NATS starts again.
+const COUNT_WITHIN: Duration = Duration::from_secs(60);
+/// Between two tries of that.
+const COUNT_PAUSE: Duration = Duration::from_secs(1);
 /// The reason there is no preview then.
 const FAILED: &str = "failed";
 /// The reason that a file cannot be read at all.
@@ -60,6 +74,34 @@ pub(super) struct Work {
     pub(super) uploads: Uploads,
     pub(super) limits: Limits,
     pub(super) programs: Programs,
+    /// Attempts are to end: this process does.
+    pub(super) stop: CancellationToken,
+}
+
+/// Why an attempt came to nothing.
+enum Failed {
+    /// Bytes of the file are missing or damaged.
+    Lost(Fault),
+    /// Something failed that has nothing to do with the file.
+    Fault(Fault),
+    /// This process ends: the attempt shows nothing.
+    Interrupted,
+    /// Nobody could look at the file in time. It counts as if it had taken its worker with it.
+    Endless(Fault),
+}
+
+impl From<Fault> for Failed {
+    fn from(fault: Fault) -> Self {
+        Self::Fault(fault)
+    }
+}
+
+/// What of a file is looked at.
+enum Input {
+    /// Its first bytes.
+    Head(Bytes),
+    /// A copy of all of it.
+    Whole(NamedTempFile),
 }
 
 /// Bytes that were made of a file.
@@ -77,40 +119,61 @@ impl Work {
     ///
     /// Invariant: that attempts fail never lets others read what is to be removed from a picture.
     pub(super) async fn process(&self, id: UploadId) -> Result<Outcome, Fault> {
-        let Some(upload) = self.begin(id).await? else { return Ok(Outcome::NotNeeded) };
-        match self.attempt(&upload).await {
-            Err(Fault::Missing { .. } | Fault::Damaged { .. }) if upload.attempts >= LOST_AFTER => {
-                tracing::error!(upload.id = %id, "the bytes of a file are lost");
-                // Should they come back, they still have what was to be removed.
-                let file = upload.contents.get(&Variant::File);
-                let withheld = !upload.declared.original && file.is_some_and(is_to_be_stripped);
-                self.give_up(&upload, LOST, withheld).await
+        let Some((upload, missing)) = self.begin(id).await? else {
+            return Ok(Outcome::NotNeeded);
+        };
+        let done = tokio::select! {
+            done = self.attempt(&upload) => done,
+            () = self.stop.cancelled() => Err(Failed::Interrupted),
+        };
+        let (mut fault, missing) = match done {
+            Ok(outcome) => return Ok(outcome),
+            Err(Failed::Endless(fault)) => return Err(fault),
+            Err(Failed::Fault(fault)) => (fault, 0),
+            Err(Failed::Lost(fault)) => (fault, missing.saturating_add(1)),
+            Err(Failed::Interrupted) => {
+                let interrupted = std::io::Error::from(std::io::ErrorKind::Interrupted);
+                // Only a look at the bytes says that they are lost.
+                (interrupted.into(), missing.min(LOST_AFTER - 1))
             }
-            Err(fault) => {
-                self.count_fault(&upload).await?;
-                Err(fault)
+        };
+        if missing >= LOST_AFTER {
+            tracing::error!(upload.id = %id, "the bytes of a file are lost");
+            // Should they come back, they still have what was to be removed.
+            let file = upload.contents.get(&Variant::File);
+            let withheld = !upload.declared.original && file.is_some_and(is_to_be_stripped);
+            match self.give_up(&upload, LOST, withheld).await {
+                Ok(outcome) => return Ok(outcome),
+                Err(not_recorded) => fault = not_recorded,
             }
-            done => done,
         }
+        self.count_fault(&upload, missing).await;
+        Err(fault)
     }
 
-    /// One attempt. It dies with its worker when that runs out of time or memory, or is killed: what
-    /// did so thrice is looked at no closer than it must be, and what did so even then, not at all.
-    async fn attempt(&self, upload: &Upload) -> Result<Outcome, Fault> {
+    /// One attempt. It dies with its worker when that runs out of memory or is killed, or when to
+    /// look at the file takes too long: what did so thrice is looked at no closer than it must be,
+    /// and what did so even then, not at all. A store that is late is a fault like others.
+    async fn attempt(&self, upload: &Upload) -> Result<Outcome, Failed> {
         let unreadable = || Fault::Missing { object: format!("the file of {}", upload.id) };
-        let file = upload.contents.get(&Variant::File).ok_or_else(unreadable)?;
-        if upload.attempts > ATTEMPTS_MAX && self.may_be_read_as_it_is(upload, file).await? {
-            return self.give_up(upload, FAILED, false).await;
+        let file = upload.contents.get(&Variant::File);
+        let file = file.ok_or_else(|| Failed::Lost(unreadable()))?;
+        if upload.attempts > ATTEMPTS_MAX
+            && reading(self.may_be_read_as_it_is(upload, file)).await?
+        {
+            return Ok(self.give_up(upload, FAILED, false).await?);
         }
         // This one counts among the attempts, and has not died yet.
         let died = upload.attempts.saturating_sub(upload.faults).saturating_sub(1);
         if died > ATTEMPTS_MAX {
             tracing::error!(upload.id = %upload.id, "a picture cannot be worked on");
-            return self.give_up(upload, FAILED, true).await;
+            return Ok(self.give_up(upload, FAILED, true).await?);
         }
-        let mut processed = self.look_at(file, died == ATTEMPTS_MAX).await?;
+        let input = reading(self.read(file)).await?;
+        let mut processed = self.look_at(input, died == ATTEMPTS_MAX).await?;
         let made = self.made(upload, &mut processed).await;
-        self.finish(upload, file, processed, made).await
+        let finished = timeout(STORE_MAX, self.finish(upload, file, processed, made)).await;
+        Ok(finished.unwrap_or_else(|late| Err(Fault::late(late)))?)
     }
 
     /// Makes an upload ready without anything worked out; `withheld`: for nobody but its uploader.
@@ -126,23 +189,34 @@ impl Work {
         Ok(if is_ready { Outcome::GivenUp } else { Outcome::NotNeeded })
     }
 
-    /// Notes that an attempt lived to say what failed.
-    async fn count_fault(&self, upload: &Upload) -> Result<(), Fault> {
+    /// Notes that an attempt lived to say what failed, and how many in a row by now found that
+    /// bytes are missing. It would count as dead otherwise, so this is tried for a while.
+    async fn count_fault(&self, upload: &Upload, missing: u32) {
         let count = |found: Option<&Upload>| match found {
             Some(found)
                 if found.state == State::Processing && found.generation == upload.generation =>
             {
                 let faults = found.faults.saturating_add(1);
-                (Change::Put(Upload { faults, ..found.clone() }), ())
+                (Change::Put(Upload { faults, missing, ..found.clone() }), ())
             }
             Some(_) | None => (Change::Keep, ()),
         };
-        self.uploads.bucket.update(MediaKey::Upload(upload.id), count).await?;
-        Ok(())
+        let counted = async {
+            while let Err(error) =
+                self.uploads.bucket.update(MediaKey::Upload(upload.id), count).await
+            {
+                tracing::debug!(upload.id = %upload.id, %error, "an attempt is not counted yet");
+                sleep(COUNT_PAUSE).await;
+            }
+        };
+        if timeout(COUNT_WITHIN, counted).await.is_err() {
+            tracing::warn!(upload.id = %upload.id, "an attempt counts as if it had died");
+        }
     }
 
-    /// One more attempt; `None`: it is not to be processed.
-    async fn begin(&self, id: UploadId) -> Result<Option<Upload>, Fault> {
+    /// One more attempt, and how many before it, in a row, found that bytes are missing; `None`: it
+    /// is not to be processed. Whatever it comes to, unless it says so, that row is over.
+    async fn begin(&self, id: UploadId) -> Result<Option<(Upload, u32)>, Fault> {
         let bucket = &self.uploads.bucket;
         let (found, _) = self.uploads.get(id).await?;
         if found.is_none_or(|found| found.state != State::Processing) {
@@ -156,12 +230,13 @@ impl Work {
                 let mut next = found.clone();
                 next.attempts = next.attempts.saturating_add(1);
                 next.generation += Upload::WRITER_STEP;
-                (Change::Put(next), true)
+                let missing = std::mem::take(&mut next.missing);
+                (Change::Put(next), Some(missing))
             }
-            Some(_) | None => (Change::Keep, false),
+            Some(_) | None => (Change::Keep, None),
         };
-        let (upload, is_begun) = bucket.update(MediaKey::Upload(id), begin).await?;
-        Ok(upload.filter(|_| is_begun))
+        let (upload, missing) = bucket.update(MediaKey::Upload(id), begin).await?;
+        Ok(upload.zip(missing))
     }
 
     /// Whether nothing would be removed from a file. One whose type cannot be read is waited for.
@@ -173,15 +248,12 @@ impl Work {
         Ok(!sniff(&head).is_stripped())
     }
 
-    /// What can be known and shown of a file; `blindly`: no more than takes no decoder. Only what may
-    /// be shown is read as a whole.
-    async fn look_at(&self, file: &Content, blindly: bool) -> Result<Processed, Fault> {
+    /// What of a file is needed. Only what may be shown is read as a whole.
+    async fn read(&self, file: &Content) -> Result<Input, Fault> {
         let blobs = &self.uploads.blobs;
         let head = blobs.head(file, HEAD_BYTES).await?;
         if !is_shown(sniff(&head)) {
-            return self
-                .blocking(move |limits, programs| process(Source::Bytes(&head), limits, programs))
-                .await;
+            return Ok(Input::Head(head));
         }
         let copy = tokio::task::spawn_blocking(NamedTempFile::new);
         let mut copy = copy.await.map_err(std::io::Error::other)??;
@@ -194,24 +266,24 @@ impl Work {
             };
             copy = tokio::task::spawn_blocking(write).await.map_err(std::io::Error::other)??;
         }
-        self.blocking(move |limits, programs| {
-            let source = Source::Path(copy.path());
-            if blindly {
-                process_blindly(source, limits)
-            } else {
-                process(source, limits, programs)
-            }
-        })
-        .await
+        Ok(Input::Whole(copy))
     }
 
-    async fn blocking(
-        &self,
-        work: impl FnOnce(&Limits, &Programs) -> std::io::Result<Processed> + Send + 'static,
-    ) -> Result<Processed, Fault> {
+    /// What can be known and shown of a file; `blindly`: no more than takes no decoder.
+    async fn look_at(&self, input: Input, blindly: bool) -> Result<Processed, Failed> {
         let (limits, programs) = (self.limits.clone(), self.programs.clone());
-        let working = tokio::task::spawn_blocking(move || work(&limits, &programs));
-        Ok(working.await.map_err(std::io::Error::other)??)
+        let looking = tokio::task::spawn_blocking(move || match &input {
+            Input::Head(head) => process(Source::Bytes(head), &limits, &programs),
+            Input::Whole(copy) if blindly => process_blindly(Source::Path(copy.path()), &limits),
+            Input::Whole(copy) => process(Source::Path(copy.path()), &limits, &programs),
+        });
+        match timeout(DECODE_MAX, looking).await {
+            Ok(looked) => {
+                let looked = looked.unwrap_or_else(|panic| Err(std::io::Error::other(panic)));
+                Ok(looked.map_err(Fault::from)?)
+            }
+            Err(late) => Err(Failed::Endless(std::io::Error::from(late).into())),
+        }
     }
 
     /// The bytes that the upload is to hold besides the file, or in its place.
@@ -327,6 +399,18 @@ impl Work {
             self.uploads.blobs.drop_holder(upload, blob).await?;
         }
         Ok(())
+    }
+}
+
+/// What comes of reading a file, within the time that the store has for it.
+async fn reading<T>(read: impl Future<Output = Result<T, Fault>>) -> Result<T, Failed> {
+    match timeout(READ_MAX, read).await {
+        Ok(Err(lost @ (Fault::Missing { .. } | Fault::Damaged { .. }))) => Err(Failed::Lost(lost)),
+        Ok(read) => Ok(read?),
+        Err(late) => {
+            let late = object_store::Error::Generic { store: "get", source: late.into() };
+            Err(Failed::Fault(late.into()))
+        }
     }
 }
 

@@ -80,6 +80,7 @@ mod tests {
             edits: [].into(),
             attempts: 1,
             faults: 0,
+            missing: 0,
             withheld: false,
         }
     }

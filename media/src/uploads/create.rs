@@ -66,6 +66,7 @@ impl Uploads {
             edits: [].into(),
             attempts: 0,
             faults: 0,
+            missing: 0,
             withheld: false,
         };
         watch::put(&self.bucket, keep_until, now, id).await?;

@@ -23,6 +23,8 @@ pub(crate) struct Faulty {
     inner: Arc<dyn ObjectStore>,
     /// Whether it takes what is made of pictures.
     takes_thumbnails: AtomicBool,
+    /// Whether it gives what files consist of; if not, whoever asks waits.
+    gives_parts: AtomicBool,
     /// Parts that begin at this byte are not taken.
     refused_offset: AtomicU64,
     /// A part that begins at this byte is taken; the answer waits, and then says that it was not.
@@ -41,6 +43,7 @@ impl Faulty {
         Arc::new(Self {
             inner,
             takes_thumbnails: AtomicBool::new(true),
+            gives_parts: AtomicBool::new(true),
             refused_offset: never(),
             ambiguous_offset: never(),
             answers: CancellationToken::new(),
@@ -54,6 +57,13 @@ impl Faulty {
     pub(crate) fn without_thumbnails(inner: Arc<dyn ObjectStore>) -> Arc<Self> {
         let store = Self::new(inner, 0);
         store.takes_thumbnails.store(false, Ordering::Relaxed);
+        store
+    }
+
+    /// One of which no byte of a file comes back.
+    pub(crate) fn mute(inner: Arc<dyn ObjectStore>) -> Arc<Self> {
+        let store = Self::new(inner, 0);
+        store.gives_parts.store(false, Ordering::Relaxed);
         store
     }
 
@@ -127,6 +137,11 @@ impl ObjectStore for Faulty {
     }
 
     async fn get_opts(&self, location: &Path, options: GetOptions) -> Result<GetResult> {
+        let name = location.as_ref();
+        let is_part = name.starts_with("media/") && !name.starts_with("media/manifests/");
+        if is_part && !self.gives_parts.load(Ordering::Relaxed) {
+            std::future::pending().await
+        }
         match self.fault() {
             Some(_) => Err(failed()),
             None => self.inner.get_opts(location, options).await,

@@ -2,12 +2,13 @@
 
 use std::collections::BTreeSet;
 use std::io::Cursor;
+use std::time::Duration;
 
 use hansard_model::media::{MediaKey, State, Upload, Variant};
 use hansard_model::{Seq, UploadId};
 use hansard_nats::media::Change;
 use image::{DynamicImage, ImageFormat, RgbImage};
-use object_store::ObjectStoreExt as _;
+use object_store::{ObjectStoreExt as _, PutPayload, path::Path};
 
 use crate::collecting::{refers, watches};
 use crate::faulty::Faulty;
@@ -135,7 +136,7 @@ async fn processing_that_died_is_begun_again() {
         let id = ana.post("", "image/jpeg", &photograph(2_400, 1_800, number)).await.id();
         // In the middle of it: later each time.
         let until = rig.clock.now().expect("log time");
-        let until = until.plus(std::time::Duration::from_millis(u64::from(number) * 120));
+        let until = until.plus(Duration::from_millis(u64::from(number) * 120));
         within("time", async || (rig.clock.now().ok()? >= until).then_some(())).await;
         process.kill();
         ids.push(id);
@@ -222,15 +223,16 @@ async fn a_picture_stays_its_uploaders_while_the_store_takes_no_copy_of_it() {
 }
 
 /// A picture that was tried so often, in a process that is gone by now; so many of the attempts
-/// lived to say what failed.
-async fn left_behind(rig: &Rig, seed: u8, attempts: u32, faults: u32) -> UploadId {
+/// lived to say what failed, and the last so many of them, that bytes are missing.
+async fn left_behind(rig: &Rig, seed: u8, tries: [u32; 3]) -> UploadId {
+    let [attempts, faults, missing] = tries;
     let service = rig.service_on("one", patient(), Faulty::without_thumbnails(rig.store())).await;
     let ana = rig.uploader(&service.address, ANA);
     let id = ana.post("", "image/jpeg", &photograph(640, 480, seed)).await.id();
     within("an attempt", async || rig.upload(id).await.filter(|upload| upload.attempts > 0)).await;
     service.stop().await;
     let often = |found: Option<&Upload>| match found {
-        Some(found) => (Change::Put(Upload { attempts, faults, ..found.clone() }), ()),
+        Some(found) => (Change::Put(Upload { attempts, faults, missing, ..found.clone() }), ()),
         None => (Change::Keep, ()),
     };
     rig.bucket.update(MediaKey::Upload(id), often).await.expect("written");
@@ -240,8 +242,8 @@ async fn left_behind(rig: &Rig, seed: u8, attempts: u32, faults: u32) -> UploadI
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_picture_that_takes_its_worker_with_it_is_not_tried_for_ever() {
     let rig = Rig::start().await;
-    let thrice = left_behind(&rig, 5, 3, 0).await;
-    let even_then = left_behind(&rig, 6, 4, 0).await;
+    let thrice = left_behind(&rig, 5, [3, 0, 0]).await;
+    let even_then = left_behind(&rig, 6, [4, 0, 0]).await;
     let service = rig.service("two", patient()).await;
     // After three attempts it is stripped without a look at its pixels.
     let upload = processed(&rig, thrice).await;
@@ -259,7 +261,7 @@ async fn a_picture_that_takes_its_worker_with_it_is_not_tried_for_ever() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_picture_whose_bytes_are_lost_does_not_stay_in_processing() {
     let rig = Rig::start().await;
-    let id = left_behind(&rig, 7, 7, 7).await;
+    let id = left_behind(&rig, 7, [7, 7, 7]).await;
     for object in rig.part_objects().await {
         rig.store().delete(&object.as_str().into()).await.expect("deleted");
     }
@@ -269,6 +271,46 @@ async fn a_picture_whose_bytes_are_lost_does_not_stay_in_processing() {
     let reader = rig.reader(&service.address, id, Variant::File);
     assert_eq!(reader.get(id, &[]).await.expect("an answer").code(), "unavailable");
     service.stop().await;
+    rig.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn bytes_that_are_back_before_long_are_not_lost_whatever_failed_before() {
+    let rig = Rig::start().await;
+    let id = left_behind(&rig, 10, [7, 7, 0]).await;
+    let store = rig.store();
+    let mut away = Vec::new();
+    for object in rig.part_objects().await {
+        let path = Path::from(object);
+        let found = store.get(&path).await.expect("there").bytes().await.expect("read");
+        store.delete(&path).await.expect("deleted");
+        away.push((path, found));
+    }
+    let service = rig.service("two", patient()).await;
+    // It is the eighth attempt that fails, and the first that finds nothing.
+    let upload = within("an attempt", async || {
+        rig.upload(id).await.filter(|upload| upload.missing > 0 || upload.state == State::Ready)
+    })
+    .await;
+    assert_eq!(upload.state, State::Processing, "{:?}", upload.facts);
+    for (path, bytes) in away {
+        store.put(&path, PutPayload::from_bytes(bytes)).await.expect("back");
+    }
+    let upload = processed(&rig, id).await;
+    assert!(upload.facts.stripped && !upload.withheld, "{upload:?}");
+    service.stop().await;
+    rig.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_attempt_that_waits_for_the_store_does_not_die_of_the_end_of_its_process() {
+    let rig = Rig::start().await;
+    let id = left_behind(&rig, 11, [1, 1, 0]).await;
+    let service = rig.service_on("two", patient(), Faulty::mute(rig.store())).await;
+    within("an attempt", async || rig.upload(id).await.filter(|upload| upload.attempts > 1)).await;
+    service.stop().await;
+    let upload = rig.upload(id).await.expect("an upload");
+    assert_eq!((upload.state, upload.attempts, upload.faults), (State::Processing, 2, 2));
     rig.stop().await;
 }
 

@@ -285,6 +285,9 @@ pub struct Upload {
     /// the file. The others ended well, or took their worker with them.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub faults: u32,
+    /// How many of the last of them, in a row, found that bytes of the file are missing or damaged.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub missing: u32,
     /// Metadata was to be taken out of it, and cannot be: its uploader alone reads it.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub withheld: bool,

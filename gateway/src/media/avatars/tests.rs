@@ -37,6 +37,7 @@ fn picture() -> Upload {
         edits: [].into(),
         attempts: 0,
         faults: 0,
+        missing: 0,
         withheld: false,
     }
 }

@@ -33,6 +33,7 @@ fn upload(home: Home) -> Upload {
         edits: [].into(),
         attempts: 0,
         faults: 0,
+        missing: 0,
         withheld: false,
     }
 }

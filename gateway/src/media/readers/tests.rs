@@ -28,6 +28,7 @@ fn upload(state: State, home: Home) -> Upload {
         edits: [].into(),
         attempts: 0,
         faults: 0,
+        missing: 0,
         withheld: false,
     }
 }

@@ -201,6 +201,7 @@ pub(crate) fn picture(uploader: &str, of: u8) -> Upload {
         edits: [].into(),
         attempts: 1,
         faults: 0,
+        missing: 0,
         withheld: false,
     }
 }

@@ -43,6 +43,7 @@ fn upload(state: State) -> Upload {
         edits: [].into(),
         attempts: 0,
         faults: 0,
+        missing: 0,
         withheld: false,
     }
 }

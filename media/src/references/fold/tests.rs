@@ -52,6 +52,7 @@ fn upload(of: u8, uploader: u8) -> Upload {
         edits: [].into(),
         attempts: 1,
         faults: 0,
+        missing: 0,
         withheld: false,
     }
 }
