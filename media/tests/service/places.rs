@@ -53,11 +53,12 @@ fn dribblers(rig: &Rig, service: &Service, accounts: u8, each: usize) -> JoinSet
             let client = rig.uploader(&service.address, account);
             dribblers.spawn(async move {
                 // So many at once may be told to come again.
-                let id = within("an upload", async || {
+                let id = loop {
                     let answer = client.create(LENGTH, "").await;
-                    (answer.code() != "unavailable").then(|| answer.id())
-                })
-                .await;
+                    if answer.code() != "unavailable" {
+                        break answer.id();
+                    }
+                };
                 let mut offset = 0;
                 while offset < LENGTH {
                     let _ = dribble(&client, id, offset).await;
