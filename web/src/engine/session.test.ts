@@ -100,3 +100,53 @@ test("a device keeps so many people and no more, and none whose words are unsent
   await crowded.session.logIn({ handle: "two", password: PASSWORD });
   expect(await kept("full")).toHaveLength(4);
 });
+
+test("a wrong password forgets nobody, and where there is no room the new session is closed again", async () => {
+  const device = new Device("guessed", () => server.url);
+  const engine = await tab(device);
+  const people: string[] = [];
+  for (const handle of ["guest1", "guest2", "guest3", "guest4"]) {
+    await engine.session.signUp({ handle, password: PASSWORD });
+    people.push(me(engine));
+  }
+  await expect(engine.session.logIn({ handle: "ana", password: "not hers" })).rejects.toMatchObject({ code: "unauthorized" });
+  await expect(engine.session.signUp({ handle: "guest1", password: "not theirs" })).rejects.toMatchObject({ code: "handle_taken" });
+  expect(await kept("guessed")).toEqual(people.sort());
+
+  const full = new Device("crowd", () => server.url);
+  const crowded = await tab(full);
+  for (const handle of ["crowd1", "crowd2", "crowd3", "crowd4"]) await leaveUnsent(full, crowded, handle, "unsent");
+  const elsewhere = await tab(new Device("guest1-elsewhere", () => server.url));
+  await elsewhere.session.logIn({ handle: "guest1", password: PASSWORD });
+  const before = (await elsewhere.session.devices()).length;
+  await expect(crowded.session.logIn({ handle: "guest1", password: PASSWORD })).rejects.toMatchObject({ code: "quota_exceeded" });
+  expect(await elsewhere.session.devices(), "nobody uses it: it is closed").toHaveLength(before);
+  await expect(crowded.session.signUp({ handle: "crowd5", password: PASSWORD })).rejects.toMatchObject({ code: "quota_exceeded" });
+  await elsewhere.session.signUp({ handle: "crowd5", password: PASSWORD });
+});
+
+test("what somebody began to write counts, wherever it was kept", async () => {
+  const device = new Device("drafts", () => server.url);
+  const engine = await tab(device);
+  const people: string[] = [];
+  for (const handle of ["words", "files", "rescued", "idle1", "idle2", "idle3"]) {
+    await engine.session.signUp({ handle, password: PASSWORD });
+    const id = me(engine);
+    people.push(id);
+    const notes = engine.open(engine.directWith(id));
+    if (handle === "words") notes.compose.setText("half a thought");
+    if (handle === "files") {
+      await online(engine);
+      device.setNetwork(false);
+      await value(engine.connection.state, "offline", (state) => state.kind === "offline");
+      await notes.compose.attach({ blob: new Blob(["x"]), name: "x.txt", type: "text/plain" });
+      device.setNetwork(true);
+    }
+    // As a page that is being left does.
+    const row = { place: notes.conversation, c: notes.conversation, text: "half a word", uploads: [], ts: Date.now(), tab: "t" };
+    if (handle === "rescued") device.tab().values.set(`drafts.${id}.draft.${notes.conversation}`, JSON.stringify(row));
+    notes.close();
+  }
+  const [words = "", files = "", rescued = "", , , last = ""] = people;
+  expect(await kept("drafts")).toEqual([words, files, rescued, last].sort());
+});

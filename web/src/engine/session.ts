@@ -6,8 +6,10 @@ import { Refused } from "../protocol/refusal.ts";
 import type { SessionState, UserId } from "./api.ts";
 import { Cell } from "./cell.ts";
 import { deleteDatabase, openDatabase } from "./database.ts";
+import { Journal } from "./journal.ts";
 import { isUnsent } from "./outbox.ts";
 import type { Channel, Platform } from "./platform.ts";
+import type { DraftRow, OutboxRow } from "./rows.ts";
 
 /** A token with less than this left is exchanged for a new one, in milliseconds. */
 const REFRESH_BEFORE_MS = 20 * 86_400_000;
@@ -79,7 +81,8 @@ export class Sessions {
   async signUp(account: { handle: string; password: string; name?: string }): Promise<void> {
     const handle = account.handle.trim().replace(/^@/, "").toLowerCase();
     const { password } = account;
-    await this.#makeRoom(handle);
+    // An account that nobody could use here is not made.
+    await this.#leaving(handle);
     const name = account.name?.trim();
     const id = this.clock.mint();
     const ask = (id: string) => this.http.createUser({ id, handle, password, ...(name ? { name } : {}) });
@@ -96,13 +99,28 @@ export class Sessions {
 
   async logIn(credentials: { handle: string; password: string; deviceName?: string }): Promise<void> {
     const handle = credentials.handle.trim().replace(/^@/, "").toLowerCase();
-    await this.#makeRoom(handle);
     const device_name = credentials.deviceName ?? this.platform.deviceName;
     const opened = await this.http.openSession({ handle, password: credentials.password, device_name });
     const { user, device, token, expires_at } = opened;
-    // What is there of somebody else stays: they may have written what is not sent yet.
-    await this.#keep({ user, handle });
-    await this.#write({ user, device, token, handle, name: handle, expiresAt: expires_at });
+    // Not before the password was right: whoever guesses at one must not make the device forget anybody.
+    let leaving: UserId[];
+    try {
+      leaving = await this.#leaving(handle);
+      // What is there of somebody else stays: they may have written what is not sent yet.
+      await this.#keep({ user, handle });
+      await this.#write({ user, device, token, handle, name: handle, expiresAt: expires_at });
+    } catch (cause) {
+      await this.#closeUnused(device, token);
+      throw cause;
+    }
+    // One that cannot be forgotten now is there to be forgotten by the next.
+    for (const one of leaving) await this.#forget(one).catch(() => {});
+  }
+
+  /** A session that could not be kept here. One that cannot be closed either ends by itself. */
+  async #closeUnused(device: string, token: string): Promise<void> {
+    const http = new Http(this.platform.base, () => token, this.platform.fetch);
+    await http.closeSession(device).catch(() => {});
   }
 
   /** The server no longer takes the token; what is unsent waits for the next log-in. */
@@ -144,28 +162,30 @@ export class Sessions {
   }
 
   /**
-   * Before another one comes, those who were here longest ago and have nothing unsent are forgotten.
+   * Who is forgotten when this one comes: those who were here longest ago and have nothing unsent.
    * Throws `quota_exceeded` when all of them have: nobody's words are deleted for somebody else.
    */
-  async #makeRoom(handle: string): Promise<void> {
+  async #leaving(handle: string): Promise<UserId[]> {
     const rows = (await this.#db?.getAll("session", IDBKeyRange.bound(KEPT, `${KEPT}\uffff`))) as KeptRow[] | undefined;
     const others = (rows ?? []).filter((row) => row.handle !== handle).sort((a, b) => a.at - b.at);
-    let excess = others.length - (KEPT_MAX - 1);
+    const excess = others.length - (KEPT_MAX - 1);
+    const leaving: UserId[] = [];
     for (const { user } of others) {
-      if (excess <= 0) return;
-      if (await this.#hasUnsent(user)) continue;
-      await this.#forget(user);
-      excess -= 1;
+      if (leaving.length >= excess) return leaving;
+      if (!(await this.#hasUnsent(user))) leaving.push(user);
     }
-    if (excess > 0) throw new Refused("quota_exceeded", "everybody whose messages are kept here has unsent ones");
+    if (leaving.length < excess) throw new Refused("quota_exceeded", "everybody whose messages are kept here has unsent ones");
+    return leaving;
   }
 
+  /** Whether there is anything that they wrote and the server does not have, sent or not. */
   async #hasUnsent(user: UserId): Promise<boolean> {
     const { scope, values } = this.platform;
-    if (values.keys().some((key) => key.startsWith(`${scope}.${user}.unsent.`))) return true;
+    if (new Journal<OutboxRow>(values, scope, user, "unsent").all().length > 0) return true;
+    if (new Journal<DraftRow>(values, scope, user, "draft").all().some(({ value }) => hasWords(value))) return true;
     const db = await openDatabase(scope, user, () => {});
     try {
-      return (await db.getAll("outbox")).some(isUnsent);
+      return (await db.getAll("outbox")).some(isUnsent) || (await db.getAll("drafts")).some(hasWords);
     } finally {
       db.close();
     }
@@ -174,9 +194,9 @@ export class Sessions {
   /** Everything of somebody on this device. */
   async #forget(user: UserId): Promise<void> {
     const { scope, values } = this.platform;
-    await this.#db?.delete("session", KEPT + user);
     for (const key of values.keys()) if (key.startsWith(`${scope}.${user}.`)) values.remove(key);
     await deleteDatabase(scope, user);
+    await this.#db?.delete("session", KEPT + user);
   }
 
   async #write(row: SessionRow | undefined): Promise<void> {
@@ -195,4 +215,8 @@ export class Sessions {
     this.row = row;
     this.onChange?.();
   }
+}
+
+function hasWords({ text, beforeEditing, uploads }: DraftRow): boolean {
+  return text.trim() !== "" || (beforeEditing ?? "").trim() !== "" || uploads.length > 0;
 }
