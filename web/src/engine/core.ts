@@ -245,6 +245,8 @@ export class Core {
   async discard(key: string): Promise<boolean> {
     if (this.#unwritten.get(key)?.state.kind === "failed") {
       this.#unwritten.delete(key);
+      // Or the next page would find it there, and send it.
+      this.#unsent.remove(key);
       this.outbox = this.outbox.filter((row) => row.key !== key);
       this.#show({ outbox: true });
       return true;
@@ -414,9 +416,9 @@ export class Core {
 
   async #readOutbox(): Promise<void> {
     const rows = await this.db.getAll("outbox");
-    const written = new Set(rows.map(({ key }) => key));
-    const unwritten = [...this.#unwritten.values()].filter(({ key }) => !written.has(key));
-    this.outbox = [...rows, ...unwritten].sort(inOrder);
+    // Written meanwhile, by this tab or by one that found them in the journal.
+    for (const { key } of rows) this.#unwritten.delete(key);
+    this.outbox = [...rows, ...this.#unwritten.values()].sort(inOrder);
     for (const key of rows.flatMap(({ uploads }) => uploads)) {
       if (!this.#uploads.has(key)) await this.#readUpload(key);
     }
