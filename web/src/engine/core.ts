@@ -318,7 +318,7 @@ export class Core {
     this.changed({ outbox: true, drafts: drafts.map(({ key }) => key) });
   }
 
-  /** The page is being left: what was written until now, at once. */
+  /** The page is being left, or its database is: what was written until now, at once. */
   rescueDraft(row: DraftRow): void {
     this.#undrafted.put(row.place, row);
   }
@@ -327,10 +327,16 @@ export class Core {
   async putDraft(place: string, row: DraftRow | undefined): Promise<void> {
     if (row) this.drafts.set(place, row);
     else this.drafts.delete(place);
-    const tx = this.db.transaction("drafts", "readwrite");
-    void (row ? tx.store.put(row) : tx.store.delete(place));
-    tx.commit();
-    await tx.done;
+    try {
+      const tx = this.db.transaction("drafts", "readwrite");
+      void (row ? tx.store.put(row) : tx.store.delete(place));
+      tx.commit();
+      await tx.done;
+    } catch (cause) {
+      // The browser closed the database, or it is full: what opens it next finds the words in the journal.
+      if (row) this.rescueDraft(row);
+      throw cause;
+    }
     this.#undrafted.remove(place);
     this.changed({ drafts: [place] });
   }

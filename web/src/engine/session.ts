@@ -43,15 +43,20 @@ const KEY = "current";
 const KEPT = "kept.";
 /** People whose caches and unsent messages a device keeps. */
 const KEPT_MAX = 4;
+/** What a database says that was closed: between two transactions, and within one. */
+const CLOSED = new Set(["InvalidStateError", "AbortError"]);
 
 export class Sessions {
   readonly #channel: Channel;
-  #db: IDBPDatabase<Schema> | undefined;
+  #db: Promise<IDBPDatabase<Schema>> | undefined;
+  #isClosed = false;
   row: SessionRow | undefined;
   readonly http: Http;
   readonly clock = new ServerClock();
   /** Called when another session begins or ends, in whatever tab. */
   onChange: (() => void) | undefined;
+  /** Called when another tab has changed it: to be read again. */
+  onNews: (() => void) | undefined;
 
   constructor(
     private readonly platform: Platform,
@@ -59,23 +64,25 @@ export class Sessions {
   ) {
     this.http = new Http(platform.base, () => this.row?.token, platform.fetch);
     this.#channel = platform.channel(platform.scope);
-    this.#channel.onmessage = () => void this.reread();
+    this.#channel.onmessage = () => this.onNews?.();
   }
 
   async start(): Promise<void> {
-    this.#db = await openDB<Schema>(this.platform.scope, 1, {
-      upgrade(db) {
-        db.createObjectStore("session");
-      },
-    });
     await this.reread();
+    const { row } = this;
+    if (!row) return;
     // One who logged in with an earlier version.
-    if (this.row && (await this.#db.getKey("session", KEPT + this.row.user)) === undefined) await this.#keep(this.row);
+    const key = await this.#using((db) => db.getKey("session", KEPT + row.user));
+    if (key === undefined) await this.#keep(row);
   }
 
   close(): void {
+    this.#isClosed = true;
     this.#channel.close();
-    this.#db?.close();
+    void this.#db?.then(
+      (db) => db.close(),
+      () => {},
+    );
   }
 
   async signUp(account: { handle: string; password: string; name?: string }): Promise<void> {
@@ -158,7 +165,7 @@ export class Sessions {
   }
 
   async #keep({ user, handle }: { user: UserId; handle: string }): Promise<void> {
-    await this.#db?.put("session", { user, handle, at: Date.now() }, KEPT + user);
+    await this.#using((db) => db.put("session", { user, handle, at: Date.now() }, KEPT + user));
   }
 
   /**
@@ -166,8 +173,8 @@ export class Sessions {
    * Throws `quota_exceeded` when all of them have: nobody's words are deleted for somebody else.
    */
   async #leaving(handle: string): Promise<UserId[]> {
-    const rows = (await this.#db?.getAll("session", IDBKeyRange.bound(KEPT, `${KEPT}\uffff`))) as KeptRow[] | undefined;
-    const others = (rows ?? []).filter((row) => row.handle !== handle).sort((a, b) => a.at - b.at);
+    const rows = (await this.#using((db) => db.getAll("session", IDBKeyRange.bound(KEPT, `${KEPT}\uffff`)))) as KeptRow[];
+    const others = rows.filter((row) => row.handle !== handle).sort((a, b) => a.at - b.at);
     const excess = others.length - (KEPT_MAX - 1);
     const leaving: UserId[] = [];
     for (const { user } of others) {
@@ -196,19 +203,48 @@ export class Sessions {
     const { scope, values } = this.platform;
     for (const key of values.keys()) if (key.startsWith(`${scope}.${user}.`)) values.remove(key);
     await deleteDatabase(scope, user);
-    await this.#db?.delete("session", KEPT + user);
+    await this.#using((db) => db.delete("session", KEPT + user));
   }
 
   async #write(row: SessionRow | undefined): Promise<void> {
-    if (row) await this.#db?.put("session", row, KEY);
-    else await this.#db?.delete("session", KEY);
+    await this.#using<unknown>((db) => (row ? db.put("session", row, KEY) : db.delete("session", KEY)));
     this.#channel.postMessage("changed");
     this.#take(row);
   }
 
   /** What the database says now; another tab may have changed it. */
   async reread(): Promise<void> {
-    this.#take((await this.#db?.get("session", KEY)) as SessionRow | undefined);
+    this.#take((await this.#using((db) => db.get("session", KEY))) as SessionRow | undefined);
+  }
+
+  /** The browser may close a database at any time, as when it is short of memory: then it is opened again, once. */
+  async #using<T>(run: (db: IDBPDatabase<Schema>) => Promise<T>): Promise<T> {
+    const opening = this.#open();
+    try {
+      return await run(await opening);
+    } catch (cause) {
+      if (!(cause instanceof DOMException && CLOSED.has(cause.name))) throw cause;
+      this.#lost(opening);
+      return run(await this.#open());
+    }
+  }
+
+  #open(): Promise<IDBPDatabase<Schema>> {
+    if (this.#db) return this.#db;
+    if (this.#isClosed) return Promise.reject(new Refused("cancelled", "this tab has ended"));
+    const opening = openDB<Schema>(this.platform.scope, 1, {
+      upgrade(db) {
+        db.createObjectStore("session");
+      },
+      terminated: () => this.#lost(opening),
+    });
+    this.#db = opening;
+    opening.catch(() => this.#lost(opening));
+    return opening;
+  }
+
+  #lost(opening: Promise<unknown>): void {
+    if (this.#db === opening) this.#db = undefined;
   }
 
   #take(row: SessionRow | undefined): void {
