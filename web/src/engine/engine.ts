@@ -257,7 +257,7 @@ class TabEngine implements Engine {
     const ends = new AbortController();
     const db = await openDatabase(platform.scope, row.user, () => void this.#gone(ends));
     const tabs = new Tabs(platform, row.user);
-    const core = new Core(db, this.#sessions.http, row.user, platform, tabs);
+    const core = new Core(db, this.#sessions.httpOf(row), row.user, platform, tabs);
     try {
       await core.start();
     } catch (cause) {
@@ -280,8 +280,8 @@ class TabEngine implements Engine {
             clock: core.clock,
             platform,
             tabs,
-            token: () => this.#sessions.row?.token,
-            onEnded: (reason) => void this.#sessions.ended(reason),
+            token: () => this.#sessions.tokenOf(row),
+            onEnded: (reason) => void this.#sessions.ended(reason, row).catch((cause: unknown) => this.#failed(cause)),
             onArrivals: (rows) => this.#arrived(core, rows),
           },
           signal,

@@ -2,8 +2,11 @@
 import { existsSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import type { Engine } from "./api.ts";
+import { openDB } from "idb";
+import type { Engine, SessionState } from "./api.ts";
+import { Cell } from "./cell.ts";
 import { openEngine } from "./engine.ts";
+import { type SessionRow, Sessions } from "./session.ts";
 import { Device, Server, until, value } from "./testing.ts";
 
 const binary = process.env["WEB_TEST_BINARY"] ?? fileURLToPath(new URL("../../../target/debug/hansard", import.meta.url));
@@ -149,4 +152,74 @@ test("what somebody began to write counts, wherever it was kept", async () => {
   }
   const [words = "", files = "", rescued = "", , , last = ""] = people;
   expect(await kept("drafts")).toEqual([words, files, rescued, last].sort());
+});
+
+/** Two tabs whose news of each other are late: in the first one is logged in, and the other in the second since. */
+async function overtaken(scope: string, prepare: (first: Sessions) => Promise<void> = async () => {}) {
+  const device = new Device(scope, () => server.url);
+  const during = { fetch: async () => {} };
+  const platform = device.tab();
+  const tabs = [{ ...platform, fetch: async (...all: Parameters<typeof fetch>) => (await during.fetch(), platform.fetch(...all)) }, platform];
+  const [first, second] = tabs.map((tab) => new Sessions(tab, new Cell<SessionState>({ kind: "starting" }))) as [Sessions, Sessions];
+  for (const one of [first, second]) await one.start();
+  await first.signUp({ handle: `${scope}-one`, password: PASSWORD });
+  await prepare(first);
+  const row = first.row;
+  if (!row) throw new Error("nobody is logged in");
+  const overtake = () => second.signUp({ handle: `${scope}-two`, password: PASSWORD });
+  const stored = async () => {
+    const fresh = new Sessions(platform, new Cell<SessionState>({ kind: "starting" }));
+    await fresh.start();
+    fresh.close();
+    return fresh.row;
+  };
+  const close = () => [first, second].forEach((one) => one.close());
+  return { first, second, row, overtake, during, stored, close };
+}
+
+test("a session that ended late does not end the one that came after it", async () => {
+  const { first, second, row, overtake, stored, close } = await overtaken("late");
+  await overtake();
+  await first.ended("revoked", row);
+  expect(await stored()).toEqual(second.row);
+  expect(first.row, "and this tab knows now").toEqual(second.row);
+  expect(first.tokenOf(row), "nor is its token had by the life before").toBeUndefined();
+  await second.ended("revoked", second.row as SessionRow);
+  expect(await stored()).toMatchObject({ handle: "late-two", ended: "revoked" });
+  close();
+});
+
+test("who logs out late logs out nobody else, and nothing of the others is deleted", async () => {
+  const { first, second, row, overtake, stored, close } = await overtaken("leaving");
+  await overtake();
+  await first.logOut();
+  expect(await stored()).toEqual(second.row);
+  expect((await kept("leaving")).includes(row.user)).toBe(false);
+  close();
+});
+
+test("a token that was exchanged late is not put in the place of another one", async () => {
+  const soon = new Date(Date.now() + 3_600_000).toISOString();
+  const { first, second, row, overtake, during, stored, close } = await overtaken("exchanged", async (one) => {
+    const db = await openDB("exchanged");
+    await db.put("session", { ...one.row, expiresAt: soon }, "current");
+    db.close();
+    await one.reread();
+  });
+  await first.refresh();
+  const fresh = await stored();
+  expect(fresh?.user).toBe(row.user);
+  expect(Date.parse(fresh?.expiresAt ?? "")).toBeGreaterThan(Date.parse(soon));
+  // Once more, and this time the other one logs in while the server is asked.
+  const db = await openDB("exchanged");
+  await db.put("session", { ...fresh, expiresAt: soon }, "current");
+  db.close();
+  await first.reread();
+  during.fetch = async () => {
+    during.fetch = async () => {};
+    await overtake();
+  };
+  await first.refresh();
+  expect(await stored()).toEqual(second.row);
+  close();
 });

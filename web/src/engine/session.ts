@@ -14,9 +14,13 @@ import type { DraftRow, OutboxRow } from "./rows.ts";
 /** A token with less than this left is exchanged for a new one, in milliseconds. */
 const REFRESH_BEFORE_MS = 20 * 86_400_000;
 
-export interface SessionRow {
-  user: UserId;
-  device: string;
+/** What names a session. */
+export interface SessionKey {
+  readonly user: UserId;
+  readonly device: string;
+}
+
+export interface SessionRow extends SessionKey {
   /** Absent once it is no longer good. */
   token?: string;
   handle: string;
@@ -115,7 +119,7 @@ export class Sessions {
       leaving = await this.#leaving(handle);
       // What is there of somebody else stays: they may have written what is not sent yet.
       await this.#keep({ user, handle });
-      await this.#write({ user, device, token, handle, name: handle, expiresAt: expires_at });
+      await this.#change(() => ({ user, device, token, handle, name: handle, expiresAt: expires_at }));
     } catch (cause) {
       await this.#closeUnused(device, token);
       throw cause;
@@ -126,15 +130,16 @@ export class Sessions {
 
   /** A session that could not be kept here. One that cannot be closed either ends by itself. */
   async #closeUnused(device: string, token: string): Promise<void> {
-    const http = new Http(this.platform.base, () => token, this.platform.fetch);
-    await http.closeSession(device).catch(() => {});
+    await this.#httpWith(token).closeSession(device).catch(() => {});
   }
 
-  /** The server no longer takes the token; what is unsent waits for the next log-in. */
-  async ended(reason: "revoked" | "expired"): Promise<void> {
-    if (!this.row?.token) return;
-    const { token: _token, ...rest } = this.row;
-    await this.#write({ ...rest, ended: reason });
+  /** The server no longer takes the token of this one; what is unsent waits for the next log-in. */
+  async ended(reason: "revoked" | "expired", of: SessionKey): Promise<void> {
+    await this.#change((now) => {
+      if (!isOf(now, of) || now.token === undefined) return now;
+      const { token: _token, ...rest } = now;
+      return { ...rest, ended: reason };
+    });
   }
 
   async logOut(): Promise<void> {
@@ -142,14 +147,15 @@ export class Sessions {
     if (!row) return;
     if (row.token) {
       try {
-        await this.http.closeSession(row.device);
+        await this.#httpWith(row.token).closeSession(row.device);
       } catch (cause) {
         // Offline: the device is logged out all the same; the person can end the session elsewhere.
         if (!(cause instanceof Refused)) throw cause;
       }
     }
-    await this.#write(undefined);
-    await this.#forget(row.user);
+    await this.#change((now) => (isOf(now, row) ? undefined : now));
+    // Unless they are back already, in another tab.
+    if (this.row?.user !== row.user) await this.#forget(row.user);
   }
 
   /** Exchanges a token that has not long to live. */
@@ -157,11 +163,25 @@ export class Sessions {
     const row = this.row;
     if (!row?.token || Date.parse(row.expiresAt) - Date.now() > REFRESH_BEFORE_MS) return;
     try {
-      const { token, expires_at } = await this.http.refreshSession();
-      if (this.row?.device === row.device) await this.#write({ ...row, token, expiresAt: expires_at });
+      const { token, expires_at } = await this.#httpWith(row.token).refreshSession();
+      await this.#change((now) => (now && now.token === row.token ? { ...now, token, expiresAt: expires_at } : now));
     } catch (cause) {
       if (!(cause instanceof Refused)) throw cause;
     }
+  }
+
+  /** The token of this session, while it is the one of this device. */
+  tokenOf(of: SessionKey): string | undefined {
+    return isOf(this.row, of) ? this.row.token : undefined;
+  }
+
+  /** Asks as this session, whoever is logged in by then. */
+  httpOf(of: SessionKey): Http {
+    return new Http(this.platform.base, () => this.tokenOf(of), this.platform.fetch);
+  }
+
+  #httpWith(token: string): Http {
+    return new Http(this.platform.base, () => token, this.platform.fetch);
   }
 
   async #keep({ user, handle }: { user: UserId; handle: string }): Promise<void> {
@@ -206,10 +226,19 @@ export class Sessions {
     await this.#using((db) => db.delete("session", KEPT + user));
   }
 
-  async #write(row: SessionRow | undefined): Promise<void> {
-    await this.#using<unknown>((db) => (row ? db.put("session", row, KEY) : db.delete("session", KEY)));
-    this.#channel.postMessage("changed");
-    this.#take(row);
+  /** Another tab may have changed it meanwhile: what it is now decides what it becomes. */
+  async #change(change: (now: SessionRow | undefined) => SessionRow | undefined): Promise<void> {
+    const [before, after] = await this.#using(async (db) => {
+      const tx = db.transaction("session", "readwrite");
+      const now = (await tx.store.get(KEY)) as SessionRow | undefined;
+      const next = change(now);
+      if (next === undefined) await tx.store.delete(KEY);
+      else if (next !== now) await tx.store.put(next, KEY);
+      await tx.done;
+      return [now, next] as const;
+    });
+    if (after !== before) this.#channel.postMessage("changed");
+    this.#take(after);
   }
 
   /** What the database says now; another tab may have changed it. */
@@ -251,6 +280,10 @@ export class Sessions {
     this.row = row;
     this.onChange?.();
   }
+}
+
+function isOf(row: SessionRow | undefined, { user, device }: SessionKey): row is SessionRow {
+  return row?.user === user && row.device === device;
 }
 
 function hasWords({ text, beforeEditing, uploads }: DraftRow): boolean {
