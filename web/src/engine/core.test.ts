@@ -1,8 +1,10 @@
 /** What becomes of words on the way to the database. */
-import { afterEach, beforeEach, expect, test } from "vitest";
+import { afterEach, beforeEach, expect, test, vi } from "vitest";
 import { Http } from "../protocol/http.ts";
 import { Core } from "./core.ts";
 import { type Database, openDatabase } from "./database.ts";
+import { Outbox } from "./outbox.ts";
+import type { OutgoingEvent } from "./rows.ts";
 import { Device, intercepted, until } from "./testing.ts";
 import { Tabs } from "./tabs.ts";
 
@@ -59,4 +61,57 @@ test("what the device could not keep and the person discarded is not sent by the
   await until("it is no longer failed", () => core.outbox[0]?.state.kind === "ready");
   expect(await next.discard(left)).toBe(true);
   await until("gone from both", () => core.outbox.length === 0 && next.outbox.length === 0);
+});
+
+/** A message that is in the database. */
+async function written(core: Core, text: string, uploads: string[] = []): Promise<string> {
+  const key = core.send({ ...say(text), uploads }) ?? "";
+  await until("it is written down", async () => (await core.db.get("outbox", key)) !== undefined);
+  return key;
+}
+
+/** What the leader sends, while something else begins as soon as a row of this store is being read for that. */
+async function sentWhile(core: Core, store: "outbox" | "uploads", begin: () => Promise<void>): Promise<OutgoingEvent[]> {
+  const went: OutgoingEvent[] = [];
+  const outbox = new Outbox({
+    db: core.db,
+    clock: core.clock,
+    send: (frame) => frame.type === "send" && went.push(frame.event as OutgoingEvent) > 0,
+    isOpen: () => true,
+    unanswered: () => {},
+    changed: () => {},
+    problem: () => {},
+  });
+  const { get } = IDBObjectStore.prototype;
+  const begun = new Promise<void>((resolve, reject) => {
+    const spy = vi.spyOn(IDBObjectStore.prototype, "get").mockImplementation(function (this: IDBObjectStore, key) {
+      if (this.name === store) {
+        spy.mockRestore();
+        queueMicrotask(() => void begin().then(resolve, reject));
+      }
+      return get.call(this, key);
+    });
+  });
+  await outbox.reload();
+  await begun;
+  outbox.stop();
+  return went;
+}
+
+test("a message is either taken back or sent, and not both", async () => {
+  const core = await tab();
+  const key = await written(core, "on second thought");
+  let isTaken = false;
+  const went = await sentWhile(core, "outbox", async () => void (isTaken = await core.discard(key)));
+  expect(went).toEqual(isTaken ? [] : [{ kind: "message", text: "on second thought" }]);
+  expect((await core.db.get("outbox", key)) === undefined).toBe(isTaken);
+});
+
+test("a file that was taken out of a message while it was about to go is not sent", async () => {
+  const core = await tab();
+  await core.putUpload({ key: "u", c: "g.a", blob: new Blob(["x"]), name: "x.txt", type: "text/plain", size: 1, state: "done", sent: 1, media: "m", ts: 0 });
+  const key = await written(core, "without it", ["u"]);
+  const went = await sentWhile(core, "uploads", () => core.dropUpload("u"));
+  expect(went).toEqual([{ kind: "message", text: "without it" }]);
+  expect(await core.db.get("outbox", key)).toMatchObject({ attempted: true, uploads: [], event: went[0] });
 });

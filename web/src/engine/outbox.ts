@@ -172,18 +172,29 @@ export class Outbox {
   }
 
   async #transmit(row: OutboxRow): Promise<void> {
-    const event = this.#complete(row);
-    if (!row.attempted || event !== row.event) {
-      // Content never changes under an id: what goes out is written down first.
-      Object.assign(row, { attempted: true, event });
-      const known = await this.ports.db.get("outbox", row.key);
+    if (!row.attempted) {
+      const written = await this.#writeDown(row.key);
       // Taken back meanwhile, or answered.
-      if (known?.state.kind !== "ready") return void this.#release(row.key);
-      await this.ports.db.put("outbox", row);
+      if (!written) {
+        this.#release(row.key);
+        return;
+      }
+      Object.assign(row, written);
     }
-    const { key, c: conversation, id } = row;
+    const { key, c: conversation, id, event } = row;
     const frame = { type: "send", ref: REF + key, conversation, id, event } as ClientFrame;
     if (!this.ports.send(frame)) this.#release(key);
+  }
+
+  /** Content never changes under an id: what goes out is written down first. `undefined`: it is not to go out. */
+  async #writeDown(key: string): Promise<OutboxRow | undefined> {
+    // One transaction: nobody takes it back, or a file out of it, between the look and the mark.
+    const tx = this.ports.db.transaction("outbox", "readwrite");
+    const known = await tx.store.get(key);
+    const row = known?.state.kind === "ready" ? { ...known, attempted: true, event: this.#complete(known) } : undefined;
+    if (row) await tx.store.put(row);
+    await tx.done;
+    return row;
   }
 
   #hasFiles(row: OutboxRow): boolean {
