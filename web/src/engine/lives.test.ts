@@ -149,3 +149,12 @@ test("whoever logs out sees nothing of theirs while the server is asked", async 
   expect(engine.session.state.get().kind).toBe("signed-out");
   expect(device.tab().values.keys()).toEqual([]);
 });
+
+test("what was being written where one logs out is gone, in a thread, too", async () => {
+  const { device, engine, id } = await person("pia");
+  engine.open(engine.directWith(id)).compose.setText("to myself");
+  engine.openThread(engine.directWith(id), 1).compose.setText("half a thought");
+  await engine.session.logOut();
+  device.hide();
+  expect(device.tab().values.keys()).toEqual([]);
+});

@@ -68,6 +68,11 @@ export class Device {
     for (const run of this.#runs) run("network");
   }
 
+  /** As pages do that are being left. */
+  hide(): void {
+    for (const run of this.#runs) run("hiding");
+  }
+
   tab(): Platform {
     return {
       scope: this.scope,
