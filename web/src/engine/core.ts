@@ -103,6 +103,12 @@ export class Core {
     this.people.close();
   }
 
+  /** The person has logged out: what is still being written is not kept for whoever comes next. */
+  forget(): void {
+    this.#unsent.close();
+    this.#undrafted.close();
+  }
+
   // ---- what is known
 
   row(id: ConversationId): ConversationRow | undefined {

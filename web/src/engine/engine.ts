@@ -255,7 +255,10 @@ class TabEngine implements Engine {
   async #begin(row: SessionRow): Promise<void> {
     const { platform } = this;
     const ends = new AbortController();
-    const db = await openDatabase(platform.scope, row.user, () => void this.#gone(ends));
+    const db = await openDatabase(platform.scope, row.user, (isDeleted) => {
+      if (isDeleted && this.#life?.ends === ends) this.#life.core.forget();
+      void this.#gone(ends);
+    });
     const tabs = new Tabs(platform, row.user);
     const core = new Core(db, this.#sessions.httpOf(row), row.user, platform, tabs);
     try {

@@ -5,6 +5,7 @@ import { forceCloseDatabase } from "fake-indexeddb";
 import { afterAll, afterEach, beforeAll, expect, test, vi } from "vitest";
 import type { Engine, SessionState } from "./api.ts";
 import { openEngine } from "./engine.ts";
+import type { Platform } from "./platform.ts";
 import { Device, Server, until, value } from "./testing.ts";
 
 const binary = process.env["WEB_TEST_BINARY"] ?? fileURLToPath(new URL("../../../target/debug/hansard", import.meta.url));
@@ -156,5 +157,18 @@ test("what was being written where one logs out is gone, in a thread, too", asyn
   engine.openThread(engine.directWith(id), 1).compose.setText("half a thought");
   await engine.session.logOut();
   device.hide();
+  expect(device.tab().values.keys()).toEqual([]);
+});
+
+test("what was being written in one tab is gone when another logs out", async () => {
+  const { device, engine, id } = await person("quin");
+  const platform = device.tab();
+  // It hears of it by its database alone: the news is late.
+  const channel: Platform["channel"] = (name) => (name === platform.scope ? { postMessage() {}, onmessage: null, close() {} } : platform.channel(name));
+  const other = await openEngine({ ...platform, channel });
+  opened.push(other);
+  other.open(other.directWith(id)).compose.setText("half a thought");
+  await engine.session.logOut();
+  await value(other.session.state, "there, too", ({ kind }) => kind === "signed-out");
   expect(device.tab().values.keys()).toEqual([]);
 });
