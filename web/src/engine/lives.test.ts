@@ -172,3 +172,20 @@ test("what was being written in one tab is gone when another logs out", async ()
   await value(other.session.state, "there, too", ({ kind }) => kind === "signed-out");
   expect(device.tab().values.keys()).toEqual([]);
 });
+
+test("a log-out that cannot be written down fails, and the same person goes on", async () => {
+  const { engine, id } = await person("rea");
+  terminate((name) => !name.includes("."));
+  vi.mocked(indexedDB.open).mockImplementationOnce(() => {
+    throw new DOMException("not now", "UnknownError");
+  });
+  // Not said to the server either, or the session would end.
+  const gate = vi.spyOn(globalThis, "fetch").mockRejectedValueOnce(new TypeError("no network"));
+  await expect(engine.session.logOut()).rejects.toMatchObject({ name: "UnknownError" });
+  gate.mockRestore();
+  expect(engine.session.state.get().kind).toBe("signed-in");
+  await online(engine);
+  await say(engine, id, "still here");
+  await engine.session.logOut();
+  expect(engine.session.state.get().kind).toBe("signed-out");
+});
