@@ -195,3 +195,39 @@ test("two tabs have one connection, show everything once, and one takes over whe
   expect(open()).toBe(1);
   await Promise.all([ana.leave(), bo.leave()]);
 });
+
+/** Lets a test close databases as the browser does that is short of memory. */
+function closable(): void {
+  const { open } = IDBFactory.prototype;
+  IDBFactory.prototype.open = function (name, version) {
+    const request = open.call(this, name, version);
+    request.addEventListener("success", () => {
+      const db = request.result;
+      addEventListener("terminate", () => {
+        db.close();
+        db.dispatchEvent(new Event("close"));
+      });
+    });
+    return request;
+  };
+}
+
+test("the browser closes the databases: who is writing goes on where they were, and it is sent", async () => {
+  const seat = await Person.sit(browser, server, { prepare: closable });
+  await seat.signUp("closed.ana");
+  await Account.create(server.url, "closed.bo");
+  await seat.openDirect("closed.bo");
+  await seat.say("before");
+  await seat.mark("before", "sent").waitFor();
+  await seat.composer().fill("half a thought");
+  const begun = await seat.composer().elementHandle();
+  await seat.page.evaluate(() => void dispatchEvent(new Event("terminate")));
+  await begun?.waitForElementState("hidden");
+  await expect.poll(() => seat.composer().inputValue()).toBe("half a thought");
+  await seat.composer().press("End");
+  await seat.composer().pressSequentially(", and the other half");
+  await seat.composer().press("Enter");
+  await seat.mark("half a thought, and the other half", "sent").waitFor();
+  expect(await seat.texts()).toEqual(["before", "half a thought, and the other half"]);
+  await seat.leave();
+});

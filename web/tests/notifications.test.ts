@@ -1,7 +1,7 @@
 /** What a person is told of while they look elsewhere; and that what they were writing waits for them. */
 import type { Browser } from "playwright-core";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { Account } from "./harness/api.ts";
+import { Account, PASSWORD } from "./harness/api.ts";
 import { Person, launch } from "./harness/browser.ts";
 import { Server } from "./harness/server.ts";
 
@@ -9,6 +9,8 @@ declare global {
   interface Window {
     /** The notifications that the browser was asked to show. */
     told: Notification[];
+    /** Those that it was asked to close. */
+    untold: Notification[];
   }
 }
 
@@ -23,11 +25,16 @@ let ofCleo: string;
 /** Notes the browser's notifications: there is nobody to see them, and to press them. */
 function listen(): void {
   window.told = [];
+  window.untold = [];
   const Real = window.Notification;
   window.Notification = class extends Real {
     constructor(title: string, options?: NotificationOptions) {
       super(title, options);
       window.told.push(this);
+    }
+    override close(): void {
+      window.untold.push(this);
+      super.close();
     }
   };
 }
@@ -105,4 +112,65 @@ test("drafts of several conversations are there after a reload, and in the list"
   await ana.message("for Bo, unfinished").waitFor();
   expect(await ana.composer().inputValue()).toBe("");
   await ana.leave();
+});
+
+/** As browsers on phones do: only the service worker may show one. */
+function forbid(): void {
+  window.Notification = class extends window.Notification {
+    constructor(title: string) {
+      super(title);
+      throw new TypeError("not from a page");
+    }
+  };
+}
+
+/** Logs in as Cleo, who wants to be told, and is told of a message. */
+async function tell(seat: Person, count: () => Promise<number>): Promise<void> {
+  await seat.logIn("cleo");
+  await seat.page.evaluate(() => void (location.hash = "#/settings"));
+  await seat.page.getByRole("switch", { name: seat.words("settings.notifications.on") }).click();
+  await bo.say(bo.with(cleo), "between the two of us");
+  await expect.poll(count).toBe(1);
+}
+
+async function logOut(seat: Person): Promise<void> {
+  await seat.menu("shell.logout");
+  await seat.button("shell.logout", {}, seat.page.getByRole("dialog")).click();
+  await seat.button("login.submit").waitFor();
+}
+
+test("who logs out leaves nothing for whoever comes next, in no tab", async () => {
+  const seat = await Person.sit(browser, server, { prepare: listen });
+  const { page } = seat;
+  await tell(seat, () => page.evaluate(() => window.told.length));
+  const other = await seat.tab(`#/c/${bo.with(cleo)}`);
+  await expect.poll(() => other.title()).toMatch(/Bo Buchfink$/);
+  await seat.message("between the two of us", other).waitFor();
+  await bo.say(bo.with(cleo), "read aloud");
+  await other.getByRole("status").filter({ hasText: "read aloud" }).waitFor({ state: "attached" });
+  await logOut(seat);
+  for (const tab of [page, other]) {
+    await seat.button("login.submit", {}, tab).waitFor();
+    await expect.poll(() => tab.evaluate(() => location.hash)).toBe("#/");
+    await expect.poll(() => tab.title()).toBe("Hansard");
+    expect(await tab.content()).not.toMatch(/read aloud|Buchfink/);
+  }
+  expect(await page.evaluate(() => window.told.every((one) => window.untold.includes(one)))).toBe(true);
+  await other.bringToFront();
+  await other.getByLabel(seat.words("field.handle")).fill("bo");
+  await other.getByLabel(seat.words("field.password")).fill(PASSWORD);
+  await seat.button("login.submit", {}, other).click();
+  await seat.inbox(other).waitFor();
+  expect(await other.evaluate(() => location.hash)).toBe("#/");
+  await seat.leave();
+});
+
+test("nor does a notification stay that the service worker has shown", async () => {
+  const seat = await Person.sit(browser, server, { prepare: forbid });
+  await seat.shellIsKept();
+  const shown = () => seat.page.evaluate(async () => (await (await navigator.serviceWorker.ready).getNotifications()).length);
+  await tell(seat, shown);
+  await logOut(seat);
+  await expect.poll(shown).toBe(0);
+  await seat.leave();
 });

@@ -103,6 +103,12 @@ export class Core {
     this.people.close();
   }
 
+  /** The person has logged out: what is still being written is not kept for whoever comes next. */
+  forget(): void {
+    this.#unsent.close();
+    this.#undrafted.close();
+  }
+
   // ---- what is known
 
   row(id: ConversationId): ConversationRow | undefined {
@@ -245,6 +251,8 @@ export class Core {
   async discard(key: string): Promise<boolean> {
     if (this.#unwritten.get(key)?.state.kind === "failed") {
       this.#unwritten.delete(key);
+      // Or the next page would find it there, and send it.
+      this.#unsent.remove(key);
       this.outbox = this.outbox.filter((row) => row.key !== key);
       this.#show({ outbox: true });
       return true;
@@ -316,7 +324,7 @@ export class Core {
     this.changed({ outbox: true, drafts: drafts.map(({ key }) => key) });
   }
 
-  /** The page is being left: what was written until now, at once. */
+  /** The page is being left, or its database is: what was written until now, at once. */
   rescueDraft(row: DraftRow): void {
     this.#undrafted.put(row.place, row);
   }
@@ -325,10 +333,16 @@ export class Core {
   async putDraft(place: string, row: DraftRow | undefined): Promise<void> {
     if (row) this.drafts.set(place, row);
     else this.drafts.delete(place);
-    const tx = this.db.transaction("drafts", "readwrite");
-    void (row ? tx.store.put(row) : tx.store.delete(place));
-    tx.commit();
-    await tx.done;
+    try {
+      const tx = this.db.transaction("drafts", "readwrite");
+      void (row ? tx.store.put(row) : tx.store.delete(place));
+      tx.commit();
+      await tx.done;
+    } catch (cause) {
+      // The browser closed the database, or it is full: what opens it next finds the words in the journal.
+      if (row) this.rescueDraft(row);
+      throw cause;
+    }
     this.#undrafted.remove(place);
     this.changed({ drafts: [place] });
   }
@@ -414,9 +428,9 @@ export class Core {
 
   async #readOutbox(): Promise<void> {
     const rows = await this.db.getAll("outbox");
-    const written = new Set(rows.map(({ key }) => key));
-    const unwritten = [...this.#unwritten.values()].filter(({ key }) => !written.has(key));
-    this.outbox = [...rows, ...unwritten].sort(inOrder);
+    // Written meanwhile, by this tab or by one that found them in the journal.
+    for (const { key } of rows) this.#unwritten.delete(key);
+    this.outbox = [...rows, ...this.#unwritten.values()].sort(inOrder);
     for (const key of rows.flatMap(({ uploads }) => uploads)) {
       if (!this.#uploads.has(key)) await this.#readUpload(key);
     }

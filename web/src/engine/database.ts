@@ -54,8 +54,8 @@ export function databaseName(scope: string, user: UserId): string {
   return `${scope}.${user}`;
 }
 
-/** `onGone`: another tab deletes it, or the browser closed it; there is nothing to keep open. */
-export function openDatabase(scope: string, user: UserId, onGone: () => void): Promise<Database> {
+/** `onGone`: another tab deletes it (`true`), or the browser closed it; there is nothing to keep open. */
+export function openDatabase(scope: string, user: UserId, onGone: (isDeleted: boolean) => void): Promise<Database> {
   return openDB<Schema>(databaseName(scope, user), VERSION, {
     upgrade(db) {
       db.createObjectStore("meta");
@@ -72,11 +72,11 @@ export function openDatabase(scope: string, user: UserId, onGone: () => void): P
       db.createObjectStore("receipts", { keyPath: ["c", "user"] });
       db.createObjectStore("marks", { keyPath: "c" });
     },
-    blocking(_current, _blocked, event) {
+    blocking(_current, wanted, event) {
       (event.target as IDBDatabase).close();
-      onGone();
+      onGone(wanted === null);
     },
-    terminated: onGone,
+    terminated: () => onGone(false),
   });
 }
 

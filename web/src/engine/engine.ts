@@ -11,6 +11,7 @@
  * Invariant: what the person sent is in the database, or in the journal, before anything is said to the server.
  * Invariant: an event is shown once; one's own is known by its id, pending or stored.
  */
+import { Backoff } from "../protocol/backoff.ts";
 import { Refused } from "../protocol/refusal.ts";
 import type {
   ConnectionState,
@@ -53,6 +54,10 @@ const SAY_AGAIN_MS = 60_000;
 
 /** A tab may stay open for months: how often its token is looked at, in milliseconds. */
 const REFRESH_EVERY_MS = 6 * 3_600_000;
+
+/** A database that was closed, or could not be opened, is tried again within this; at last within that. In milliseconds. */
+const REOPEN_MS = 1_000;
+const REOPEN_MAX_MS = 30_000;
 
 /** Opens the engine of this tab. */
 export async function openEngine(platform: Platform = browser()): Promise<Engine> {
@@ -99,9 +104,12 @@ class TabEngine implements Engine {
   readonly connection;
   readonly #sessions: Sessions;
   readonly #windows = new Set<Window>();
+  readonly #threads = new Set<Thread>();
   #life: Life | undefined;
-  /** Beginnings and ends of lives, one after the other. */
-  #turn: Promise<void> = Promise.resolve();
+  /** Beginnings and ends of lives, one after the other; it never rejects. */
+  #turn: Promise<unknown> = Promise.resolve();
+  readonly #reopening = new Backoff(REOPEN_MS, REOPEN_MAX_MS);
+  #timer: ReturnType<typeof setTimeout> | undefined;
   #leave: (() => void)[] = [];
   #isClosed = false;
 
@@ -118,6 +126,7 @@ class TabEngine implements Engine {
 
   async start(): Promise<void> {
     this.#sessions.onChange = () => void this.#follow();
+    this.#sessions.onNews = () => void this.#reread();
     this.#leave.push(this.platform.onChange(() => this.#says()));
     this.#leave.push(this.settings.values.subscribe(() => this.#says()));
     const again = setInterval(() => this.#says(), SAY_AGAIN_MS);
@@ -133,9 +142,9 @@ class TabEngine implements Engine {
 
   async close(): Promise<void> {
     this.#isClosed = true;
+    clearTimeout(this.#timer);
     for (const leave of this.#leave) leave();
-    await this.#turn;
-    await this.#end();
+    await this.#inTurn(() => this.#end());
     this.#sessions.close();
     this.settings.close();
   }
@@ -183,7 +192,9 @@ class TabEngine implements Engine {
 
   openThread(conversation: ConversationId, root: Seq): ThreadWindow {
     const { core, members } = this.#living();
-    return new Thread(conversation, root, { core, members });
+    const thread: Thread = new Thread(conversation, root, { core, members, onClose: () => void this.#threads.delete(thread) });
+    this.#threads.add(thread);
+    return thread;
   }
 
   directWith(user: UserId): ConversationId {
@@ -197,26 +208,68 @@ class TabEngine implements Engine {
     return this.#life;
   }
 
+  /** After what was begun before, whatever became of that. */
+  #inTurn<T>(what: () => Promise<T>): Promise<T> {
+    const done = this.#turn.then(what);
+    this.#turn = done.catch(() => {});
+    return done;
+  }
+
   /** The session is another one: so is the life. */
   #follow(): Promise<void> {
-    this.#turn = this.#turn.then(async () => {
+    return this.#inTurn(async () => {
       const row = this.#sessions.row;
       const isSame = row?.token !== undefined && this.#life?.row.user === row.user && this.#life.row.device === row.device;
-      if (!isSame) await this.#end();
-      if (!isSame && row?.token && !this.#isClosed) await this.#begin(row);
+      try {
+        if (!isSame) await this.#end();
+        if (!isSame && row?.token && !this.#isClosed) await this.#begin(row);
+      } catch (cause) {
+        this.#failed(cause);
+      }
       this.#showSession();
     });
-    return this.#turn;
+  }
+
+  async #reread(): Promise<void> {
+    try {
+      await this.#sessions.reread();
+    } catch (cause) {
+      this.#failed(cause);
+    }
+  }
+
+  /** A database cannot be had: the person is told, and it is tried again. */
+  #failed(cause: unknown): void {
+    if (this.#isClosed) return;
+    console.error("hansard: no database", cause);
+    this.problems.ring({ code: "unavailable", what: "storage" });
+    this.#again();
+  }
+
+  /** Looks in a moment who is logged in, and begins anew; later each time, until a connection was had in between. */
+  #again(): void {
+    clearTimeout(this.#timer);
+    if (!this.#isClosed) this.#timer = setTimeout(() => void this.#reread(), this.#reopening.next());
   }
 
   async #begin(row: SessionRow): Promise<void> {
     const { platform } = this;
-    const db = await openDatabase(platform.scope, row.user, () => void this.#gone());
-    const tabs = new Tabs(platform, row.user);
-    const core = new Core(db, this.#sessions.http, row.user, platform, tabs);
-    await core.start();
-    const members = new Members(core);
     const ends = new AbortController();
+    const db = await openDatabase(platform.scope, row.user, (isDeleted) => {
+      if (isDeleted && this.#life?.ends === ends) this.#life.core.forget();
+      void this.#gone(ends);
+    });
+    const tabs = new Tabs(platform, row.user);
+    const core = new Core(db, this.#sessions.httpOf(row), row.user, platform, tabs);
+    try {
+      await core.start();
+    } catch (cause) {
+      core.close();
+      tabs.close();
+      db.close();
+      throw cause;
+    }
+    const members = new Members(core);
     const leading = elect(platform, row.user, ends.signal, async (signal) => {
       this.#isLeader.set(true);
       const refreshing = setInterval(() => void this.#sessions.refresh().catch(() => {}), REFRESH_EVERY_MS);
@@ -230,8 +283,8 @@ class TabEngine implements Engine {
             clock: core.clock,
             platform,
             tabs,
-            token: () => this.#sessions.row?.token,
-            onEnded: (reason) => void this.#sessions.ended(reason),
+            token: () => this.#sessions.tokenOf(row),
+            onEnded: (reason) => void this.#sessions.ended(reason, row).catch((cause: unknown) => this.#failed(cause)),
             onArrivals: (rows) => this.#arrived(core, rows),
           },
           signal,
@@ -240,7 +293,7 @@ class TabEngine implements Engine {
         clearInterval(refreshing);
         this.#isLeader.set(false);
       }
-    });
+    }).catch((cause: unknown) => void this.#gone(ends, cause));
     this.#life = {
       row,
       core,
@@ -260,6 +313,7 @@ class TabEngine implements Engine {
     core.link.subscribe((state) => {
       this.#connection.set(connectionOf(state));
       if (state.kind === "waiting") core.people.forgetPresence();
+      if (state.kind === "online") this.#reopening.reset();
     });
     core.own.subscribe(() => this.#showSession());
     tabs.listen((notice) => {
@@ -271,23 +325,35 @@ class TabEngine implements Engine {
 
   async #end(): Promise<void> {
     const life = this.#life;
-    this.#life = undefined;
     if (!life) return;
-    for (const window of [...this.#windows]) window.close();
-    life.tabs.post({ type: "shows", tab: life.core.tab, shows: undefined });
-    life.ends.abort();
-    await life.leading;
-    life.inbox.close();
-    life.core.close();
-    life.tabs.close();
-    life.db.close();
-    this.#connection.set({ kind: "connecting" });
+    this.#life = undefined;
+    // Before anything is closed: nobody is to write into what is gone.
+    this.#state.set({ kind: "starting" });
+    try {
+      for (const shown of [...this.#windows, ...this.#threads]) shown.close();
+      life.tabs.post({ type: "shows", tab: life.core.tab, shows: undefined });
+      life.ends.abort();
+      await life.leading;
+    } finally {
+      life.inbox.close();
+      life.core.close();
+      life.tabs.close();
+      life.db.close();
+      this.#connection.set({ kind: "connecting" });
+    }
   }
 
-  /** The database was closed under this tab: another one logged out, or the browser had to. */
-  async #gone(): Promise<void> {
-    await this.#end();
-    await this.#sessions.reread();
+  /** The database was closed under this tab: another one logged out, or the browser had to. Or leading failed: `cause`. */
+  async #gone(ends: AbortController, cause?: unknown): Promise<void> {
+    try {
+      await this.#inTurn(async () => {
+        if (this.#life?.ends === ends) await this.#end();
+      });
+      if (cause !== undefined) throw cause;
+      this.#again();
+    } catch (failure) {
+      this.#failed(failure);
+    }
   }
 
   /** What this tab shows, for the leader. */
@@ -322,6 +388,8 @@ class TabEngine implements Engine {
     const row = this.#sessions.row;
     if (!row) this.#state.set({ kind: "signed-out" });
     else if (row.ended) this.#state.set({ kind: "ended", reason: row.ended, handle: row.handle });
+    // Without a life there is nothing to show: it is about to begin, or its database could not be opened.
+    else if (!this.#life) this.#state.set({ kind: "starting" });
     else this.#state.set({ kind: "signed-in", me: this.#own(row), device: row.device });
   }
 
@@ -346,9 +414,14 @@ class TabEngine implements Engine {
       },
       unsent: async () => this.#life?.core.outbox.filter(isUnsent).length ?? 0,
       logOut: async () => {
-        await this.#end();
-        await sessions.logOut();
-        await this.#turn;
+        try {
+          await this.#inTurn(async () => {
+            await this.#end();
+            await sessions.logOut();
+          });
+        } finally {
+          await this.#follow();
+        }
       },
       devices: async () => (await sessions.http.sessions()).items,
       revoke: (device) => sessions.http.closeSession(device),

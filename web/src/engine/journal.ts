@@ -12,6 +12,7 @@ const ENTRY_MAX = 200_000;
 
 export class Journal<T> {
   readonly #prefix: string;
+  #isClosed = false;
 
   constructor(
     private readonly values: Platform["values"],
@@ -23,12 +24,18 @@ export class Journal<T> {
   }
 
   put(key: string, value: T): void {
+    if (this.#isClosed) return;
     try {
       const text = JSON.stringify(value);
       if (text.length <= ENTRY_MAX) this.values.set(this.#prefix + key, text);
     } catch {
       // No room: the database alone has it.
     }
+  }
+
+  /** Keeps nothing any more. */
+  close(): void {
+    this.#isClosed = true;
   }
 
   remove(key: string): void {

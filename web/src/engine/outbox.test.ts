@@ -133,3 +133,13 @@ test("a message waits for its files, and what was written after it does not", as
   await outbox.reload();
   expect(went[1]?.event).toMatchObject({ media: [{ id: "b2f6", name: "plan.png", type: "image/png", size: 3 }] });
 });
+
+test("files that are gone are not waited for: a message goes without them, or with them if there is nothing else to say", async () => {
+  await write("a", "with a file", { uploads: ["gone"] });
+  const bare = await write("b", "", { uploads: ["gone"] });
+  await write("b", "after it");
+  await outbox.reload();
+  await until("both went", () => went.length === 2);
+  expect(went.map(({ event }) => event)).toEqual([{ kind: "message", text: "with a file" }, { kind: "message", text: "after it" }]);
+  expect(await db.get("outbox", bare.key)).toBeUndefined();
+});

@@ -36,7 +36,8 @@ export interface OutboxPorts {
 
 export class Outbox {
   #rows: OutboxRow[] = [];
-  readonly #uploads = new Map<string, UploadRow>();
+  /** Files on their way. One that is gone is not waited for: the message was sent, or somebody took it out. */
+  #awaited: ReadonlySet<string> = new Set();
   readonly #lanes = new Map<string, Lane>();
   readonly #sentAt = new Map<string, number>();
   #timer: ReturnType<typeof setTimeout> | undefined;
@@ -61,15 +62,16 @@ export class Outbox {
   reload(): Promise<void> {
     this.#turn = this.#turn
       .then(async () => {
-        this.#rows = (await this.ports.db.getAll("outbox"))
-          .filter(({ state }) => state.kind === "ready")
-          .sort(inOrder);
-        this.#uploads.clear();
-        const awaited = this.#rows.flatMap(({ uploads }) => uploads);
-        for (const key of awaited) {
-          const upload = await this.ports.db.get("uploads", key);
-          if (upload) this.#uploads.set(key, upload);
+        const tx = this.ports.db.transaction(["outbox", "uploads"]);
+        const rows = (await tx.objectStore("outbox").getAll()).filter(({ state }) => state.kind === "ready");
+        const awaited = new Set<string>();
+        for (const key of rows.flatMap(({ uploads }) => uploads)) {
+          const upload = await tx.objectStore("uploads").get(key);
+          if (upload && upload.media === undefined) awaited.add(key);
         }
+        await tx.done;
+        this.#rows = rows.sort(inOrder);
+        this.#awaited = awaited;
         await this.#pump();
       })
       .catch(() => {
@@ -156,7 +158,8 @@ export class Outbox {
     for (const row of this.#rows) {
       if (this.#sentAt.size >= this.#inFlightMax) break;
       // A message that waits for its files does not hold up what was written after it.
-      if (!this.#hasFiles(row) || seen.has(row.c)) continue;
+      const isWaiting = !row.attempted && row.uploads.some((key) => this.#awaited.has(key));
+      if (isWaiting || seen.has(row.c)) continue;
       seen.add(row.c);
       const lane = this.#lane(row.c);
       if (lane.inFlight !== undefined) continue;
@@ -172,31 +175,39 @@ export class Outbox {
   }
 
   async #transmit(row: OutboxRow): Promise<void> {
-    const event = this.#complete(row);
-    if (!row.attempted || event !== row.event) {
-      // Content never changes under an id: what goes out is written down first.
-      Object.assign(row, { attempted: true, event });
-      const known = await this.ports.db.get("outbox", row.key);
-      // Taken back meanwhile, or answered.
-      if (known?.state.kind !== "ready") return void this.#release(row.key);
-      await this.ports.db.put("outbox", row);
+    if (!row.attempted) {
+      const written = await this.#writeDown(row.key);
+      if (!written) {
+        // What was written after it is next.
+        this.#release(row.key);
+        void this.reload();
+        return;
+      }
+      Object.assign(row, written);
     }
-    const { key, c: conversation, id } = row;
+    const { key, c: conversation, id, event } = row;
     const frame = { type: "send", ref: REF + key, conversation, id, event } as ClientFrame;
     if (!this.ports.send(frame)) this.#release(key);
   }
 
-  #hasFiles(row: OutboxRow): boolean {
-    return row.uploads.every((key) => this.#uploads.get(key)?.media !== undefined) || row.attempted;
-  }
-
-  #complete(row: OutboxRow): OutgoingEvent {
-    if (row.uploads.length === 0 || row.event.kind !== "message" || row.event.media) return row.event;
-    const media = row.uploads.flatMap((key) => {
-      const upload = this.#uploads.get(key);
-      return upload?.media === undefined ? [] : [reference(upload, upload.media)];
-    });
-    return { ...row.event, media };
+  /**
+   * Content never changes under an id: what goes out is written down first. `undefined`: it was taken back meanwhile, or
+   * answered, or its files are gone and there is nothing else to say.
+   */
+  async #writeDown(key: string): Promise<OutboxRow | undefined> {
+    // One transaction: nobody takes it back, or a file out of it, between the look and the mark.
+    const tx = this.ports.db.transaction(["outbox", "uploads"], "readwrite");
+    const outbox = tx.objectStore("outbox");
+    const known = await outbox.get(key);
+    const uploads = await Promise.all((known?.uploads ?? []).map((one) => tx.objectStore("uploads").get(one)));
+    const row = known?.state.kind === "ready" ? { ...known, attempted: true, event: complete(known, uploads) } : undefined;
+    const isEmpty = row !== undefined && saysNothing(row.event);
+    if (isEmpty) await outbox.delete(key);
+    else if (row) await outbox.put(row);
+    await tx.done;
+    if (!isEmpty) return row;
+    this.ports.changed();
+    return undefined;
   }
 
   #lane(conversation: string): Lane {
@@ -230,6 +241,17 @@ export class Outbox {
 /** Words that the server does not have yet: lost with the database. */
 export function isUnsent({ event, state }: OutboxRow): boolean {
   return state.kind !== "stored" && (event.kind === "message" || event.kind === "edit");
+}
+
+/** With its files. */
+function complete({ event }: OutboxRow, uploads: readonly (UploadRow | undefined)[]): OutgoingEvent {
+  if (event.kind !== "message" || event.media) return event;
+  const media = uploads.flatMap((upload) => (upload?.media === undefined ? [] : [reference(upload, upload.media)]));
+  return media.length === 0 ? event : { ...event, media };
+}
+
+function saysNothing(event: OutgoingEvent): boolean {
+  return event.kind === "message" && event.text === "" && !event.media?.length;
 }
 
 export function inOrder(a: OutboxRow, b: OutboxRow): number {

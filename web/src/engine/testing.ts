@@ -68,6 +68,11 @@ export class Device {
     for (const run of this.#runs) run("network");
   }
 
+  /** As pages do that are being left. */
+  hide(): void {
+    for (const run of this.#runs) run("hiding");
+  }
+
   tab(): Platform {
     return {
       scope: this.scope,
@@ -151,4 +156,19 @@ export class Server {
     await this.kill("SIGTERM");
     rmSync(this.#data, { recursive: true, force: true });
   }
+}
+
+/** The same object, but `before` runs first whenever the method is called, with what it is given. */
+export function intercepted<T extends object>(of: T, method: keyof T & string, before: (...given: unknown[]) => void): T {
+  return new Proxy(of, {
+    get(target, name) {
+      const found: unknown = Reflect.get(target, name);
+      if (typeof found !== "function") return found;
+      if (name !== method) return found.bind(target) as unknown;
+      return (...given: unknown[]) => {
+        before(...given);
+        return found.apply(target, given) as unknown;
+      };
+    },
+  });
 }

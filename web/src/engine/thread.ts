@@ -32,7 +32,7 @@ export class Thread implements ThreadWindow, View {
   constructor(
     readonly conversation: ConversationId,
     readonly root: Seq,
-    ports: { readonly core: Core; readonly members: Members },
+    private readonly ports: { readonly core: Core; readonly members: Members; onClose(): void },
   ) {
     this.#core = ports.core;
     this.#history = new History(ports.core, conversation);
@@ -59,10 +59,12 @@ export class Thread implements ThreadWindow, View {
   }
 
   close(): void {
+    if (this.#isClosed) return;
     this.#isClosed = true;
     this.#leave();
     this.#composer.close();
     this.#quotes.close();
+    this.ports.onClose();
   }
 
   refresh(change: Change): void {

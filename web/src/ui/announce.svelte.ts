@@ -8,6 +8,10 @@ class Announcer {
     this.#again = !this.#again;
     this.text = this.#again ? `${text}\u00a0` : text;
   }
+
+  clear(): void {
+    this.text = "";
+  }
 }
 
 export const announcer = new Announcer();

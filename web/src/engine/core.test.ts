@@ -1,0 +1,117 @@
+/** What becomes of words on the way to the database. */
+import { afterEach, beforeEach, expect, test, vi } from "vitest";
+import { Http } from "../protocol/http.ts";
+import { Core } from "./core.ts";
+import { type Database, openDatabase } from "./database.ts";
+import { Outbox } from "./outbox.ts";
+import type { OutgoingEvent } from "./rows.ts";
+import { Device, intercepted, until } from "./testing.ts";
+import { Tabs } from "./tabs.ts";
+
+let device: Device;
+let scopes = 0;
+let scope = "";
+let opened: { core: Core; db: Database }[] = [];
+
+beforeEach(() => {
+  scopes += 1;
+  scope = `core${scopes}`;
+  device = new Device(scope, () => "http://127.0.0.1:1");
+  device.hasNetwork = false;
+});
+afterEach(() => {
+  for (const { core, db } of opened) {
+    core.close();
+    core.tabs.close();
+    db.close();
+  }
+  opened = [];
+});
+
+/** A tab, with a database that is as `change` makes it. */
+async function tab(change: (db: Database) => Database = (db) => db): Promise<Core> {
+  const platform = device.tab();
+  const db = await openDatabase(scope, "me", () => {});
+  const core = new Core(change(db), new Http("", () => undefined, platform.fetch), "me", platform, new Tabs(platform, "me"));
+  opened.push({ core, db });
+  await core.start();
+  return core;
+}
+
+/** As when the disk is full. */
+function full(db: Database): Database {
+  return intercepted(db, "transaction", (stores, mode) => {
+    if (mode === "readwrite" && String(stores).includes("outbox")) throw new DOMException("full", "QuotaExceededError");
+  });
+}
+
+const say = (text: string) => ({ c: "g.a", event: { kind: "message", text } as const });
+const words = (core: Core) => core.outbox.map(({ event }) => (event as { text: string }).text);
+
+test("what the device could not keep and the person discarded is not sent by the next page", async () => {
+  const core = await tab(full);
+  const taken = core.send(say("taken back")) ?? "";
+  const left = core.send(say("left")) ?? "";
+  await until("both failed", () => core.outbox.every(({ state }) => state.kind === "failed"));
+  expect(await core.discard(taken)).toBe(true);
+  expect(words(core)).toEqual(["left"]);
+  const next = await tab();
+  expect(words(next), "what nobody took back is").toEqual(["left"]);
+  // And then it is the same row for both of them.
+  await until("it is no longer failed", () => core.outbox[0]?.state.kind === "ready");
+  expect(await next.discard(left)).toBe(true);
+  await until("gone from both", () => core.outbox.length === 0 && next.outbox.length === 0);
+});
+
+/** A message that is in the database. */
+async function written(core: Core, text: string, uploads: string[] = []): Promise<string> {
+  const key = core.send({ ...say(text), uploads }) ?? "";
+  await until("it is written down", async () => (await core.db.get("outbox", key)) !== undefined);
+  return key;
+}
+
+/** What the leader sends, while something else begins as soon as a row of this store is being read for that. */
+async function sentWhile(core: Core, store: "outbox" | "uploads", begin: () => Promise<void>): Promise<OutgoingEvent[]> {
+  const went: OutgoingEvent[] = [];
+  const outbox = new Outbox({
+    db: core.db,
+    clock: core.clock,
+    send: (frame) => frame.type === "send" && went.push(frame.event as OutgoingEvent) > 0,
+    isOpen: () => true,
+    unanswered: () => {},
+    changed: () => {},
+    problem: () => {},
+  });
+  const { get } = IDBObjectStore.prototype;
+  const begun = new Promise<void>((resolve, reject) => {
+    const spy = vi.spyOn(IDBObjectStore.prototype, "get").mockImplementation(function (this: IDBObjectStore, key) {
+      if (this.name === store) {
+        spy.mockRestore();
+        queueMicrotask(() => void begin().then(resolve, reject));
+      }
+      return get.call(this, key);
+    });
+  });
+  await outbox.reload();
+  await begun;
+  outbox.stop();
+  return went;
+}
+
+test("a message is either taken back or sent, and not both", async () => {
+  const core = await tab();
+  const key = await written(core, "on second thought");
+  let isTaken = false;
+  const went = await sentWhile(core, "outbox", async () => void (isTaken = await core.discard(key)));
+  expect(went).toEqual(isTaken ? [] : [{ kind: "message", text: "on second thought" }]);
+  expect((await core.db.get("outbox", key)) === undefined).toBe(isTaken);
+});
+
+test("a file that was taken out of a message while it was about to go is not sent", async () => {
+  const core = await tab();
+  await core.putUpload({ key: "u", c: "g.a", blob: new Blob(["x"]), name: "x.txt", type: "text/plain", size: 1, state: "done", sent: 1, media: "m", ts: 0 });
+  const key = await written(core, "without it", ["u"]);
+  const went = await sentWhile(core, "uploads", () => core.dropUpload("u"));
+  expect(went).toEqual([{ kind: "message", text: "without it" }]);
+  expect(await core.db.get("outbox", key)).toMatchObject({ attempted: true, uploads: [], event: went[0] });
+});

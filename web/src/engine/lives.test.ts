@@ -1,0 +1,191 @@
+/** What a tab does when the browser closes its databases, with the real binary. */
+import { existsSync } from "node:fs";
+import { fileURLToPath } from "node:url";
+import { forceCloseDatabase } from "fake-indexeddb";
+import { afterAll, afterEach, beforeAll, expect, test, vi } from "vitest";
+import type { Engine, SessionState } from "./api.ts";
+import { openEngine } from "./engine.ts";
+import type { Platform } from "./platform.ts";
+import { Device, Server, until, value } from "./testing.ts";
+
+const binary = process.env["WEB_TEST_BINARY"] ?? fileURLToPath(new URL("../../../target/debug/hansard", import.meta.url));
+const PASSWORD = "correct horse";
+const server = new Server(binary);
+const opened: Engine[] = [];
+let connections: IDBDatabase[] = [];
+
+beforeAll(async () => {
+  if (!existsSync(binary)) throw new Error(`no server at ${binary}: cargo build, or set WEB_TEST_BINARY`);
+  await server.start();
+  const open = indexedDB.open.bind(indexedDB);
+  vi.spyOn(indexedDB, "open").mockImplementation((name, version) => {
+    const request = open(name, version);
+    request.addEventListener("success", () => connections.push(request.result));
+    return request;
+  });
+}, 120_000);
+
+afterEach(async () => {
+  for (const engine of opened.splice(0)) await engine.close();
+  connections = [];
+});
+
+afterAll(async () => {
+  vi.restoreAllMocks();
+  await server.stop();
+});
+
+/** As a browser does that is short of memory. */
+function terminate(which: (name: string) => boolean): void {
+  const closed = connections.filter(({ name }) => which(name));
+  connections = connections.filter((one) => !closed.includes(one));
+  for (const one of closed) forceCloseDatabase(one as never);
+}
+
+async function person(handle: string): Promise<{ device: Device; engine: Engine; id: string; kinds: SessionState["kind"][] }> {
+  const device = new Device(`lives-${handle}`, () => server.url);
+  const engine = await openEngine(device.tab());
+  opened.push(engine);
+  await engine.session.signUp({ handle, password: PASSWORD });
+  await online(engine);
+  const state = engine.session.state.get();
+  const kinds: SessionState["kind"][] = [];
+  engine.session.state.subscribe(({ kind }) => {
+    if (kinds.at(-1) !== kind) kinds.push(kind);
+  });
+  return { device, engine, id: state.kind === "signed-in" ? state.me.id : "", kinds };
+}
+
+async function online(engine: Engine): Promise<void> {
+  await value(engine.connection.state, "online", (state) => state.kind === "online" && state.synced);
+}
+
+/** Says something in the notes, and waits until it is stored. */
+async function say(engine: Engine, id: string, text: string): Promise<void> {
+  const notes = engine.open(engine.directWith(id));
+  await value(notes.row, "its row", (row) => row !== undefined);
+  notes.compose.setText(text);
+  notes.compose.send();
+  await value(notes.state, "it is stored", ({ items }) => items.some((item) => item.kind === "message" && item.text === text && item.seq !== undefined));
+  notes.close();
+}
+
+for (const [what, which] of [
+  ["the database of the person", (name: string) => name.includes(".")],
+  ["all databases", () => true],
+] as const) {
+  test(`the browser closes ${what}: the same person goes on, with what they were writing`, async () => {
+    const { engine, id, kinds } = await person(what.startsWith("all") ? "kit" : "liv");
+    const notes = engine.open(engine.directWith(id));
+    const thread = engine.openThread(notes.conversation, 1);
+    notes.compose.setText("half a thought");
+    thread.compose.setText("in a thread");
+    terminate(which);
+    await until("what was shown has ended, and there is a new life", () => kinds.join() === "signed-in,starting,signed-in");
+    await online(engine);
+    const again = engine.open(notes.conversation);
+    expect(again.compose.draft.get().text).toBe("half a thought");
+    const thereToo = engine.openThread(notes.conversation, 1);
+    expect(thereToo.compose.draft.get().text).toBe("in a thread");
+    again.compose.setText("");
+    again.close();
+    thereToo.close();
+    await say(engine, id, "a whole one");
+    await engine.session.logOut();
+    expect(engine.session.state.get().kind).toBe("signed-out");
+  });
+}
+
+test("a database that cannot be opened is a problem, and is opened when it can be", async () => {
+  const { device, engine, id, kinds } = await person("mia");
+  const problems: string[] = [];
+  engine.problems.listen(({ code, what }) => problems.push(`${code} ${what}`));
+  vi.mocked(indexedDB.open).mockImplementationOnce(() => {
+    throw new DOMException("not now", "UnknownError");
+  });
+  terminate((name) => name.includes("."));
+  await until("it is said", () => problems.length > 0);
+  expect(kinds.at(-1), "nothing is shown that is not there").toBe("starting");
+  await value(engine.session.state, "again", ({ kind }) => kind === "signed-in");
+  expect(problems).toEqual(["unavailable storage"]);
+  await online(engine);
+  await say(engine, id, "still here");
+  expect(device.sockets).toBeGreaterThan(1);
+});
+
+test("a tab that cannot lead says so, and tries again", async () => {
+  const { device, engine: first, id } = await person("ole");
+  await first.close();
+  const { locks, ...platform } = device.tab();
+  let refused = 0;
+  const engine = await openEngine({
+    ...platform,
+    locks: {
+      request: async (name, options, hold) => {
+        if ((refused += 1) === 1) throw new DOMException("not now", "UnknownError");
+        await locks.request(name, options, hold);
+      },
+    },
+  });
+  opened.push(engine);
+  await online(engine);
+  expect(refused).toBe(2);
+  await say(engine, id, "led");
+});
+
+test("whoever logs out sees nothing of theirs while the server is asked", async () => {
+  const { device, engine } = await person("noa");
+  let answer = () => {};
+  const asked = new Promise<void>((resolve) => (answer = resolve));
+  const gate = vi.spyOn(globalThis, "fetch").mockImplementationOnce(async () => {
+    await asked;
+    return new Response(null, { status: 204 });
+  });
+  const out = engine.session.logOut();
+  await until("the server is asked", () => gate.mock.calls.length > 0);
+  expect(engine.session.state.get().kind).toBe("starting");
+  answer();
+  await out;
+  gate.mockRestore();
+  expect(engine.session.state.get().kind).toBe("signed-out");
+  expect(device.tab().values.keys()).toEqual([]);
+});
+
+test("what was being written where one logs out is gone, in a thread, too", async () => {
+  const { device, engine, id } = await person("pia");
+  engine.open(engine.directWith(id)).compose.setText("to myself");
+  engine.openThread(engine.directWith(id), 1).compose.setText("half a thought");
+  await engine.session.logOut();
+  device.hide();
+  expect(device.tab().values.keys()).toEqual([]);
+});
+
+test("what was being written in one tab is gone when another logs out", async () => {
+  const { device, engine, id } = await person("quin");
+  const platform = device.tab();
+  // It hears of it by its database alone: the news is late.
+  const channel: Platform["channel"] = (name) => (name === platform.scope ? { postMessage() {}, onmessage: null, close() {} } : platform.channel(name));
+  const other = await openEngine({ ...platform, channel });
+  opened.push(other);
+  other.open(other.directWith(id)).compose.setText("half a thought");
+  await engine.session.logOut();
+  await value(other.session.state, "there, too", ({ kind }) => kind === "signed-out");
+  expect(device.tab().values.keys()).toEqual([]);
+});
+
+test("a log-out that cannot be written down fails, and the same person goes on", async () => {
+  const { engine, id } = await person("rea");
+  terminate((name) => !name.includes("."));
+  vi.mocked(indexedDB.open).mockImplementationOnce(() => {
+    throw new DOMException("not now", "UnknownError");
+  });
+  // Not said to the server either, or the session would end.
+  const gate = vi.spyOn(globalThis, "fetch").mockRejectedValueOnce(new TypeError("no network"));
+  await expect(engine.session.logOut()).rejects.toMatchObject({ name: "UnknownError" });
+  gate.mockRestore();
+  expect(engine.session.state.get().kind).toBe("signed-in");
+  await online(engine);
+  await say(engine, id, "still here");
+  await engine.session.logOut();
+  expect(engine.session.state.get().kind).toBe("signed-out");
+});
