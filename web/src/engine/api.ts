@@ -403,7 +403,7 @@ export interface Compose {
   setReply(seq: Seq | undefined): void;
   /** Begins or ends editing a message in the composer; the text written before comes back at the end. */
   setEditing(seq: Seq | undefined): void;
-  /** Starts to upload a file, and puts it into the draft. */
+  /** Starts to upload a file, and puts it into the draft; `too_large` where that has 20 already. */
   attach(file: Attachment): Promise<void>;
   detach(upload: string): void;
   /** Why it cannot be sent as it is; undefined when it can. */
