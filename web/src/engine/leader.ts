@@ -94,6 +94,7 @@ class Leader {
       db,
       base: platform.base,
       token: () => ports.token(),
+      carrier: async () => (await import("../protocol/media.ts")).upload,
       changed: (uploads) => tabs.post({ type: "changed", change: { uploads } }),
       progress: (upload, sent) => tabs.post({ type: "progress", upload, sent }),
       done: () => void this.#outbox.reload(),
