@@ -128,3 +128,44 @@ test("after the end nothing goes again", async () => {
   uploads.stop();
   expect(vi.getTimerCount()).toBe(0);
 });
+
+test("what happens while that is being loaded counts: the end, a pause, one that was taken back", async () => {
+  let loaded: (value: Carrier) => void = () => {};
+  let asked = 0;
+  carrier = () => {
+    asked += 1;
+    return new Promise((resolve) => (loaded = resolve));
+  };
+  await put("paused");
+  uploads.connected();
+  await soon("it is loaded", () => asked === 1);
+  uploads.pause("paused");
+  await soon("it is paused", async () => (await state("paused")) === "paused");
+  await put("back");
+  loaded(carry);
+  await soon("it is loaded for the next", () => asked === 2);
+  await db.delete("uploads", "back");
+  await put("ended");
+  loaded(carry);
+  await soon("and for the last", () => {
+    uploads.reload();
+    return asked === 3;
+  });
+  uploads.stop();
+  loaded(carry);
+  await soon("nothing more happens", async () => (await state("ended")) === "waiting");
+  for (let turn = 0; turn < 20; turn += 1) await db.count("uploads");
+  expect(names()).toEqual([]);
+  expect([await state("paused"), await state("ended")]).toEqual(["paused", "waiting"]);
+});
+
+test("a pause in the moment in which it begins is a pause", async () => {
+  await put("a");
+  uploads.connected();
+  await soon("it goes", () => begun.length === 1);
+  // It is not written yet that it goes.
+  uploads.pause("a");
+  await soon("it is paused", async () => (await state("a")) === "paused");
+  for (let turn = 0; turn < 20; turn += 1) await db.count("uploads");
+  expect([await state("a"), begun[0]?.paused]).toEqual(["paused", true]);
+});

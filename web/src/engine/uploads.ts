@@ -78,18 +78,19 @@ export class Uploads {
   async #look(): Promise<void> {
     if (!this.#isOpen || this.#isStopped) return;
     const rows = await this.ports.db.getAll("uploads");
-    const known = new Set(rows.map(({ key }) => key));
+    const known = new Map(rows.map((row) => [row.key, row]));
     for (const [key, one] of this.#running) {
-      if (known.has(key)) continue;
-      one.cancel();
+      const row = known.get(key);
+      if (row && row.state !== "paused") continue;
+      if (row) one.pause();
+      else one.cancel();
       this.#running.delete(key);
     }
     for (const row of rows.sort((a, b) => a.ts - b.ts)) {
       if (this.#running.size >= AT_ONCE_MAX) return;
-      const isDue = row.state === "waiting" || row.state === "uploading";
       // Only of what did not work a reason is known.
       const isResting = this.#rest !== undefined && row.code !== undefined;
-      if (isDue && !isResting && !this.#running.has(row.key)) await this.#begin(row);
+      if (isDue(row) && !isResting && !this.#running.has(row.key)) await this.#begin(row);
     }
   }
 
@@ -101,6 +102,14 @@ export class Uploads {
       await this.#failed(row.key, "offline");
       return;
     }
+    // That may have taken its time.
+    const now = await this.ports.db.get("uploads", row.key);
+    if (this.#isStopped || !now || !isDue(now)) return;
+    this.#run(now, upload);
+    await this.#write(row.key, { state: "uploading" }, ["code"], isDue);
+  }
+
+  #run(row: UploadRow, upload: Carrier): void {
     let written = 0;
     const running = upload({
       base: this.ports.base,
@@ -130,7 +139,6 @@ export class Uploads {
       },
     });
     this.#running.set(row.key, running);
-    await this.#write(row.key, { state: "uploading" }, ["code"]);
   }
 
   async #failed(key: string, code: string): Promise<void> {
@@ -153,10 +161,15 @@ export class Uploads {
     this.#rest = undefined;
   }
 
-  async #write(key: string, change: Partial<UploadRow>, without: (keyof UploadRow)[] = []): Promise<void> {
+  async #write(
+    key: string,
+    change: Partial<UploadRow>,
+    without: (keyof UploadRow)[] = [],
+    isStill: (row: UploadRow) => boolean = () => true,
+  ): Promise<void> {
     const tx = this.ports.db.transaction("uploads", "readwrite");
     const row = await tx.store.get(key);
-    if (row) {
+    if (row && isStill(row)) {
       const next = { ...row, ...change };
       for (const field of without) delete next[field];
       await tx.store.put(next);
@@ -164,4 +177,8 @@ export class Uploads {
     await tx.done;
     if (row) this.ports.changed([key]);
   }
+}
+
+function isDue({ state }: UploadRow): boolean {
+  return state === "waiting" || state === "uploading";
 }
