@@ -71,7 +71,7 @@ test("pictures are seen large: forth and back, full size, and the focus is where
   await tile.click();
   const lightbox = ana.page.getByRole("dialog", { name: "sea.png" });
   const picture = lightbox.locator("img");
-  await expect.poll(() => picture.evaluate((one: HTMLImageElement) => one.complete && one.naturalWidth)).toBeGreaterThan(1_000);
+  await expect.poll(() => picture.evaluate((one: HTMLImageElement) => one.complete && one.naturalWidth)).toBe(2_400);
   expect(await picture.getAttribute("alt")).toBe("The sea, calm");
   await lightbox.getByText("The sea, calm").waitFor();
   const width = (): Promise<number> => picture.evaluate((one) => one.getBoundingClientRect().width);
@@ -81,10 +81,19 @@ test("pictures are seen large: forth and back, full size, and the focus is where
   await ana.page.keyboard.press("-");
   await expect.poll(width).toBeLessThanOrEqual(1_280);
 
+  // While the address of the next one is on its way, the one before is not shown under its name.
+  const address = await picture.getAttribute("src");
+  let arrive = (): void => {};
+  const arrived = new Promise<void>((resolve) => (arrive = resolve));
+  const addresses = /\/v1\/media\/[^/]+\/url$/;
+  await ana.page.route(addresses, async (route) => (await arrived, route.continue()));
   await ana.page.keyboard.press("ArrowRight");
   const second = ana.page.getByRole("dialog", { name: "dune.png" });
   await second.getByText(ana.words("media.count", { index: 2, count: 2 })).waitFor();
-  await expect.poll(() => second.locator("img").evaluate((one: HTMLImageElement) => one.naturalWidth)).toBeGreaterThan(0);
+  expect(await second.locator(`img[src="${address}"]`).count()).toBe(0);
+  arrive();
+  await expect.poll(() => second.locator("img").evaluate((one: HTMLImageElement) => one.naturalWidth)).toBe(400);
+  await ana.page.unroute(addresses);
   expect(await ana.button("media.next", {}, second).getAttribute("aria-disabled")).toBe("true");
   await ana.button("media.previous", {}, second).click();
   await lightbox.waitFor();
