@@ -102,6 +102,25 @@ test("pictures are seen large: forth and back, full size, and the focus is where
   expect(await tile.evaluate((one) => one === document.activeElement)).toBe(true);
 });
 
+test("a picture whose address is of no use any more is loaded from a new one", async () => {
+  const refused = new Set<string>();
+  const asked = new Set<string>();
+  await ana.page.route(/\/v1\/media\//, (route) => {
+    const request = route.request();
+    if (request.resourceType() !== "image") return route.continue();
+    // Of each picture the first address.
+    const { pathname } = new URL(request.url());
+    if (!asked.has(pathname)) refused.add(request.url());
+    asked.add(pathname);
+    return refused.has(request.url()) ? route.fulfill({ status: 403 }) : route.continue();
+  });
+  await ana.page.reload();
+  const tile = ana.log().getByRole("button", { name: /sea\.png, The sea, calm/ });
+  await expect.poll(() => tile.locator("img").evaluate((one: HTMLImageElement) => one.naturalWidth)).toBeGreaterThan(0);
+  expect(refused.size).toBeGreaterThan(0);
+  await ana.page.unrouteAll({ behavior: "wait" });
+});
+
 test("a picture is described before it is sent, and read out to whoever cannot see it", async () => {
   await choose(ana, { name: "hill.png", mimeType: "image/png", buffer: png(320, 200, [40, 120, 60]) });
   const describe = attached(ana).getByRole("button", { name: /^Description.*hill\.png$/ });

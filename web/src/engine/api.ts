@@ -544,6 +544,8 @@ export interface MediaApi {
   setAlt(key: string, alt: string): void;
   /** For `<img>`, `<audio>`, `<video>`; without a variant the file as sent. Fetched again before it expires. */
   url(id: string, variant?: MediaVariant): Promise<string>;
+  /** Its addresses lead nowhere any more: the next `url` asks for new ones. */
+  forget(id: string): void;
   /** What is known of a file; asks the server once. */
   info(id: string): Readable<MediaInfo | undefined>;
   /** Uploads a small file at once, as for an avatar; resolves with its media id. */

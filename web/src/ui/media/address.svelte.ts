@@ -23,7 +23,7 @@ export class Address {
 
   /** `wanted` is followed; while it is undefined nothing is asked for. */
   constructor(
-    media: MediaApi,
+    private readonly media: MediaApi,
     private readonly wanted: () => Wanted | undefined,
   ) {
     const key = $derived(JSON.stringify(wanted()));
@@ -57,7 +57,16 @@ export class Address {
     return this.#found?.id === this.wanted()?.id ? this.#found?.url : undefined;
   }
 
-  /** Asks again: the address has expired, or the file may be there by now. */
+  /** Asks for another one: what is at this one cannot be loaded. */
+  renew(): void {
+    const id = this.#found?.id;
+    if (id !== undefined) this.media.forget(id);
+    // An element that has failed loads the same address no more.
+    this.#found = undefined;
+    this.again();
+  }
+
+  /** Asks again: the file may be there by now. */
   again(): void {
     this.#attempt += 1;
   }
