@@ -204,7 +204,7 @@ export class Window implements ConversationWindow, View {
     if (changed) this.#core.unawaited(this.#enqueue(() => this.#follow(changed)));
     const isShown =
       change.outbox || change.people || change.uploads || change.conversations?.includes(id) || change.receipts?.includes(id);
-    if (changed) this.#core.unawaited(this.#pins.reread());
+    if (changed) this.#core.unawaited(changed === "all" ? this.#pins.lost() : this.#pins.reread());
     else if (isShown) this.#show();
     if (isShown) this.typing.set(kept(this.typing.get(), this.#core.typingIn(id)));
     if (change.drafts || change.uploads || change.conversations?.includes(id)) this.#composer.refresh();
@@ -214,6 +214,7 @@ export class Window implements ConversationWindow, View {
   /** What could not be had offline is tried again. */
   #reconnected(): void {
     const isOnline = this.#core.isOnline;
+    if (isOnline && !this.#wasOnline) this.#core.unawaited(this.#pins.again());
     if (isOnline && !this.#wasOnline && (this.#failure || this.#rows.length === 0)) {
       this.#core.unawaited(this.jumpTo({ kind: "unread" }));
     }
