@@ -215,8 +215,13 @@ export class Window implements ConversationWindow, View {
   #reconnected(): void {
     const isOnline = this.#core.isOnline;
     if (isOnline && !this.#wasOnline) this.#core.unawaited(this.#pins.again());
-    if (isOnline && !this.#wasOnline && (this.#failure || this.#rows.length === 0)) {
-      this.#core.unawaited(this.jumpTo({ kind: "unread" }));
+    if (isOnline && !this.#wasOnline) {
+      if (this.#rows.length === 0) this.#core.unawaited(this.jumpTo({ kind: "unread" }));
+      else if (this.#failure) {
+        // Who reads stays where they read; what is missing there is asked for by the view.
+        this.#failure = undefined;
+        this.#show();
+      }
     }
     this.#wasOnline = isOnline;
   }

@@ -1,0 +1,95 @@
+import "fake-indexeddb/auto";
+import { afterEach, beforeEach, expect, test } from "vitest";
+import type { EventFrame, ServerFrame } from "../protocol/types.ts";
+import type { LinkState } from "../protocol/link.ts";
+import type { Core } from "./core.ts";
+import { Inbox } from "./inbox.ts";
+import { ingest } from "./ingest.ts";
+import { Members } from "./members.ts";
+import { coreOf, endOf, ME } from "./testing.core.ts";
+import { frame, until } from "./testing.ts";
+import { Window } from "./window.ts";
+
+let core: Core;
+let inbox: Inbox;
+let window: Window;
+let isOnline = true;
+/** The newest that the server has. */
+let head = 0;
+
+const ONLINE: LinkState = { kind: "online", synced: true };
+const message = (seq: number): EventFrame => frame(seq, { kind: "message", text: `m${seq}` });
+
+/** Pages as the server gives them; everything is a message. */
+async function answer(input: Parameters<typeof fetch>[0]): Promise<Response> {
+  const url = new URL(String(input), "http://server");
+  if (!isOnline || !url.pathname.endsWith("/messages")) throw new TypeError("no network");
+  const place = (name: string) => (url.searchParams.has(name) ? Number(url.searchParams.get(name)) : undefined);
+  const limit = place("limit") ?? 50;
+  const around = place("around");
+  const from = around === undefined ? (place("after") ?? (place("before") ?? head + 1) - limit - 1) + 1 : around - limit / 2;
+  const first = Math.max(1, from);
+  const last = Math.min(head, (place("before") ?? Infinity) - 1, first + limit - 1);
+  const items = Array.from({ length: last - first + 1 }, (_, at) => ({ ...message(first + at), state: {} }));
+  return Response.json({ items, as_of: head, more_before: first > 1, more_after: last < head });
+}
+
+beforeEach(async () => {
+  isOnline = true;
+  core = await coreOf(answer);
+  inbox = new Inbox(core);
+  await come(300, 340, 299);
+  core.tabs.post({ type: "connection", state: ONLINE });
+  window = open();
+  await shown("it is open", () => window.state.get().loading === undefined && seqs().at(-1) === 340);
+});
+afterEach(() => {
+  window.close();
+  inbox.close();
+  endOf(core);
+});
+
+function open(): Window {
+  return new Window("g.a", { core, inbox, members: new Members(core), onClose: () => {} }, { kind: "newest" });
+}
+
+const shown = (what: string, holds: () => boolean) => until(what, holds, 5_000);
+const seqs = () => window.state.get().items.map(({ seq }) => seq ?? 0);
+
+async function take(...frames: ServerFrame[]): Promise<void> {
+  const { change } = await ingest(core.db, core.http, ME, frames);
+  core.changed(change);
+}
+
+/** Messages that come, in one batch. */
+async function come(from: number, to: number, prev = from - 1): Promise<void> {
+  head = to;
+  await take(...Array.from({ length: to - from + 1 }, (_, at): ServerFrame => {
+    const one = message(from + at);
+    return { ...one, type: "event", ...(at === 0 ? { prev } : {}) };
+  }));
+}
+
+/** Up to where the view reads back. */
+async function back(to: number): Promise<void> {
+  while ((seqs()[0] ?? 0) > to) await window.loadOlder();
+}
+
+test("back online, whoever reads what is old stays there", async () => {
+  await back(300);
+  window.seen(310);
+  isOnline = false;
+  core.tabs.post({ type: "connection", state: { kind: "waiting", nextTry: undefined, since: 0 } });
+  await window.loadOlder();
+  expect(window.state.get()).toMatchObject({ failure: "offline", hasOlder: true });
+  const { anchor } = window.state.get();
+  const before = seqs();
+  isOnline = true;
+  core.tabs.post({ type: "connection", state: ONLINE });
+  await shown("it may be asked again", () => window.state.get().failure === undefined);
+  // What was enqueued before it is done.
+  await window.loadOlder();
+  expect(window.state.get().anchor, "nothing jumps").toBe(anchor);
+  expect(seqs().slice(-before.length)).toEqual(before);
+  expect(seqs().length, "and what was missing is there").toBeGreaterThan(before.length);
+});
