@@ -70,8 +70,8 @@ export class History {
   }
 
   /** A screen from it on, and some before it. */
-  async around(seq: Seq): Promise<Slice> {
-    return (await this.#aroundCached(seq)) ?? this.#aroundFetched({ around: seq }, seq);
+  async around(seq: Seq, before = STEP): Promise<Slice> {
+    return (await this.#aroundCached(seq, before)) ?? this.#aroundFetched({ around: seq }, seq, before);
   }
 
   /** From a moment on, with what was before it. The seq is the first from then on; `undefined`: nothing is later. */
@@ -115,18 +115,18 @@ export class History {
     return page.more_before;
   }
 
-  async #aroundCached(seq: Seq): Promise<Slice | undefined> {
+  async #aroundCached(seq: Seq, before = STEP): Promise<Slice | undefined> {
     const piece = await this.#piece(seq);
     if (!piece) return undefined;
-    const older = await this.#before(piece, seq - 1, STEP);
+    const older = await this.#before(piece, seq - 1, before);
     const newer = await this.#after(piece, seq, SCREEN);
     if (older.rows.length === 0 && !older.atStart) return undefined;
     return { rows: [...older.rows, ...newer.rows], atStart: older.atStart, atEnd: newer.atEnd };
   }
 
-  async #aroundFetched(place: PageOf, seq: Seq): Promise<Slice> {
+  async #aroundFetched(place: PageOf, seq: Seq, before: number): Promise<Slice> {
     await this.#fetch({ ...place, limit: PAGE });
-    return (await this.#aroundCached(seq)) ?? (await this.newest());
+    return (await this.#aroundCached(seq, before)) ?? (await this.newest());
   }
 
   async #before({ row, range }: Piece, to: Seq, count = STEP): Promise<Slice> {

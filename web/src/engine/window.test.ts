@@ -93,3 +93,32 @@ test("back online, whoever reads what is old stays there", async () => {
   expect(seqs().slice(-before.length)).toEqual(before);
   expect(seqs().length, "and what was missing is there").toBeGreaterThan(before.length);
 });
+
+test("a flood of new ones takes nothing from whoever reads what is older", async () => {
+  await back(220);
+  window.seen(240);
+  const before = seqs();
+  await come(341, 600);
+  await shown("there are newer ones", () => window.state.get().hasNewer);
+  expect(seqs(), "what is read, and what is before it").toEqual(expect.arrayContaining(before.filter((seq) => seq <= 260)));
+  expect(seqs().length).toBe(240);
+  // Whoever has got to the end stays there.
+  await window.jumpTo({ kind: "newest" });
+  window.seen(600);
+  await come(601, 1_000);
+  await shown("it is at the end", () => seqs().at(-1) === 1_000 && !window.state.get().hasNewer);
+});
+
+test("after a gap a window is where it was: at what is read, or at the end", async () => {
+  await back(280);
+  window.seen(290);
+  head = 500;
+  await take({ type: "gap", conversation: "g.a", from: 340, to: 500 });
+  await shown("it is there", () => window.state.get().hasNewer && window.state.get().loading === undefined);
+  expect(seqs()).toEqual(expect.arrayContaining([265, 290, 300]));
+  await window.jumpTo({ kind: "newest" });
+  window.seen(500);
+  head = 700;
+  await take({ type: "gap", conversation: "g.a", from: 500, to: 700 });
+  await shown("it is at the end", () => seqs().at(-1) === 700);
+});

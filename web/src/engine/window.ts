@@ -19,7 +19,7 @@ import { Cell } from "./cell.ts";
 import { Composer } from "./compose.ts";
 import type { Core, View } from "./core.ts";
 import { Echoes, targetOf } from "./echoes.ts";
-import { History } from "./history.ts";
+import { History, SCREEN } from "./history.ts";
 import type { Inbox } from "./inbox.ts";
 import { kept, laidOut, pending, stored } from "./items.ts";
 import type { Members } from "./members.ts";
@@ -69,6 +69,8 @@ export class Window implements ConversationWindow, View {
   #failure: WindowState["failure"];
   #anchor: WindowState["anchor"];
   #firstUnread: Seq | undefined;
+  /** The last that the person has seen, and stays with; `undefined`: they are at the end, and stay there. */
+  #read: Seq | undefined;
   #items = new Map<string, TimelineItem>();
   #turn: Promise<unknown> = Promise.resolve();
   #turns = 0;
@@ -150,12 +152,14 @@ export class Window implements ConversationWindow, View {
   #anchorAt(seq: Seq, align: "start" | "center"): void {
     const row = this.#rows.find((one) => one.seq >= seq) ?? this.#rows.at(-1);
     if (!row) return;
+    this.#read = row.seq;
     this.#turns += 1;
     this.#anchor = { key: this.#keyOf(row), align, turn: this.#turns };
   }
 
   #anchorAtEnd(): void {
     const row = this.#rows.at(-1);
+    this.#read = undefined;
     this.#turns += 1;
     this.#anchor = row ? { key: this.#keyOf(row), align: "end", turn: this.#turns } : undefined;
   }
@@ -241,22 +245,22 @@ export class Window implements ConversationWindow, View {
       const row = this.#stretch.holds(seq) ? await this.#history.row(seq) : undefined;
       if (row) rows.push(row);
     }
-    this.#stretch.put(rows);
+    this.#stretch.put(rows, this.#read);
   }
 
   /** They are no longer in the outbox: what became of them is in the cache, if not among the rows. */
   async #lookFor(left: readonly OutboxRow[]): Promise<void> {
     await this.#reread(left.flatMap((sent) => targetOf(sent) ?? []));
     if (!this.#stretch.atEnd || !left.some((sent) => targetOf(sent) === undefined)) return;
-    this.#stretch.put(await this.#history.followingCached(this.#rows.at(-1)?.seq ?? 0));
+    this.#stretch.put(await this.#history.followingCached(this.#rows.at(-1)?.seq ?? 0), this.#read);
   }
 
-  /** What was cached is gone: the same place again. */
+  /** What was cached is gone: the same place again, with a screen before it. */
   async #reload(): Promise<void> {
-    const middle = this.#rows[Math.floor(this.#rows.length / 2)];
-    const wasAtEnd = this.#stretch.atEnd;
+    const middle = this.#rows[Math.floor(this.#rows.length / 2)]?.seq;
+    const place = this.#read ?? (this.#stretch.atEnd ? undefined : middle);
     await this.#load("newer", async () => {
-      this.#stretch.take(wasAtEnd || !middle ? await this.#history.newest() : await this.#history.around(middle.seq));
+      this.#stretch.take(place === undefined ? await this.#history.newest() : await this.#history.around(place, SCREEN));
     });
   }
 
@@ -291,6 +295,8 @@ export class Window implements ConversationWindow, View {
   // ---- doing
 
   seen(seq: Seq): void {
+    const isAtEnd = this.#stretch.atEnd && seq >= (this.#rows.at(-1)?.seq ?? 0);
+    this.#read = isAtEnd ? undefined : seq;
     if (this.#core.platform.isVisible()) this.#core.unawaited(this.#core.read(this.conversation, seq));
   }
 
