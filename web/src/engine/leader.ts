@@ -241,7 +241,8 @@ class Leader {
   async #synced(complete: boolean): Promise<void> {
     this.#link.synced(complete);
     if (!complete) return;
-    if (await sweep(this.ports.db)) this.ports.tabs.post({ type: "changed", change: { outbox: true } });
+    const change = await sweep(this.ports.db);
+    if (change) this.ports.tabs.post({ type: "changed", change });
     const isRead = await readMeta(this.ports.db, "inboxComplete");
     if (!isRead || this.#isReset) void this.#readInbox().catch((cause) => this.#failed(cause));
     this.#isReset = false;
