@@ -358,6 +358,11 @@ export interface ConversationWindow {
   jumpTo(place: Place): Promise<void>;
   /** The last item that the person has on screen, while the page is visible; they have read up to it. */
   seen(seq: Seq): void;
+  /**
+   * Where the view is, and stays when messages come, or when all is read again: `seq` is the last on the screen;
+   * `undefined`: it stays at the end.
+   */
+  stay(seq: Seq | undefined): void;
   /** Who is typing here. */
   readonly typing: Readable<readonly Person[]>;
   /** Members whose typing and presence are shown, and that can be mentioned; loaded when first subscribed. */

@@ -69,7 +69,7 @@ export class History {
     return piece ? this.#after(piece, seq + 1) : { rows: [], atStart: false, atEnd: true };
   }
 
-  /** A screen from it on, and some before it. */
+  /** A screen from it on, and `before` it so many: 250 at most. */
   async around(seq: Seq, before = STEP): Promise<Slice> {
     return (await this.#aroundCached(seq, before)) ?? this.#aroundFetched({ around: seq }, seq, before);
   }
@@ -125,7 +125,8 @@ export class History {
   }
 
   async #aroundFetched(place: PageOf, seq: Seq, before: number): Promise<Slice> {
-    await this.#fetch({ ...place, limit: PAGE });
+    // A page has as many on both sides.
+    await this.#fetch({ ...place, limit: Math.max(PAGE, 2 * before) });
     return (await this.#aroundCached(seq, before)) ?? (await this.newest());
   }
 

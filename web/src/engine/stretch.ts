@@ -8,6 +8,8 @@ import type { MessageRow } from "./rows.ts";
  * the tallest screen (4,700 CSS pixels of one-line messages) and what is fetched ahead on both sides of it.
  */
 export const ROWS_MAX = 240;
+/** Of those, so many are kept before the last on the screen: all that are on the tallest screen, and what is ahead. */
+export const BEFORE_READ = (ROWS_MAX * 3) / 4;
 /** At the end, what comes may exceed that by so much before others go, all at once. */
 const SLACK = ROWS_MAX / 2;
 
@@ -60,8 +62,8 @@ export class Stretch {
   }
 
   /**
-   * Puts in messages that it holds, for those of the same seq. Beyond the limit those stay that are around the one that
-   * is `read`; without it, the newest.
+   * Puts in messages that it holds, for those of the same seq. Beyond the limit those stay that are around `read`, the
+   * last on the screen; without it, the newest.
    */
   put(changed: readonly MessageRow[], read = Infinity): void {
     if (changed.length === 0) return;
@@ -74,7 +76,7 @@ export class Stretch {
 
   #keepAround(all: readonly MessageRow[], read: Seq): void {
     const at = all.findLastIndex(({ seq }) => seq <= read);
-    const from = Math.max(0, Math.min(at - ROWS_MAX / 2, all.length - ROWS_MAX));
+    const from = Math.max(0, Math.min(at - BEFORE_READ, all.length - ROWS_MAX));
     const to = from + ROWS_MAX;
     if (from > 0) this.#atStart = false;
     if (to < all.length) this.#atEnd = false;
