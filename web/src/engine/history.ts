@@ -1,5 +1,6 @@
 /** Messages of a conversation from the cache, and what is not there from the server into the cache. */
 import type { PageOf } from "../protocol/http.ts";
+import { Refused } from "../protocol/refusal.ts";
 import type { Core } from "./core.ts";
 import { within } from "./database.ts";
 import { cachePage } from "./ingest.ts";
@@ -161,11 +162,9 @@ export class History {
       const head = (await this.#row())?.head ?? 0;
       const page = await core.http.messages(id, { ...place, ...(head > 0 ? { atLeast: head } : {}) });
       const range = place.thread === undefined ? covered(page, place) : undefined;
-      if (await cachePage(core.db, core.me, id, page, range)) {
-        return page;
-      }
+      if (await cachePage(core.db, core.me, id, page, range)) return page;
       // The chain moved on while the page was on its way.
-      if (attempt === ATTEMPTS_MAX) return page;
+      if (attempt === ATTEMPTS_MAX) throw new Refused("unavailable", "every page was older than the chain");
     }
   }
 
