@@ -194,6 +194,14 @@ test("an upload shows how far it is, and can be taken back", async () => {
   const bar = attached(ana).getByRole("progressbar");
   await expect.poll(async () => Number(await bar.getAttribute("aria-valuenow"))).toBeGreaterThan(0);
   expect(Number(await bar.getAttribute("aria-valuenow"))).toBeLessThan(100);
+  // One button does both: the keyboard stays on it.
+  await ana.button("media.upload.pause", { name: "slow.bin" }).focus();
+  await ana.page.keyboard.press("Enter");
+  const resume = ana.button("media.upload.resume", { name: "slow.bin" });
+  await resume.waitFor();
+  expect(await resume.evaluate((one) => one === document.activeElement)).toBe(true);
+  await ana.page.keyboard.press("Enter");
+  await ana.button("media.upload.pause", { name: "slow.bin" }).waitFor();
   await ana.button("media.upload.cancel", { name: "slow.bin" }).click();
   await attached(ana).waitFor({ state: "detached" });
   await network.send("Network.emulateNetworkConditions", { ...slow, uploadThroughput: -1 });
