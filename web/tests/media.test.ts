@@ -68,6 +68,11 @@ test("pictures are seen large: forth and back, full size, and the focus is where
     { name: "dune.png", type: "image/png", bytes: png(400, 640, [240, 220, 160]) },
   ]);
   const tile = ana.log().getByRole("button", { name: /sea\.png, The sea, calm/ });
+  // Once the server has made what tiles show, a page that is new knows no address of the files themselves.
+  const isSmall = (name: RegExp) => expect.poll(() => ana.log().getByRole("button", { name }).locator("img").getAttribute("src")).toContain("variant=preview");
+  await Promise.all([isSmall(/sea\.png/), isSmall(/dune\.png/)]);
+  await ana.page.reload();
+  await Promise.all([isSmall(/sea\.png/), isSmall(/dune\.png/)]);
   await tile.click();
   const lightbox = ana.page.getByRole("dialog", { name: "sea.png" });
   const picture = lightbox.locator("img");
@@ -91,6 +96,9 @@ test("pictures are seen large: forth and back, full size, and the focus is where
   const second = ana.page.getByRole("dialog", { name: "dune.png" });
   await second.getByText(ana.words("media.count", { index: 2, count: 2 })).waitFor();
   expect(await second.locator(`img[src="${address}"]`).count()).toBe(0);
+  const zoom = ana.button("media.zoom", {}, second);
+  expect(await zoom.getAttribute("aria-disabled")).toBe("true");
+  expect(await zoom.evaluate((one) => one === document.activeElement), "the keyboard is where it was").toBe(true);
   arrive();
   await expect.poll(() => second.locator("img").evaluate((one: HTMLImageElement) => one.naturalWidth)).toBe(400);
   await ana.page.unroute(addresses);
@@ -100,6 +108,25 @@ test("pictures are seen large: forth and back, full size, and the focus is where
   await ana.page.keyboard.press("Escape");
   await lightbox.waitFor({ state: "detached" });
   expect(await tile.evaluate((one) => one === document.activeElement)).toBe(true);
+});
+
+test("a picture is looked at while others come and go, until it goes itself", async () => {
+  const seqs: number[] = [];
+  for (const name of ["first.png", "second.png", "third.png"]) {
+    seqs.push(await boAccount.show(conversation, name, [{ name, type: "image/png", bytes: png(40, 40, [90, 60, 30]) }]));
+  }
+  await ana.log().getByRole("button", { name: /third\.png/ }).waitFor();
+  const count = await ana.log().getByRole("button", { name: /\.png/ }).count();
+  await ana.log().getByRole("button", { name: /second\.png/ }).click();
+  const lightbox = ana.page.getByRole("dialog", { name: "second.png" });
+  const remove = (index: number): Promise<number> => boAccount.send(conversation, { kind: "delete", target: seqs[index] });
+  await lightbox.getByText(ana.words("media.count", { index: count - 1, count })).waitFor();
+  await remove(0);
+  await lightbox.getByText(ana.words("media.count", { index: count - 2, count: count - 1 })).waitFor();
+  await remove(1);
+  await ana.page.getByRole("dialog").waitFor({ state: "detached" });
+  await remove(2);
+  await ana.log().getByRole("button", { name: /third\.png/ }).waitFor({ state: "detached" });
 });
 
 test("a picture whose address is of no use any more is loaded from a new one", async () => {
