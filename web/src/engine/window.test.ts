@@ -20,10 +20,12 @@ let head = 0;
 const ONLINE: LinkState = { kind: "online", synced: true };
 const message = (seq: number): EventFrame => frame(seq, { kind: "message", text: `m${seq}` });
 
-/** Pages as the server gives them; everything is a message. */
+/** Pages as the server gives them; everything is a message, and the fifth is pinned. */
 async function answer(input: Parameters<typeof fetch>[0]): Promise<Response> {
   const url = new URL(String(input), "http://server");
-  if (!isOnline || !url.pathname.endsWith("/messages")) throw new TypeError("no network");
+  if (!isOnline) throw new TypeError("no network");
+  if (url.pathname.endsWith("/pins")) return Response.json({ items: [{ ...message(5), state: { pinned: true } }], as_of: head });
+  if (!url.pathname.endsWith("/messages")) throw new TypeError("no network");
   const place = (name: string) => (url.searchParams.has(name) ? Number(url.searchParams.get(name)) : undefined);
   const limit = place("limit") ?? 50;
   const around = place("around");
@@ -75,17 +77,25 @@ async function back(to: number): Promise<void> {
   while ((seqs()[0] ?? 0) > to) await window.loadOlder();
 }
 
+function goOffline(): void {
+  isOnline = false;
+  core.tabs.post({ type: "connection", state: { kind: "waiting", nextTry: undefined, since: 0 } });
+}
+
+function goOnline(): void {
+  isOnline = true;
+  core.tabs.post({ type: "connection", state: ONLINE });
+}
+
 test("back online, whoever reads what is old stays there", async () => {
   await back(300);
   window.stay(310);
-  isOnline = false;
-  core.tabs.post({ type: "connection", state: { kind: "waiting", nextTry: undefined, since: 0 } });
+  goOffline();
   await window.loadOlder();
   expect(window.state.get()).toMatchObject({ failure: "offline", hasOlder: true });
   const { anchor } = window.state.get();
   const before = seqs();
-  isOnline = true;
-  core.tabs.post({ type: "connection", state: ONLINE });
+  goOnline();
   await shown("it may be asked again", () => window.state.get().failure === undefined);
   // What was enqueued before it is done.
   await window.loadOlder();
@@ -123,4 +133,24 @@ test("after a gap a window is where it was: at what is read, with all that is on
   head = 700;
   await take({ type: "gap", conversation: "g.a", from: 500, to: 700 });
   await shown("it is at the end", () => seqs().at(-1) === 700);
+});
+
+test("pins that were looked for are there with the next connection, and again after a gap", async () => {
+  const pins = () => window.pins.get();
+  const pinned = { items: [{ seq: 5 }], complete: true };
+  goOffline();
+  await expect(window.loadPins()).rejects.toMatchObject({ code: "offline" });
+  expect(pins()).toMatchObject({ items: [], complete: false });
+  goOnline();
+  await shown("they are there", () => pins().complete);
+  expect(pins()).toMatchObject(pinned);
+  // Nothing of it is said to be all while it is looked for.
+  const said: boolean[] = [];
+  const leave = window.pins.subscribe(({ complete }) => void said.push(complete));
+  head = 500;
+  await take({ type: "gap", conversation: "g.a", from: 340, to: 500 });
+  await shown("they are there again", () => said.length > 1 && pins().complete);
+  leave();
+  expect(said).toEqual([true, false, true]);
+  expect(pins()).toMatchObject(pinned);
 });
