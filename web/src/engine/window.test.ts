@@ -2,6 +2,7 @@ import "fake-indexeddb/auto";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import type { EventFrame, ServerFrame } from "../protocol/types.ts";
 import type { LinkState } from "../protocol/link.ts";
+import type { MessageItem } from "./api.ts";
 import type { Core } from "./core.ts";
 import { Inbox } from "./inbox.ts";
 import { ingest } from "./ingest.ts";
@@ -14,6 +15,8 @@ let core: Core;
 let inbox: Inbox;
 let window: Window;
 let isOnline = true;
+/** The network is slow: what is asked for comes when this resolves. */
+let slow: Promise<void> = Promise.resolve();
 /** The newest that the server has. */
 let head = 0;
 
@@ -23,6 +26,7 @@ const message = (seq: number): EventFrame => frame(seq, { kind: "message", text:
 /** Pages as the server gives them; everything is a message, and the fifth is pinned. */
 async function answer(input: Parameters<typeof fetch>[0]): Promise<Response> {
   const url = new URL(String(input), "http://server");
+  await slow;
   if (!isOnline) throw new TypeError("no network");
   if (url.pathname.endsWith("/pins")) return Response.json({ items: [{ ...message(5), state: { pinned: true } }], as_of: head });
   if (!url.pathname.endsWith("/messages")) throw new TypeError("no network");
@@ -153,4 +157,28 @@ test("pins that were looked for are there with the next connection, and again af
   leave();
   expect(said).toEqual([true, false, true]);
   expect(pins()).toMatchObject(pinned);
+});
+
+test("a message with a file keeps looking as it did until its event is read, however long that takes", async () => {
+  const blob = new Blob(["f"]);
+  await core.db.put("uploads", { key: "f", c: "g.a", blob, name: "f.txt", type: "text/plain", size: 1, state: "done", media: "m", sent: 1, ts: 0 });
+  await core.db.put("outbox", { key: "own", id: "own", order: 0, c: "g.a", event: { kind: "message", text: "" }, attempted: true, state: { kind: "ready" }, ts: 0, uploads: ["f"] });
+  core.changed({ outbox: true, uploads: ["f"] });
+  const last = () => window.state.get().items.at(-1) as MessageItem;
+  await shown("it waits", () => last().uploads.length === 1);
+  let come = () => {};
+  slow = new Promise((resolve) => (come = resolve));
+  const older = back(220);
+  await take({ ...frame(341, { kind: "message", text: "", media: [{ id: "m" }] }, { sender: ME, id: "own" }), type: "event" });
+  await shown("its file is gone from here", () => core.upload("f") === undefined);
+  let isTold = false;
+  const leave = core.add({ refresh: ({ receipts }) => void (isTold ||= receipts !== undefined) });
+  core.changed({ receipts: ["g.a"] });
+  await shown("it is shown again", () => isTold);
+  leave();
+  expect(last().uploads.length).toBe(1);
+  come();
+  await shown("its event is there", () => last().seq === 341);
+  expect(window.state.get().items.filter(({ key }) => key === "own").length).toBe(1);
+  await older;
 });

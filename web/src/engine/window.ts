@@ -27,7 +27,7 @@ import { Quotes } from "./quotes.ts";
 import { nameReactors } from "./reactors.ts";
 import { Reading } from "./reading.ts";
 import { details } from "./receipts.ts";
-import type { Change } from "./rows.ts";
+import type { Change, OutboxRow } from "./rows.ts";
 import { sceneOf } from "./scene.ts";
 
 /** Before anything is read. */
@@ -157,11 +157,14 @@ export class Window implements ConversationWindow, View {
     if (this.#isClosed) return;
     const { rows, atEnd, firstUnread, state } = this.#reading;
     const own = new Set(rows.flatMap(({ id, sender }) => (id && sender === this.#core.me ? [id] : [])));
-    const { sent, looked } = this.#echoes.of(this.#core.outboxOf(this.conversation), own);
+    const outbox = new Set(this.#core.outboxOf(this.conversation));
+    const { sent, looked } = this.#echoes.of([...outbox], own);
     if (looked) this.#core.unawaited(looked.then(() => this.#show()));
     const scene = { ...this.#scene(), outbox: sent };
     const items: TimelineItem[] = rows.map((row) => stored(row, scene));
-    if (atEnd) items.push(...sent.flatMap((one) => (own.has(one.id) ? [] : (pending(one, scene) ?? []))));
+    // What has left the outbox looks as it did: its files have left with it.
+    const echo = (one: OutboxRow) => (outbox.has(one) ? pending(one, scene) : this.#items.get(scene.keyOf(one.id)));
+    if (atEnd) items.push(...sent.flatMap((one) => (own.has(one.id) ? [] : (echo(one) ?? []))));
     const after = laidOut(items, firstUnread).map((item) => kept(this.#items.get(item.key), item));
     this.#items = new Map(after.map((item) => [item.key, item]));
     const before = this.state.get();
