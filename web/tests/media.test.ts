@@ -68,10 +68,15 @@ test("pictures are seen large: forth and back, full size, and the focus is where
     { name: "dune.png", type: "image/png", bytes: png(400, 640, [240, 220, 160]) },
   ]);
   const tile = ana.log().getByRole("button", { name: /sea\.png, The sea, calm/ });
+  // Once the server has made what tiles show, a page that is new knows no address of the files themselves.
+  const isSmall = (name: RegExp) => expect.poll(() => ana.log().getByRole("button", { name }).locator("img").getAttribute("src")).toContain("variant=preview");
+  await Promise.all([isSmall(/sea\.png/), isSmall(/dune\.png/)]);
+  await ana.page.reload();
+  await Promise.all([isSmall(/sea\.png/), isSmall(/dune\.png/)]);
   await tile.click();
   const lightbox = ana.page.getByRole("dialog", { name: "sea.png" });
   const picture = lightbox.locator("img");
-  await expect.poll(() => picture.evaluate((one: HTMLImageElement) => one.complete && one.naturalWidth)).toBeGreaterThan(1_000);
+  await expect.poll(() => picture.evaluate((one: HTMLImageElement) => one.complete && one.naturalWidth)).toBe(2_400);
   expect(await picture.getAttribute("alt")).toBe("The sea, calm");
   await lightbox.getByText("The sea, calm").waitFor();
   const width = (): Promise<number> => picture.evaluate((one) => one.getBoundingClientRect().width);
@@ -81,16 +86,66 @@ test("pictures are seen large: forth and back, full size, and the focus is where
   await ana.page.keyboard.press("-");
   await expect.poll(width).toBeLessThanOrEqual(1_280);
 
+  // While the address of the next one is on its way, the one before is not shown under its name.
+  const address = await picture.getAttribute("src");
+  let arrive = (): void => {};
+  const arrived = new Promise<void>((resolve) => (arrive = resolve));
+  const addresses = /\/v1\/media\/[^/]+\/url$/;
+  await ana.page.route(addresses, async (route) => (await arrived, route.continue()));
   await ana.page.keyboard.press("ArrowRight");
   const second = ana.page.getByRole("dialog", { name: "dune.png" });
   await second.getByText(ana.words("media.count", { index: 2, count: 2 })).waitFor();
-  await expect.poll(() => second.locator("img").evaluate((one: HTMLImageElement) => one.naturalWidth)).toBeGreaterThan(0);
+  expect(await second.locator(`img[src="${address}"]`).count()).toBe(0);
+  const zoom = ana.button("media.zoom", {}, second);
+  expect(await zoom.getAttribute("aria-disabled")).toBe("true");
+  expect(await zoom.evaluate((one) => one === document.activeElement), "the keyboard is where it was").toBe(true);
+  arrive();
+  await expect.poll(() => second.locator("img").evaluate((one: HTMLImageElement) => one.naturalWidth)).toBe(400);
+  await ana.page.unroute(addresses);
   expect(await ana.button("media.next", {}, second).getAttribute("aria-disabled")).toBe("true");
   await ana.button("media.previous", {}, second).click();
   await lightbox.waitFor();
   await ana.page.keyboard.press("Escape");
   await lightbox.waitFor({ state: "detached" });
   expect(await tile.evaluate((one) => one === document.activeElement)).toBe(true);
+});
+
+test("a picture is looked at while others come and go, until it goes itself", async () => {
+  const seqs: number[] = [];
+  for (const name of ["first.png", "second.png", "third.png"]) {
+    seqs.push(await boAccount.show(conversation, name, [{ name, type: "image/png", bytes: png(40, 40, [90, 60, 30]) }]));
+  }
+  await ana.log().getByRole("button", { name: /third\.png/ }).waitFor();
+  const count = await ana.log().getByRole("button", { name: /\.png/ }).count();
+  await ana.log().getByRole("button", { name: /second\.png/ }).click();
+  const lightbox = ana.page.getByRole("dialog", { name: "second.png" });
+  const remove = (index: number): Promise<number> => boAccount.send(conversation, { kind: "delete", target: seqs[index] });
+  await lightbox.getByText(ana.words("media.count", { index: count - 1, count })).waitFor();
+  await remove(0);
+  await lightbox.getByText(ana.words("media.count", { index: count - 2, count: count - 1 })).waitFor();
+  await remove(1);
+  await ana.page.getByRole("dialog").waitFor({ state: "detached" });
+  await remove(2);
+  await ana.log().getByRole("button", { name: /third\.png/ }).waitFor({ state: "detached" });
+});
+
+test("a picture whose address is of no use any more is loaded from a new one", async () => {
+  const refused = new Set<string>();
+  const asked = new Set<string>();
+  await ana.page.route(/\/v1\/media\//, (route) => {
+    const request = route.request();
+    if (request.resourceType() !== "image") return route.continue();
+    // Of each picture the first address.
+    const { pathname } = new URL(request.url());
+    if (!asked.has(pathname)) refused.add(request.url());
+    asked.add(pathname);
+    return refused.has(request.url()) ? route.fulfill({ status: 403 }) : route.continue();
+  });
+  await ana.page.reload();
+  const tile = ana.log().getByRole("button", { name: /sea\.png, The sea, calm/ });
+  await expect.poll(() => tile.locator("img").evaluate((one: HTMLImageElement) => one.naturalWidth)).toBeGreaterThan(0);
+  expect(refused.size).toBeGreaterThan(0);
+  await ana.page.unrouteAll({ behavior: "wait" });
 });
 
 test("a picture is described before it is sent, and read out to whoever cannot see it", async () => {
@@ -166,6 +221,14 @@ test("an upload shows how far it is, and can be taken back", async () => {
   const bar = attached(ana).getByRole("progressbar");
   await expect.poll(async () => Number(await bar.getAttribute("aria-valuenow"))).toBeGreaterThan(0);
   expect(Number(await bar.getAttribute("aria-valuenow"))).toBeLessThan(100);
+  // One button does both: the keyboard stays on it.
+  await ana.button("media.upload.pause", { name: "slow.bin" }).focus();
+  await ana.page.keyboard.press("Enter");
+  const resume = ana.button("media.upload.resume", { name: "slow.bin" });
+  await resume.waitFor();
+  expect(await resume.evaluate((one) => one === document.activeElement)).toBe(true);
+  await ana.page.keyboard.press("Enter");
+  await ana.button("media.upload.pause", { name: "slow.bin" }).waitFor();
   await ana.button("media.upload.cancel", { name: "slow.bin" }).click();
   await attached(ana).waitFor({ state: "detached" });
   await network.send("Network.emulateNetworkConditions", { ...slow, uploadThroughput: -1 });

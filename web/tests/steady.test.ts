@@ -193,6 +193,51 @@ test("scrolling both ways among pictures of known and unknown sizes moves nothin
   await ana.leave();
 }, 150_000);
 
+test("hundreds of messages that come, and more than are told of after a while offline, move nothing that one reads", async () => {
+  const bo = await Account.create(server.url, "flood.bo");
+  const conversation = bo.with(await Account.create(server.url, "flood.ana"));
+  let said = 0;
+  let middle = 0;
+  const say = async (to: number): Promise<void> => {
+    for (; said < to; said++) {
+      const seq = await bo.say(conversation, `message ${said}`);
+      if (said === 60) middle = seq;
+    }
+  };
+  await say(120);
+  // Tall enough for more rows than a page of history has before a message.
+  const ana = await Person.sit(browser, server, { height: 2_400 });
+  await ana.logIn("flood.ana");
+  await ana.row("flood.bo").waitFor();
+  await ana.page.goto(`${server.url}/#/c/${conversation}/m/${middle}`);
+  await ana.message("message 60").waitFor();
+  await expect.poll(() => ana.log().getAttribute("aria-busy")).toBe("false");
+  const top = (): Promise<number> => ana.message("message 60").evaluate((one) => one.getBoundingClientRect().top);
+  const rows = (): Promise<number> => ana.log().locator("[data-key]").count();
+  const before = await top();
+  const isSteady = () => expect.poll(async () => Math.abs((await top()) - before)).toBeLessThan(1);
+  await say(480);
+  // The inbox knows of all of them, and the timeline keeps its limit.
+  await expect.poll(() => ana.row("flood.bo").innerText()).toContain("message 479");
+  expect(await rows()).toBeLessThanOrEqual(360);
+  await isSteady();
+
+  await ana.context.setOffline(true);
+  await ana.connectionLine().waitFor();
+  await say(700);
+  const read = ana.page.waitForResponse((response) => /\/messages\?.*around=/.test(response.url()));
+  await ana.context.setOffline(false);
+  await read;
+  await expect.poll(() => ana.row("flood.bo").innerText()).toContain("message 699");
+  await expect.poll(() => ana.log().getAttribute("aria-busy")).toBe("false");
+  await isSteady();
+  expect(await rows()).toBeLessThanOrEqual(360);
+  // From there to the end nothing is left out.
+  await ana.toNewest();
+  await ana.message("message 699").waitFor();
+  await ana.leave();
+}, 150_000);
+
 test("the focus stays where one reads when the message that has it goes out of memory", async () => {
   const bo = await Account.create(server.url, "focus.bo");
   const conversation = bo.with(await Account.create(server.url, "focus.ana"));

@@ -358,6 +358,11 @@ export interface ConversationWindow {
   jumpTo(place: Place): Promise<void>;
   /** The last item that the person has on screen, while the page is visible; they have read up to it. */
   seen(seq: Seq): void;
+  /**
+   * Where the view is, and stays when messages come, or when all is read again: `seq` is the last on the screen;
+   * `undefined`: it stays at the end.
+   */
+  stay(seq: Seq | undefined): void;
   /** Who is typing here. */
   readonly typing: Readable<readonly Person[]>;
   /** Members whose typing and presence are shown, and that can be mentioned; loaded when first subscribed. */
@@ -403,7 +408,7 @@ export interface Compose {
   setReply(seq: Seq | undefined): void;
   /** Begins or ends editing a message in the composer; the text written before comes back at the end. */
   setEditing(seq: Seq | undefined): void;
-  /** Starts to upload a file, and puts it into the draft. */
+  /** Starts to upload a file, and puts it into the draft; `too_large` where that has 20 already. */
   attach(file: Attachment): Promise<void>;
   detach(upload: string): void;
   /** Why it cannot be sent as it is; undefined when it can. */
@@ -544,6 +549,8 @@ export interface MediaApi {
   setAlt(key: string, alt: string): void;
   /** For `<img>`, `<audio>`, `<video>`; without a variant the file as sent. Fetched again before it expires. */
   url(id: string, variant?: MediaVariant): Promise<string>;
+  /** Its addresses lead nowhere any more: the next `url` asks for new ones. */
+  forget(id: string): void;
   /** What is known of a file; asks the server once. */
   info(id: string): Readable<MediaInfo | undefined>;
   /** Uploads a small file at once, as for an avatar; resolves with its media id. */

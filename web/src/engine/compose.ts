@@ -1,3 +1,4 @@
+import { Refused } from "../protocol/refusal.ts";
 import type { Attachment, Compose, ConversationId, Draft, MessageItem, Seq } from "./api.ts";
 import { Cell } from "./cell.ts";
 import type { Core } from "./core.ts";
@@ -33,6 +34,8 @@ export class Composer implements Compose {
   #turn = 0;
   #timer: ReturnType<typeof setTimeout> | undefined;
   #typedAt = 0;
+  /** Files that are being written down: each has its place in the draft already. */
+  #arriving = 0;
   readonly #leave: () => void;
 
   constructor(private readonly ports: ComposerPorts) {
@@ -83,7 +86,9 @@ export class Composer implements Compose {
   }
 
   async attach(file: Attachment): Promise<void> {
-    if (this.#row.uploads.length >= UPLOADS_MAX) return;
+    if (this.#row.uploads.length + this.#arriving >= UPLOADS_MAX) {
+      throw new Refused("too_large", `more than ${UPLOADS_MAX} files`, { stored: "no", retry: "never" });
+    }
     const { core, conversation } = this.ports;
     const { blob, name, type, width, height, durationMs, alt, original } = file;
     const row: UploadRow = {
@@ -102,8 +107,13 @@ export class Composer implements Compose {
       ...(alt === undefined ? {} : { alt }),
       ...(original ? { original } : {}),
     };
-    await core.putUpload(row);
-    this.#change({ uploads: [...this.#row.uploads, row.key] });
+    this.#arriving += 1;
+    try {
+      await core.putUpload(row);
+      this.#change({ uploads: [...this.#row.uploads, row.key] });
+    } finally {
+      this.#arriving -= 1;
+    }
     this.#flush();
   }
 

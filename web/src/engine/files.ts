@@ -70,9 +70,15 @@ export class Files implements MediaApi, View {
       ({ expires_at }) => {
         entry.until = Date.parse(expires_at) - (this.core.clock.offsetMs ?? 0) - MARGIN_MS;
       },
-      () => this.#urls.delete(key),
+      () => {
+        if (this.#urls.get(key) === entry) this.#urls.delete(key);
+      },
     );
     return entry.url;
+  }
+
+  forget(id: string): void {
+    for (const key of this.#urls.keys()) if (key.startsWith(`${id} `)) this.#urls.delete(key);
   }
 
   info(id: string) {

@@ -1,5 +1,6 @@
 /** Messages of a conversation from the cache, and what is not there from the server into the cache. */
 import type { PageOf } from "../protocol/http.ts";
+import { Refused } from "../protocol/refusal.ts";
 import type { Core } from "./core.ts";
 import { within } from "./database.ts";
 import { cachePage } from "./ingest.ts";
@@ -69,9 +70,9 @@ export class History {
     return piece ? this.#after(piece, seq + 1) : { rows: [], atStart: false, atEnd: true };
   }
 
-  /** A screen from it on, and some before it. */
-  async around(seq: Seq): Promise<Slice> {
-    return (await this.#aroundCached(seq)) ?? this.#aroundFetched({ around: seq }, seq);
+  /** A screen from it on, and `before` it so many: 250 at most. */
+  async around(seq: Seq, before = STEP): Promise<Slice> {
+    return (await this.#aroundCached(seq, before)) ?? this.#aroundFetched({ around: seq }, seq, before);
   }
 
   /** From a moment on, with what was before it. The seq is the first from then on; `undefined`: nothing is later. */
@@ -115,18 +116,19 @@ export class History {
     return page.more_before;
   }
 
-  async #aroundCached(seq: Seq): Promise<Slice | undefined> {
+  async #aroundCached(seq: Seq, before = STEP): Promise<Slice | undefined> {
     const piece = await this.#piece(seq);
     if (!piece) return undefined;
-    const older = await this.#before(piece, seq - 1, STEP);
+    const older = await this.#before(piece, seq - 1, before);
     const newer = await this.#after(piece, seq, SCREEN);
     if (older.rows.length === 0 && !older.atStart) return undefined;
     return { rows: [...older.rows, ...newer.rows], atStart: older.atStart, atEnd: newer.atEnd };
   }
 
-  async #aroundFetched(place: PageOf, seq: Seq): Promise<Slice> {
-    await this.#fetch({ ...place, limit: PAGE });
-    return (await this.#aroundCached(seq)) ?? (await this.newest());
+  async #aroundFetched(place: PageOf, seq: Seq, before: number): Promise<Slice> {
+    // A page has as many on both sides.
+    await this.#fetch({ ...place, limit: Math.max(PAGE, 2 * before) });
+    return (await this.#aroundCached(seq, before)) ?? (await this.newest());
   }
 
   async #before({ row, range }: Piece, to: Seq, count = STEP): Promise<Slice> {
@@ -160,11 +162,9 @@ export class History {
       const head = (await this.#row())?.head ?? 0;
       const page = await core.http.messages(id, { ...place, ...(head > 0 ? { atLeast: head } : {}) });
       const range = place.thread === undefined ? covered(page, place) : undefined;
-      if (await cachePage(core.db, core.me, id, page, range)) {
-        return page;
-      }
+      if (await cachePage(core.db, core.me, id, page, range)) return page;
       // The chain moved on while the page was on its way.
-      if (attempt === ATTEMPTS_MAX) return page;
+      if (attempt === ATTEMPTS_MAX) throw new Refused("unavailable", "every page was older than the chain");
     }
   }
 

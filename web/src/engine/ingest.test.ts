@@ -118,8 +118,27 @@ test("what is stored and comes no more is swept", async () => {
   await take(message(1));
   await db.put("outbox", sent("late", { state: { kind: "stored", seq: 1 } }));
   await db.put("outbox", sent("waiting"));
-  expect(await sweep(db)).toBe(true);
+  expect(await sweep(db)).toEqual({ outbox: true, uploads: [] });
   expect(await db.getAllKeys("outbox")).toEqual(["waiting"]);
+});
+
+test("the files of what has left the outbox go with it, and every tab is told", async () => {
+  const file = async (key: string): Promise<string[]> => {
+    const blob = new Blob([key]);
+    await db.put("uploads", { key, c: "g.a", blob, name: key, type: "text/plain", size: blob.size, state: "done", sent: blob.size, ts: 0 });
+    return [key];
+  };
+  await db.put("outbox", sent("event", { uploads: await file("of event") }));
+  await db.put("outbox", sent("gap", { uploads: await file("of gap"), state: { kind: "stored", seq: 5 } }));
+  await db.put("outbox", sent("swept", { uploads: await file("of swept"), state: { kind: "stored", seq: 50 } }));
+  await db.put("outbox", sent("waits", { uploads: await file("of waits") }));
+  expect((await take(message(1, { sender: ME, id: "event" }))).change.uploads).toEqual(["of event"]);
+  expect((await take({ type: "gap", conversation: "g.a", from: 1, to: 40 })).change.uploads).toEqual(["of gap"]);
+  await db.put("conversations", { ...(await row())!, role: "member" });
+  expect(await sweep(db), "its event may still come").toBeUndefined();
+  await take(message(51, { prev: 40 }));
+  expect(await sweep(db)).toEqual({ outbox: true, uploads: ["of swept"] });
+  expect(await db.getAllKeys("uploads")).toEqual(["of waits"]);
 });
 
 test("the cache has a limit: the newest stay, of conversations that are open all", async () => {

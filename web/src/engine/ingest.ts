@@ -23,7 +23,7 @@ import { type Database, STORES, type StoreName, type Writing, within } from "./d
 import { applied, isModifier, isShown, rowOf, targetOf, threadOf } from "./fold.ts";
 import { cut, join } from "./ranges.ts";
 import { given, references } from "./references.ts";
-import type { Change, ConversationRow, MessageRow } from "./rows.ts";
+import type { Change, ConversationRow, MessageRow, OutboxRow } from "./rows.ts";
 
 /** Events of a page, when a hole in the chain is filled. */
 const REPAIR_PAGE = 500;
@@ -103,21 +103,22 @@ export async function cachePage(
 
 /**
  * Takes out of the outbox what is stored and whose event does not come any more: it was had before, or the person was
- * removed. True if there was any.
+ * removed. `undefined`: there was none.
  */
-export async function sweep(db: Database): Promise<boolean> {
-  const tx = db.transaction(["outbox", "conversations"], "readwrite");
+export async function sweep(db: Database): Promise<Change | undefined> {
+  const tx = db.transaction(["outbox", "conversations", "uploads"], "readwrite");
   const outbox = tx.objectStore("outbox");
-  let isSwept = false;
+  let swept: Change | undefined;
   for (const sent of await outbox.getAll()) {
     if (sent.state.kind !== "stored") continue;
     const row = await tx.objectStore("conversations").get(sent.c);
     if (row && row.role !== undefined && row.head < sent.state.seq) continue;
     await outbox.delete(sent.key);
-    isSwept = true;
+    for (const upload of sent.uploads) await tx.objectStore("uploads").delete(upload);
+    swept = { outbox: true, uploads: [...(swept?.uploads ?? []), ...sent.uploads] };
   }
   await tx.done;
-  return isSwept;
+  return swept;
 }
 
 /** A page counts reactions and names nobody: those who were known stay known, as far as the count allows. */
@@ -195,6 +196,8 @@ class Batch {
   readonly #receipts = new Set<string>();
   readonly #delivered = new Map<string, number>();
   readonly #settled: string[] = [];
+  /** Files of those: nobody needs them here any more. */
+  readonly #uploads: string[] = [];
   readonly #arrivals: MessageRow[] = [];
   readonly #unknown: string[] = [];
   #cursor: string | undefined;
@@ -247,6 +250,7 @@ class Batch {
         members: [...this.#members],
         receipts: [...this.#receipts],
         outbox: this.#settled.length > 0,
+        ...(this.#uploads.length > 0 ? { uploads: this.#uploads } : {}),
       },
       settled: this.#settled,
       delivered: this.#delivered,
@@ -327,10 +331,14 @@ class Batch {
   async #settle(conversation: string, id: string): Promise<void> {
     const outbox = this.#tx.objectStore("outbox");
     const row = await outbox.index("id").get(id);
-    if (!row || row.c !== conversation) return;
-    await outbox.delete(row.key);
-    for (const upload of row.uploads) await this.#tx.objectStore("uploads").delete(upload);
-    this.#settled.push(row.key);
+    if (row?.c === conversation) await this.#takeOut(row);
+  }
+
+  async #takeOut({ key, uploads }: OutboxRow): Promise<void> {
+    await this.#tx.objectStore("outbox").delete(key);
+    for (const upload of uploads) await this.#tx.objectStore("uploads").delete(upload);
+    this.#settled.push(key);
+    this.#uploads.push(...uploads);
   }
 
   async #ack(ack: Ack): Promise<void> {
@@ -371,10 +379,8 @@ class Batch {
     this.#messages[gap.conversation] = "all";
     const outbox = this.#tx.objectStore("outbox");
     for (const sent of await outbox.getAll()) {
-      if (sent.c === gap.conversation && sent.state.kind === "stored" && sent.state.seq <= gap.to) {
-        await outbox.delete(sent.key);
-        this.#settled.push(sent.key);
-      }
+      const isInIt = sent.c === gap.conversation && sent.state.kind === "stored" && sent.state.seq <= gap.to;
+      if (isInIt) await this.#takeOut(sent);
     }
   }
 

@@ -94,6 +94,7 @@ class Leader {
       db,
       base: platform.base,
       token: () => ports.token(),
+      carrier: async () => (await import("../protocol/media.ts")).upload,
       changed: (uploads) => tabs.post({ type: "changed", change: { uploads } }),
       progress: (upload, sent) => tabs.post({ type: "progress", upload, sent }),
       done: () => void this.#outbox.reload(),
@@ -240,7 +241,8 @@ class Leader {
   async #synced(complete: boolean): Promise<void> {
     this.#link.synced(complete);
     if (!complete) return;
-    if (await sweep(this.ports.db)) this.ports.tabs.post({ type: "changed", change: { outbox: true } });
+    const change = await sweep(this.ports.db);
+    if (change) this.ports.tabs.post({ type: "changed", change });
     const isRead = await readMeta(this.ports.db, "inboxComplete");
     if (!isRead || this.#isReset) void this.#readInbox().catch((cause) => this.#failed(cause));
     this.#isReset = false;

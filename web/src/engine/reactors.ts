@@ -12,7 +12,11 @@ export async function nameReactors(core: Core, c: ConversationId, seq: Seq): Pro
   const tx = core.db.transaction("messages", "readwrite");
   // As it is now: it may have changed while the answer was on its way.
   const row = await tx.store.get([c, seq]);
-  if (row) await tx.store.put({ ...row, reactions: named(row.reactions, items, core.me) });
+  if (row) {
+    // Later ones are still to come as events, which count them: whoever is named already counts no more.
+    const counted = items.filter((one) => one.seq <= row.asOf);
+    await tx.store.put({ ...row, reactions: named(row.reactions, counted, core.me) });
+  }
   await tx.done;
   if (row) core.changed({ messages: { [c]: [seq] } });
 }

@@ -39,3 +39,24 @@ test("what changed replaces the same seq, in order, and a flood has a limit", ()
   expect(ends(stretch)).toEqual([20 + ROWS_MAX, 19 + ROWS_MAX * 2, ROWS_MAX]);
   expect(stretch.atStart).toBe(false);
 });
+
+test("in a flood those stay that are around what is read", () => {
+  const stretch = new Stretch();
+  stretch.take({ rows: rows(0, ROWS_MAX), atStart: true, atEnd: true });
+  const flood = rows(ROWS_MAX, 130);
+  stretch.put(flood.slice(0, 120), 40);
+  expect(ends(stretch), "so many more are kept").toEqual([0, ROWS_MAX + 119, ROWS_MAX + 120]);
+  stretch.put(flood, 40);
+  expect(ends(stretch)).toEqual([0, ROWS_MAX - 1, ROWS_MAX]);
+  expect([stretch.atStart, stretch.atEnd]).toEqual([true, false]);
+
+  stretch.take({ rows: rows(0, ROWS_MAX + 120), atStart: true, atEnd: true });
+  stretch.put(rows(ROWS_MAX + 120, 1), 200);
+  expect(ends(stretch), "in the middle on both sides").toEqual([20, 19 + ROWS_MAX, ROWS_MAX]);
+  expect([stretch.atStart, stretch.atEnd]).toEqual([false, false]);
+
+  stretch.take({ rows: rows(0, ROWS_MAX + 120), atStart: true, atEnd: true });
+  stretch.put(rows(ROWS_MAX + 120, 1), ROWS_MAX + 61);
+  expect(ends(stretch), "near the end all that is new").toEqual([121, ROWS_MAX + 120, ROWS_MAX]);
+  expect([stretch.atStart, stretch.atEnd]).toEqual([false, true]);
+});

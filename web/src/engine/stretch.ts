@@ -8,7 +8,9 @@ import type { MessageRow } from "./rows.ts";
  * the tallest screen (4,700 CSS pixels of one-line messages) and what is fetched ahead on both sides of it.
  */
 export const ROWS_MAX = 240;
-/** At the end, what comes may exceed that by so much before the oldest go, all at once. */
+/** Of those, so many are kept before the last on the screen: all that are on the tallest screen, and what is ahead. */
+export const BEFORE_READ = (ROWS_MAX * 3) / 4;
+/** At the end, what comes may exceed that by so much before others go, all at once. */
 const SLACK = ROWS_MAX / 2;
 
 export class Stretch {
@@ -59,13 +61,26 @@ export class Stretch {
     return seq > last ? this.#atEnd : seq >= first;
   }
 
-  /** Puts in messages that it holds, for those of the same seq. */
-  put(changed: readonly MessageRow[]): void {
+  /**
+   * Puts in messages that it holds, for those of the same seq. Beyond the limit those stay that are around `read`, the
+   * last on the screen; without it, the newest.
+   */
+  put(changed: readonly MessageRow[], read = Infinity): void {
     if (changed.length === 0) return;
     const rows = new Map(this.#rows.map((row) => [row.seq, row]));
     for (const row of changed) rows.set(row.seq, row);
     const all = [...rows.values()].sort((a, b) => a.seq - b.seq);
-    this.#keepNewest(all, all.length > ROWS_MAX + SLACK ? ROWS_MAX : all.length);
+    if (all.length > ROWS_MAX + SLACK) this.#keepAround(all, read);
+    else this.#rows = all;
+  }
+
+  #keepAround(all: readonly MessageRow[], read: Seq): void {
+    const at = all.findLastIndex(({ seq }) => seq <= read);
+    const from = Math.max(0, Math.min(at - BEFORE_READ, all.length - ROWS_MAX));
+    const to = from + ROWS_MAX;
+    if (from > 0) this.#atStart = false;
+    if (to < all.length) this.#atEnd = false;
+    this.#rows = all.slice(from, to);
   }
 
   #keepNewest(all: readonly MessageRow[], count: number): void {

@@ -105,12 +105,15 @@ export class Thread implements ThreadWindow, View {
   #show(): void {
     if (this.#isClosed) return;
     const own = new Set(this.#rows.flatMap(({ id, sender }) => (id && sender === this.#core.me ? [id] : [])));
-    const { sent, looked } = this.#echoes.of(this.#core.outboxOf(this.conversation), own);
+    const outbox = new Set(this.#core.outboxOf(this.conversation));
+    const { sent, looked } = this.#echoes.of([...outbox], own);
     if (looked) this.#core.unawaited(looked.then(() => this.#show()));
     const scene = { ...sceneOf(this.#core, this.conversation, (seq) => this.#quotes.of(seq, this.#rows), this.#echoes.keyOf), outbox: sent };
     const unsent = sent.flatMap((one) => {
       const isHere = one.event.kind === "message" && one.event.thread === this.root && !own.has(one.id);
-      return (isHere && pending(one, scene)) || [];
+      // What has left the outbox looks as it did: its files have left with it.
+      const item = outbox.has(one) ? pending(one, scene) : this.#items.get(scene.keyOf(one.id));
+      return (isHere && item) || [];
     });
     const items = laidOut([...this.#rows.map((row) => stored(row, scene)), ...unsent], undefined);
     const after = items.map((item) => kept(this.#items.get(item.key), item));

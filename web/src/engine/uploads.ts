@@ -1,5 +1,5 @@
 /** The leader's half of uploads: files from the database to the server, resuming where they were. */
-import type { RunningUpload } from "../protocol/media.ts";
+import type { RunningUpload, UploadOptions } from "../protocol/media.ts";
 import type { Database } from "./database.ts";
 import type { UploadRow } from "./rows.ts";
 
@@ -7,11 +7,20 @@ import type { UploadRow } from "./rows.ts";
 const AT_ONCE_MAX = 2;
 /** The database learns of progress at most this often, in milliseconds; tabs are told of each step. */
 const WRITE_EVERY_MS = 1_000;
+/** What did not work for a reason that passes is tried again after this, in milliseconds. */
+const AGAIN_AFTER_MS = 30_000;
+/** Reasons that pass by themselves, also while the connection lives. A token is renewed now and then. */
+const PASSING = new Set(["offline", "overloaded", "rate_limited", "unauthorized"]);
+
+/** Carries a file to the server. */
+export type Carrier = (options: UploadOptions) => RunningUpload;
 
 export interface UploadsPorts {
   readonly db: Database;
   readonly base: string;
   token(): string | undefined;
+  /** A chunk of its own, which may have to be fetched: most pages never upload anything. */
+  carrier(): Promise<Carrier>;
   changed(keys: string[]): void;
   progress(upload: string, sent: number): void;
   /** A file is there: messages may wait for it. */
@@ -21,6 +30,8 @@ export interface UploadsPorts {
 export class Uploads {
   readonly #running = new Map<string, RunningUpload>();
   #turn: Promise<void> = Promise.resolve();
+  /** Until it ends, what did not work rests. */
+  #rest: ReturnType<typeof setTimeout> | undefined;
   #isOpen = false;
   #isStopped = false;
 
@@ -28,12 +39,14 @@ export class Uploads {
 
   stop(): void {
     this.#isStopped = true;
+    this.#endRest();
     for (const one of this.#running.values()) one.pause();
     this.#running.clear();
   }
 
   connected(): void {
     this.#isOpen = true;
+    this.#endRest();
     this.reload();
   }
 
@@ -65,22 +78,38 @@ export class Uploads {
   async #look(): Promise<void> {
     if (!this.#isOpen || this.#isStopped) return;
     const rows = await this.ports.db.getAll("uploads");
-    const known = new Set(rows.map(({ key }) => key));
+    const known = new Map(rows.map((row) => [row.key, row]));
     for (const [key, one] of this.#running) {
-      if (known.has(key)) continue;
-      one.cancel();
+      const row = known.get(key);
+      if (row && row.state !== "paused") continue;
+      if (row) one.pause();
+      else one.cancel();
       this.#running.delete(key);
     }
     for (const row of rows.sort((a, b) => a.ts - b.ts)) {
       if (this.#running.size >= AT_ONCE_MAX) return;
-      const isDue = row.state === "waiting" || row.state === "uploading";
-      if (isDue && !this.#running.has(row.key)) await this.#begin(row);
+      // Only of what did not work a reason is known.
+      const isResting = this.#rest !== undefined && row.code !== undefined;
+      if (isDue(row) && !isResting && !this.#running.has(row.key)) await this.#begin(row);
     }
   }
 
   async #begin(row: UploadRow): Promise<void> {
-    // A chunk of its own: most pages never upload anything.
-    const { upload } = await import("../protocol/media.ts");
+    let upload: Carrier;
+    try {
+      upload = await this.ports.carrier();
+    } catch {
+      await this.#failed(row.key, "offline");
+      return;
+    }
+    // That may have taken its time.
+    const now = await this.ports.db.get("uploads", row.key);
+    if (this.#isStopped || !now || !isDue(now)) return;
+    this.#run(now, upload);
+    await this.#write(row.key, { state: "uploading" }, ["code"], isDue);
+  }
+
+  #run(row: UploadRow, upload: Carrier): void {
     let written = 0;
     const running = upload({
       base: this.ports.base,
@@ -106,20 +135,41 @@ export class Uploads {
       },
       onFailure: (code) => {
         this.#running.delete(row.key);
-        const state = code === "offline" ? "waiting" : "failed";
-        void this.#write(row.key, { state, code }).then(() => {
-          if (state === "failed") this.reload();
-        });
+        void this.#failed(row.key, code).then(() => this.reload());
       },
     });
     this.#running.set(row.key, running);
-    await this.#write(row.key, { state: "uploading" }, ["code"]);
   }
 
-  async #write(key: string, change: Partial<UploadRow>, without: (keyof UploadRow)[] = []): Promise<void> {
+  async #failed(key: string, code: string): Promise<void> {
+    const isPassing = PASSING.has(code);
+    if (isPassing) this.#later();
+    await this.#write(key, { state: isPassing ? "waiting" : "failed", code });
+  }
+
+  /** One timer for all that wait. */
+  #later(): void {
+    if (this.#isStopped) return;
+    this.#rest ??= setTimeout(() => {
+      this.#rest = undefined;
+      this.reload();
+    }, AGAIN_AFTER_MS);
+  }
+
+  #endRest(): void {
+    clearTimeout(this.#rest);
+    this.#rest = undefined;
+  }
+
+  async #write(
+    key: string,
+    change: Partial<UploadRow>,
+    without: (keyof UploadRow)[] = [],
+    isStill: (row: UploadRow) => boolean = () => true,
+  ): Promise<void> {
     const tx = this.ports.db.transaction("uploads", "readwrite");
     const row = await tx.store.get(key);
-    if (row) {
+    if (row && isStill(row)) {
       const next = { ...row, ...change };
       for (const field of without) delete next[field];
       await tx.store.put(next);
@@ -127,4 +177,8 @@ export class Uploads {
     await tx.done;
     if (row) this.ports.changed([key]);
   }
+}
+
+function isDue({ state }: UploadRow): boolean {
+  return state === "waiting" || state === "uploading";
 }

@@ -1,4 +1,3 @@
-import { Refused } from "../protocol/refusal.ts";
 import type {
   Compose,
   ConversationId,
@@ -18,19 +17,18 @@ import type {
 import { Cell } from "./cell.ts";
 import { Composer } from "./compose.ts";
 import type { Core, View } from "./core.ts";
-import { Echoes, targetOf } from "./echoes.ts";
+import { Echoes } from "./echoes.ts";
 import { History } from "./history.ts";
 import type { Inbox } from "./inbox.ts";
 import { kept, laidOut, pending, stored } from "./items.ts";
 import type { Members } from "./members.ts";
-import { openings } from "./opening.ts";
 import { Pins } from "./pins.ts";
-import { nameReactors } from "./reactors.ts";
 import { Quotes } from "./quotes.ts";
+import { nameReactors } from "./reactors.ts";
+import { Reading } from "./reading.ts";
 import { details } from "./receipts.ts";
+import type { Change, OutboxRow } from "./rows.ts";
 import { sceneOf } from "./scene.ts";
-import type { Change, MessageRow, OutboxRow } from "./rows.ts";
-import { Stretch } from "./stretch.ts";
 
 /** Before anything is read. */
 export const OPENING: WindowState = {
@@ -63,15 +61,9 @@ export class Window implements ConversationWindow, View {
   readonly #quotes: Quotes;
   readonly #composer: Composer;
   readonly #leave: () => void;
-  readonly #stretch = new Stretch();
-  readonly #echoes = new Echoes((left) => this.#enqueue(() => this.#lookFor(left)));
-  #loading: WindowState["loading"] = "opening";
-  #failure: WindowState["failure"];
-  #anchor: WindowState["anchor"];
-  #firstUnread: Seq | undefined;
+  readonly #reading: Reading;
+  readonly #echoes = new Echoes((left) => this.#reading.lookFor(left));
   #items = new Map<string, TimelineItem>();
-  #turn: Promise<unknown> = Promise.resolve();
-  #turns = 0;
   #isClosed = false;
   #wasOnline: boolean;
 
@@ -87,6 +79,12 @@ export class Window implements ConversationWindow, View {
     this.row = inbox.row(conversation);
     this.members = members.of(conversation);
     this.#quotes = new Quotes(core, this.#history, () => this.#show());
+    this.#reading = new Reading({
+      core,
+      history: this.#history,
+      keyOf: (row) => stored(row, this.#scene()).key,
+      onChange: () => this.#show(),
+    });
     this.#pins = new Pins(core, this.#history, this.#quotes);
     this.pins = this.#pins.cell;
     this.#composer = new Composer({
@@ -97,103 +95,33 @@ export class Window implements ConversationWindow, View {
       mentionsIn: (text) => members.mentionsIn(conversation, text),
       item: (seq) => this.#itemOf(seq),
       onSend: () => {
-        if (!this.#stretch.atEnd) core.unawaited(this.jumpTo({ kind: "newest" }));
+        if (!this.#reading.atEnd) core.unawaited(this.jumpTo({ kind: "newest" }));
       },
     });
     this.compose = this.#composer;
     this.#leave = core.add(this);
     core.unawaited(members.loadIfFew(conversation));
     core.unawaited(core.changeRow(conversation, (row) => ({ ...row, opened: Date.now() })));
-    core.unawaited(this.#enqueue(() => this.#open(place)));
+    core.unawaited(this.jumpTo(place));
     core.unawaited(this.#pins.reread());
   }
 
   // ---- moving
 
   loadOlder(): Promise<void> {
-    return this.#enqueue(async () => {
-      const first = this.#rows[0];
-      if (!first || this.#stretch.atStart) return;
-      await this.#load("older", async () => this.#stretch.prepend(await this.#history.before(first.seq)));
-    });
+    return this.#reading.loadOlder();
   }
 
   loadNewer(): Promise<void> {
-    return this.#enqueue(async () => {
-      const last = this.#rows.at(-1);
-      if (!last || this.#stretch.atEnd) return;
-      await this.#load("newer", async () => this.#stretch.append(await this.#history.after(last.seq)));
-    });
+    return this.#reading.loadNewer();
   }
 
   jumpTo(place: Place): Promise<void> {
-    return this.#enqueue(() => this.#open(place));
+    return this.#reading.jumpTo(place);
   }
 
-  async #open(place: Place): Promise<void> {
-    await this.#load("opening", async () => {
-      const row = this.#core.row(this.conversation);
-      for await (const { slice, at, firstUnread } of openings(this.#history, place, row, this.#core.me)) {
-        this.#stretch.take(slice);
-        if (firstUnread !== undefined) this.#firstUnread = firstUnread;
-        if (at) this.#anchorAt(at.seq, at.align);
-        else this.#anchorAtEnd();
-        this.#show();
-      }
-    });
-  }
-
-  get #rows(): readonly MessageRow[] {
-    return this.#stretch.rows;
-  }
-
-  #anchorAt(seq: Seq, align: "start" | "center"): void {
-    const row = this.#rows.find((one) => one.seq >= seq) ?? this.#rows.at(-1);
-    if (!row) return;
-    this.#turns += 1;
-    this.#anchor = { key: this.#keyOf(row), align, turn: this.#turns };
-  }
-
-  #anchorAtEnd(): void {
-    const row = this.#rows.at(-1);
-    this.#turns += 1;
-    this.#anchor = row ? { key: this.#keyOf(row), align: "end", turn: this.#turns } : undefined;
-  }
-
-  #keyOf(row: MessageRow): string {
-    return stored(row, this.#scene()).key;
-  }
-
-  async #load(what: NonNullable<WindowState["loading"]>, work: () => Promise<void>): Promise<void> {
-    this.#loading = what;
-    this.#failure = undefined;
-    this.#show();
-    try {
-      await work();
-    } catch (cause) {
-      if (!(cause instanceof Refused)) throw cause;
-      this.#failure = cause.code;
-      if (what === "opening") await this.#showWhatIsThere();
-    } finally {
-      this.#loading = undefined;
-      this.#show();
-    }
-  }
-
-  /** Offline, and the place is not cached: the newest that is. */
-  async #showWhatIsThere(): Promise<void> {
-    if (this.#rows.length > 0) return;
-    const cached = await this.#history.newestCached();
-    if (!cached) return;
-    this.#stretch.take(cached);
-    this.#anchorAtEnd();
-  }
-
-  /** One thing at a time: what is loaded depends on what was. */
-  #enqueue(work: () => Promise<void>): Promise<void> {
-    const done = this.#turn.then(() => (this.#isClosed ? undefined : work()));
-    this.#turn = done.catch(() => {});
-    return done;
+  stay(seq: Seq | undefined): void {
+    this.#reading.stay(seq);
   }
 
   // ---- following
@@ -201,10 +129,10 @@ export class Window implements ConversationWindow, View {
   refresh(change: Change): void {
     const id = this.conversation;
     const changed = change.messages?.[id];
-    if (changed) this.#core.unawaited(this.#enqueue(() => this.#follow(changed)));
+    if (changed) this.#core.unawaited(this.#reading.follow(changed));
     const isShown =
       change.outbox || change.people || change.uploads || change.conversations?.includes(id) || change.receipts?.includes(id);
-    if (changed) this.#core.unawaited(this.#pins.reread());
+    if (changed) this.#core.unawaited(changed === "all" ? this.#pins.lost() : this.#pins.reread());
     else if (isShown) this.#show();
     if (isShown) this.typing.set(kept(this.typing.get(), this.#core.typingIn(id)));
     if (change.drafts || change.uploads || change.conversations?.includes(id)) this.#composer.refresh();
@@ -214,70 +142,34 @@ export class Window implements ConversationWindow, View {
   /** What could not be had offline is tried again. */
   #reconnected(): void {
     const isOnline = this.#core.isOnline;
-    if (isOnline && !this.#wasOnline && (this.#failure || this.#rows.length === 0)) {
-      this.#core.unawaited(this.jumpTo({ kind: "unread" }));
+    if (isOnline && !this.#wasOnline) {
+      this.#core.unawaited(this.#pins.again());
+      this.#core.unawaited(this.#reading.again());
     }
     this.#wasOnline = isOnline;
   }
 
-  async #follow(changed: number[] | "all"): Promise<void> {
-    if (changed === "all") {
-      await this.#reload();
-      return;
-    }
-    await this.#reread(changed);
-    this.#show();
-  }
-
-  async #reread(seqs: readonly Seq[]): Promise<void> {
-    const rows: MessageRow[] = [];
-    for (const seq of seqs) {
-      const row = this.#stretch.holds(seq) ? await this.#history.row(seq) : undefined;
-      if (row) rows.push(row);
-    }
-    this.#stretch.put(rows);
-  }
-
-  /** They are no longer in the outbox: what became of them is in the cache, if not among the rows. */
-  async #lookFor(left: readonly OutboxRow[]): Promise<void> {
-    await this.#reread(left.flatMap((sent) => targetOf(sent) ?? []));
-    if (!this.#stretch.atEnd || !left.some((sent) => targetOf(sent) === undefined)) return;
-    this.#stretch.put(await this.#history.followingCached(this.#rows.at(-1)?.seq ?? 0));
-  }
-
-  /** What was cached is gone: the same place again. */
-  async #reload(): Promise<void> {
-    const middle = this.#rows[Math.floor(this.#rows.length / 2)];
-    const wasAtEnd = this.#stretch.atEnd;
-    await this.#load("newer", async () => {
-      this.#stretch.take(wasAtEnd || !middle ? await this.#history.newest() : await this.#history.around(middle.seq));
-    });
-  }
-
   #scene() {
-    return sceneOf(this.#core, this.conversation, (seq) => this.#quotes.of(seq, this.#rows), this.#echoes.keyOf);
+    return sceneOf(this.#core, this.conversation, (seq) => this.#quotes.of(seq, this.#reading.rows), this.#echoes.keyOf);
   }
 
   #show(): void {
     if (this.#isClosed) return;
-    const own = new Set(this.#rows.flatMap(({ id, sender }) => (id && sender === this.#core.me ? [id] : [])));
-    const { sent, looked } = this.#echoes.of(this.#core.outboxOf(this.conversation), own);
+    const { rows, atEnd, firstUnread, state } = this.#reading;
+    const own = new Set(rows.flatMap(({ id, sender }) => (id && sender === this.#core.me ? [id] : [])));
+    const outbox = new Set(this.#core.outboxOf(this.conversation));
+    const { sent, looked } = this.#echoes.of([...outbox], own);
     if (looked) this.#core.unawaited(looked.then(() => this.#show()));
     const scene = { ...this.#scene(), outbox: sent };
-    const items: TimelineItem[] = this.#rows.map((row) => stored(row, scene));
-    if (this.#stretch.atEnd) items.push(...sent.flatMap((one) => (own.has(one.id) ? [] : (pending(one, scene) ?? []))));
-    const after = laidOut(items, this.#firstUnread).map((item) => kept(this.#items.get(item.key), item));
+    const items: TimelineItem[] = rows.map((row) => stored(row, scene));
+    // What has left the outbox looks as it did: its files have left with it.
+    const echo = (one: OutboxRow) => (outbox.has(one) ? pending(one, scene) : this.#items.get(scene.keyOf(one.id)));
+    if (atEnd) items.push(...sent.flatMap((one) => (own.has(one.id) ? [] : (echo(one) ?? []))));
+    const after = laidOut(items, firstUnread).map((item) => kept(this.#items.get(item.key), item));
     this.#items = new Map(after.map((item) => [item.key, item]));
     const before = this.state.get();
     const isSame = before.items.length === after.length && after.every((item, at) => item === before.items[at]);
-    const next: WindowState = {
-      items: isSame ? before.items : after,
-      hasOlder: !this.#stretch.atStart,
-      hasNewer: !this.#stretch.atEnd,
-      loading: this.#loading,
-      failure: this.#failure,
-      anchor: this.#anchor,
-    };
+    const next: WindowState = { ...state, items: isSame ? before.items : after };
     const isOther = Object.entries(next).some(([key, value]) => value !== before[key as keyof WindowState]);
     if (isOther) this.state.set(next);
   }
@@ -351,6 +243,7 @@ export class Window implements ConversationWindow, View {
     if (this.#isClosed) return;
     this.#isClosed = true;
     this.#leave();
+    this.#reading.close();
     this.#composer.close();
     this.#quotes.close();
     this.ports.onClose();

@@ -13,28 +13,35 @@ const RETRY_MS = [1_000, 2_000, 4_000, 8_000, 16_000];
 
 /** The address of a file that is being asked for, for as long as the component lives that made it. */
 export class Address {
-  url = $state<string>();
+  /** With the file that it is of: never shown for another one. */
+  #found = $state.raw<{ readonly id: string; readonly url: string }>();
   /** None of the variants is to be had now. */
   failed = $state(false);
   #attempt = $state(0);
   #retries = 0;
+  #id: string | undefined;
 
   /** `wanted` is followed; while it is undefined nothing is asked for. */
-  constructor(media: MediaApi, wanted: () => Wanted | undefined) {
+  constructor(
+    private readonly media: MediaApi,
+    private readonly wanted: () => Wanted | undefined,
+  ) {
     const key = $derived(JSON.stringify(wanted()));
     $effect(() => {
       void this.#attempt;
       const now = key === undefined ? undefined : (JSON.parse(key) as { id: string; variants: (MediaVariant | null)[] });
       this.failed = false;
+      if (now?.id !== this.#id) this.#retries = 0;
+      this.#id = now?.id;
       if (!now) {
-        this.url = undefined;
+        this.#found = undefined;
         return;
       }
       let late = false;
       let timer: ReturnType<typeof setTimeout> | undefined;
       void firstOf(media, now.id, now.variants.map((variant) => variant ?? undefined)).then((url) => {
         if (late) return;
-        this.url = url;
+        this.#found = url === undefined ? undefined : { id: now.id, url };
         this.failed = url === undefined;
         const pause = this.failed ? RETRY_MS[this.#retries++] : undefined;
         if (pause !== undefined) timer = setTimeout(() => this.again(), pause);
@@ -46,7 +53,20 @@ export class Address {
     });
   }
 
-  /** Asks again: the address has expired, or the file may be there by now. */
+  get url(): string | undefined {
+    return this.#found?.id === this.wanted()?.id ? this.#found?.url : undefined;
+  }
+
+  /** Asks for another one: what is at this one cannot be loaded. */
+  renew(): void {
+    const id = this.#found?.id;
+    if (id !== undefined) this.media.forget(id);
+    // An element that has failed loads the same address no more.
+    this.#found = undefined;
+    this.again();
+  }
+
+  /** Asks again: the file may be there by now. */
   again(): void {
     this.#attempt += 1;
   }

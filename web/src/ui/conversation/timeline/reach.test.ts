@@ -3,11 +3,11 @@ import type { WindowState } from "../../../engine/api.ts";
 import { isFar, needed, readUpTo } from "./reach.ts";
 import type { Row, Surface } from "./surface.ts";
 
-/** A screen of 400 px, scrolled so far, over rows whose edges are given in px from the beginning. */
-function surface(above: number, edges: readonly number[]): Surface {
+/** A screen of 400 px, scrolled so far, over rows whose edges are given in px from the beginning; so many are stored. */
+function surface(above: number, edges: readonly number[], stored = Infinity): Surface {
   const row = (at: number): Row | undefined => {
     const [top, bottom] = [edges[at], edges[at + 1]];
-    return top === undefined || bottom === undefined ? undefined : { key: `${at}`, seq: at + 1, top: top - above, bottom: bottom - above };
+    return top === undefined || bottom === undefined ? undefined : { key: `${at}`, seq: at < stored ? at + 1 : undefined, top: top - above, bottom: bottom - above };
   };
   return { height: 400, size: edges.at(-1) ?? 0, above, count: edges.length - 1, row, find: () => undefined, scrollTo: () => {} };
 }
@@ -19,6 +19,8 @@ test("a message is read when all of it was on the screen, or the middle of the s
   expect(readUpTo(surface(0, edges)), "the third begins in the upper half").toBe(3);
   expect(readUpTo(surface(0, [0, 100, 300, 1_000])), "and here in the lower half").toBe(2);
   expect(readUpTo(surface(700, edges)), "the last to its end").toBe(4);
+  expect(readUpTo(surface(700, edges, 2)), "what is not stored was not read").toBe(2);
+  expect(readUpTo(surface(700, edges, 0))).toBeUndefined();
   expect(readUpTo(surface(0, [0])), "nothing is there").toBeUndefined();
 });
 

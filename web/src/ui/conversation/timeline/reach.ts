@@ -7,13 +7,20 @@ const AHEAD_PX = 1_600;
 /** From how far above the end, in CSS pixels, the button to the newest is of use. */
 const FAR_PX = 320;
 
-/** The seq up to which everything is on the screen or above it. Of a message that is longer than the screen, reaching its middle is enough. */
+/**
+ * The seq up to which everything is on the screen or above it. Of a message that is longer than the screen, reaching its
+ * middle is enough; what is not stored yet has none.
+ */
 export function readUpTo(surface: Surface): number | undefined {
   const at = Math.min(firstBelow(surface, surface.height + 1), surface.count - 1);
   const lowest = surface.row(at);
   if (!lowest) return undefined;
   const isCut = lowest.bottom > surface.height + 1 && lowest.top > surface.height / 2;
-  return isCut ? surface.row(at - 1)?.seq : lowest.seq;
+  for (let index = isCut ? at - 1 : at; index >= 0; index -= 1) {
+    const seq = surface.row(index)?.seq;
+    if (seq !== undefined) return seq;
+  }
+  return undefined;
 }
 
 /** Which side has little left to scroll. */

@@ -10,6 +10,8 @@ export interface ScrollingPorts {
   /** Whether somebody can see it: what they can see, they have read. */
   isSeen(): boolean;
   onseen(seq: Seq): void;
+  /** It is there: `seq` is the last on the screen; `undefined`: it stays at the end. */
+  onstay(seq: Seq | undefined): void;
   onolder(): void;
   onnewer(): void;
 }
@@ -71,8 +73,9 @@ export class Scrolling {
     if (!this.#isLaidOut) return;
     const window = ports.window();
     this.far = isFar(surface, window.hasNewer);
-    const seq = ports.isSeen() ? readUpTo(surface) : undefined;
-    if (seq !== undefined) ports.onseen(seq);
+    const seq = readUpTo(surface);
+    ports.onstay(this.#place.atEnd ? undefined : seq);
+    if (seq !== undefined && ports.isSeen()) ports.onseen(seq);
     const side = needed(surface, window);
     if (side === "older") ports.onolder();
     else if (side === "newer") ports.onnewer();

@@ -8,14 +8,16 @@ function timeline(state: Partial<WindowState> = {}) {
   const asked: string[] = [];
   const window: WindowState = { items: [], hasOlder: true, hasNewer: false, loading: undefined, failure: undefined, anchor: undefined, ...state };
   const seen = { it: true };
+  const stays: (number | undefined)[] = [];
   const scrolling = new Scrolling(rows, {
     window: () => window,
     isSeen: () => seen.it,
+    onstay: (seq) => void stays.push(seq),
     onseen: (seq) => void asked.push(`seen ${seq}`),
     onolder: () => void asked.push("older"),
     onnewer: () => void asked.push("newer"),
   });
-  return { rows, asked, seen, scrolling };
+  return { rows, asked, seen, stays, scrolling };
 }
 
 test("at the end everything is read; up there more is asked for, and the button to the newest is of use", () => {
@@ -34,6 +36,17 @@ test("what nobody sees is not read", () => {
   seen.it = false;
   scrolling.settle();
   expect(asked).toEqual([]);
+});
+
+test("it says where it stays, seen or not: at a message, or at the end and what is nearly there", () => {
+  const { rows, seen, stays, scrolling } = timeline();
+  seen.it = false;
+  scrolling.settle();
+  rows.scrollTo(1_000);
+  scrolling.scrolled();
+  rows.scrollTo(rows.size - rows.height - 20);
+  scrolling.scrolled();
+  expect(stays).toEqual([undefined, 28, undefined]);
 });
 
 test("a jump is made once, and tells which row one looked for", () => {
