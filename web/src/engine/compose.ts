@@ -45,7 +45,7 @@ export class Composer implements Compose {
     this.#kept = this.#row;
     this.draft = new Cell(this.#shown());
     this.#leave = core.platform.onChange((what) => {
-      if (what === "hiding" && this.#row !== this.#kept) core.rescueDraft(this.#row);
+      if (what === "hiding" && this.#row !== this.#kept) core.drafts.rescue(this.#row);
       if (what !== "network") this.#flush();
     });
     this.#check();
@@ -203,7 +203,7 @@ export class Composer implements Compose {
     this.#timer = undefined;
     const { core } = this.ports;
     const row = this.#row;
-    void core.putDraft(this.#place, isEmpty(row) ? undefined : row).then(
+    void core.drafts.put(this.#place, isEmpty(row) ? undefined : row).then(
       () => void (this.#kept = row),
       () => {},
     );

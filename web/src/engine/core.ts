@@ -8,15 +8,16 @@ import type { ConversationId, Person, Problem, Upload, UserId } from "./api.ts";
 import { Bell, Cell } from "./cell.ts";
 import { readUpTo, unknownConversation } from "./counts.ts";
 import { type Database, ofConversation, readMeta } from "./database.ts";
+import { Drafts } from "./drafts.ts";
 import { uploadItem } from "./items.ts";
 import { Journal } from "./journal.ts";
 import { inOrder } from "./outbox.ts";
 import { People } from "./people.ts";
 import type { Platform } from "./platform.ts";
+import { recover } from "./recovery.ts";
 import type {
   Change,
   ConversationRow,
-  DraftRow,
   MessageRow,
   OutboxRow,
   OutgoingEvent,
@@ -46,7 +47,7 @@ export interface Outgoing {
 
 export class Core {
   readonly conversations = new Map<ConversationId, ConversationRow>();
-  readonly drafts = new Map<string, DraftRow>();
+  readonly drafts: Drafts;
   readonly receipts = new Map<ConversationId, Map<UserId, ReceiptRow>>();
   readonly clock = new ServerClock();
   readonly people: People;
@@ -56,7 +57,6 @@ export class Core {
   readonly own = new Cell<OwnUser | undefined>(undefined);
   readonly tab: string;
   readonly #unsent: Journal<OutboxRow>;
-  readonly #undrafted: Journal<DraftRow>;
   textBytes = 16_384;
   /** In order. */
   outbox: readonly OutboxRow[] = [];
@@ -81,17 +81,22 @@ export class Core {
   ) {
     this.tab = this.clock.mint();
     this.#unsent = new Journal(platform.values, platform.scope, me, "unsent");
-    this.#undrafted = new Journal(platform.values, platform.scope, me, "draft");
+    this.drafts = new Drafts({ db, me, platform, tabs });
     this.people = new People(db, http, me, (ids) => tabs.post({ type: "changed", change: { people: ids } }));
   }
 
   async start(): Promise<void> {
     this.#ends.push(this.tabs.listen((notice) => this.#notice(notice)));
     this.clock.offsetMs = await readMeta(this.db, "clockOffsetMs");
-    await this.#recover();
+    const recovered = await recover(this.db, this.#unsent, this.drafts.journal);
+    if (recovered) {
+      // Another tab may lead already.
+      this.tabs.post({ type: "outbox" });
+      this.changed(recovered);
+    }
     await this.people.start();
     for (const row of await this.db.getAll("conversations")) this.conversations.set(row.id, row);
-    for (const row of await this.db.getAll("drafts")) this.drafts.set(row.place, row);
+    await this.drafts.start();
     await this.#readOutbox();
     await this.#readMeta();
   }
@@ -106,7 +111,7 @@ export class Core {
   /** The person has logged out: what is still being written is not kept for whoever comes next. */
   forget(): void {
     this.#unsent.close();
-    this.#undrafted.close();
+    this.drafts.journal.close();
   }
 
   // ---- what is known
@@ -190,10 +195,7 @@ export class Core {
     this.outbox = [...this.outbox, row];
     // Before it is shown: what is shown is on its way to the disk, whatever happens to the page.
     const written = this.#write(row, draft);
-    if (draft !== undefined) {
-      this.drafts.delete(draft);
-      this.#undrafted.remove(draft);
-    }
+    if (draft !== undefined) this.drafts.sent(draft);
     this.#show({ outbox: true, conversations: [c] });
     void written;
     return row.key;
@@ -294,59 +296,6 @@ export class Core {
     if (row) this.changed({ conversations: [id] });
   }
 
-  /** What a page that was left in the middle could not write. */
-  async #recover(): Promise<void> {
-    const rows = this.#unsent.all();
-    const drafts = this.#undrafted.all();
-    if (rows.length === 0 && drafts.length === 0) return;
-    const tx = this.db.transaction(["outbox", "drafts"], "readwrite");
-    for (const { value } of rows) {
-      const isThere = (await tx.objectStore("outbox").getKey(value.key)) !== undefined;
-      if (!isThere) await tx.objectStore("outbox").put(value);
-      // The draft that it was, if its end was not written either.
-      if (value.event.kind !== "message") continue;
-      const { text, thread } = value.event;
-      const place = thread === undefined ? value.c : `${value.c}#${thread}`;
-      const draft = await tx.objectStore("drafts").get(place);
-      if (draft?.text.trim() === text) await tx.objectStore("drafts").delete(place);
-    }
-    for (const { key, value } of drafts) {
-      const known = await tx.objectStore("drafts").get(key);
-      if (known && known.ts >= value.ts) continue;
-      if (value.text === "" && value.uploads.length === 0) await tx.objectStore("drafts").delete(key);
-      else await tx.objectStore("drafts").put(value);
-    }
-    await tx.done;
-    for (const { key } of rows) this.#unsent.remove(key);
-    for (const { key } of drafts) this.#undrafted.remove(key);
-    // Another tab may lead already.
-    this.tabs.post({ type: "outbox" });
-    this.changed({ outbox: true, drafts: drafts.map(({ key }) => key) });
-  }
-
-  /** The page is being left, or its database is: what was written until now, at once. */
-  rescueDraft(row: DraftRow): void {
-    this.#undrafted.put(row.place, row);
-  }
-
-  /** Keeps a draft; `undefined`, forgets it. */
-  async putDraft(place: string, row: DraftRow | undefined): Promise<void> {
-    if (row) this.drafts.set(place, row);
-    else this.drafts.delete(place);
-    try {
-      const tx = this.db.transaction("drafts", "readwrite");
-      void (row ? tx.store.put(row) : tx.store.delete(place));
-      tx.commit();
-      await tx.done;
-    } catch (cause) {
-      // The browser closed the database, or it is full: what opens it next finds the words in the journal.
-      if (row) this.rescueDraft(row);
-      throw cause;
-    }
-    this.#undrafted.remove(place);
-    this.changed({ drafts: [place] });
-  }
-
   async putUpload(row: UploadRow): Promise<void> {
     this.#uploads.set(row.key, row);
     await this.db.put("uploads", row);
@@ -416,11 +365,7 @@ export class Core {
     if (change.people) await this.people.reread(change.people);
     if (change.outbox) await this.#readOutbox();
     for (const key of change.uploads ?? []) await this.#readUpload(key);
-    for (const place of change.drafts ?? []) {
-      const row = await this.db.get("drafts", place);
-      if (row) this.drafts.set(place, row);
-      else this.drafts.delete(place);
-    }
+    await this.drafts.reread(change.drafts ?? []);
     if (change.meta) await this.#readMeta();
     for (const id of Object.keys(change.messages ?? {})) await this.#authorsStopped(id, change.messages?.[id]);
     this.#show(change);

@@ -1,0 +1,69 @@
+/** What is being written and not sent, by place; it survives a reload. */
+import type { Database } from "./database.ts";
+import { Journal } from "./journal.ts";
+import type { Platform } from "./platform.ts";
+import type { DraftRow } from "./rows.ts";
+import type { Tabs } from "./tabs.ts";
+
+export interface DraftsPorts {
+  readonly db: Database;
+  readonly me: string;
+  readonly platform: Platform;
+  readonly tabs: Tabs;
+}
+
+export class Drafts {
+  readonly journal: Journal<DraftRow>;
+  readonly #rows = new Map<string, DraftRow>();
+
+  constructor(private readonly ports: DraftsPorts) {
+    const { platform, me } = ports;
+    this.journal = new Journal(platform.values, platform.scope, me, "draft");
+  }
+
+  async start(): Promise<void> {
+    for (const row of await this.ports.db.getAll("drafts")) this.#rows.set(row.place, row);
+  }
+
+  get(place: string): DraftRow | undefined {
+    return this.#rows.get(place);
+  }
+
+  /** It is a message now. */
+  sent(place: string): void {
+    this.#rows.delete(place);
+    this.journal.remove(place);
+  }
+
+  /** The page is being left, or its database is: what was written until now, at once. */
+  rescue(row: DraftRow): void {
+    this.journal.put(row.place, row);
+  }
+
+  /** Keeps a draft; `undefined`, forgets it. */
+  async put(place: string, row: DraftRow | undefined): Promise<void> {
+    if (row) this.#rows.set(place, row);
+    else this.#rows.delete(place);
+    try {
+      const tx = this.ports.db.transaction("drafts", "readwrite");
+      void (row ? tx.store.put(row) : tx.store.delete(place));
+      tx.commit();
+      await tx.done;
+    } catch (cause) {
+      // The browser closed the database, or it is full: what opens it next finds the words in the journal.
+      if (row) this.rescue(row);
+      throw cause;
+    }
+    this.journal.remove(place);
+    this.ports.tabs.post({ type: "changed", change: { drafts: [place] } });
+  }
+
+  /** What another tab has put, or this one. */
+  async reread(places: readonly string[]): Promise<void> {
+    for (const place of places) {
+      const row = await this.ports.db.get("drafts", place);
+      if (row) this.#rows.set(place, row);
+      else this.#rows.delete(place);
+    }
+  }
+}
