@@ -115,3 +115,25 @@ test("a file that was taken out of a message while it was about to go is not sen
   expect(went).toEqual([{ kind: "message", text: "without it" }]);
   expect(await core.db.get("outbox", key)).toMatchObject({ attempted: true, uploads: [], event: went[0] });
 });
+
+test("a disk that is still full keeps nobody out: what was not written stays failed, and goes out when there is room", async () => {
+  const first = await tab(full);
+  const key = first.send(say("no room")) ?? "";
+  await until("it failed", () => first.outbox[0]?.state.kind === "failed");
+  first.drafts.rescue({ place: "g.a", c: "g.a", text: "half a thought", uploads: [], ts: 1, tab: first.tab });
+  first.close();
+  let isFull = true;
+  const second = await tab((db) =>
+    intercepted(db, "transaction", (_stores, mode) => {
+      if (isFull && mode === "readwrite") throw new DOMException("full", "QuotaExceededError");
+    }),
+  );
+  expect(second.outbox).toMatchObject([{ key, state: { kind: "failed", code: "unavailable" } }]);
+  expect(second.drafts.get("g.a")?.text).toBe("half a thought");
+  isFull = false;
+  await second.retry(key);
+  expect(await second.db.get("outbox", key)).toMatchObject({ event: { text: "no room" }, state: { kind: "ready" } });
+  const third = await tab();
+  expect(words(third)).toEqual(["no room"]);
+  expect(third.drafts.get("g.a")?.text, "what only the journal had").toBe("half a thought");
+});

@@ -88,12 +88,7 @@ export class Core {
   async start(): Promise<void> {
     this.#ends.push(this.tabs.listen((notice) => this.#notice(notice)));
     this.clock.offsetMs = await readMeta(this.db, "clockOffsetMs");
-    const recovered = await recover(this.db, this.#unsent, this.drafts.journal);
-    if (recovered) {
-      // Another tab may lead already.
-      this.tabs.post({ type: "outbox" });
-      this.changed(recovered);
-    }
+    await this.#recover();
     await this.people.start();
     for (const row of await this.db.getAll("conversations")) this.conversations.set(row.id, row);
     await this.drafts.start();
@@ -112,6 +107,15 @@ export class Core {
   forget(): void {
     this.#unsent.close();
     this.drafts.journal.close();
+  }
+
+  async #recover(): Promise<void> {
+    const { change, unwritten } = await recover(this.db, this.#unsent, this.drafts.journal);
+    for (const row of unwritten) this.#unwritten.set(row.key, unkept(row));
+    if (!change) return;
+    // Another tab may lead already.
+    this.tabs.post({ type: "outbox" });
+    this.changed(change);
   }
 
   // ---- what is known
@@ -214,8 +218,7 @@ export class Core {
       this.tabs.post({ type: "outbox" });
       this.changed({ outbox: true, ...(draft === undefined ? {} : { drafts: [draft] }) });
     } catch {
-      // The words stay on screen, as failed: the device could not keep them.
-      const failed: OutboxRow = { ...row, state: { kind: "failed", code: "unavailable" } };
+      const failed = unkept(row);
       this.#unwritten.set(row.key, failed);
       this.outbox = this.outbox.map((one) => (one.key === row.key ? failed : one));
       this.#show({ outbox: true });
@@ -466,4 +469,9 @@ export class Core {
       throw cause;
     }
   }
+}
+
+/** The words stay on screen, as failed: the device could not keep them. */
+function unkept(row: OutboxRow): OutboxRow {
+  return { ...row, state: { kind: "failed", code: "unavailable" } };
 }

@@ -23,6 +23,8 @@ export class Drafts {
 
   async start(): Promise<void> {
     for (const row of await this.ports.db.getAll("drafts")) this.#rows.set(row.place, row);
+    // On a full disk these are nowhere else.
+    for (const { key, value } of this.journal.all()) this.#set(key, later(this.#rows.get(key), value));
   }
 
   get(place: string): DraftRow | undefined {
@@ -42,8 +44,7 @@ export class Drafts {
 
   /** Keeps a draft; `undefined`, forgets it. */
   async put(place: string, row: DraftRow | undefined): Promise<void> {
-    if (row) this.#rows.set(place, row);
-    else this.#rows.delete(place);
+    this.#set(place, row);
     try {
       const tx = this.ports.db.transaction("drafts", "readwrite");
       void (row ? tx.store.put(row) : tx.store.delete(place));
@@ -60,10 +61,17 @@ export class Drafts {
 
   /** What another tab has put, or this one. */
   async reread(places: readonly string[]): Promise<void> {
-    for (const place of places) {
-      const row = await this.ports.db.get("drafts", place);
-      if (row) this.#rows.set(place, row);
-      else this.#rows.delete(place);
-    }
+    for (const place of places) this.#set(place, await this.ports.db.get("drafts", place));
   }
+
+  #set(place: string, row: DraftRow | undefined): void {
+    if (row) this.#rows.set(place, row);
+    else this.#rows.delete(place);
+  }
+}
+
+/** What stands of a place: the draft that was rescued, unless what is known is as new; `undefined` if nothing is in it. */
+export function later(known: DraftRow | undefined, rescued: DraftRow): DraftRow | undefined {
+  if (known && known.ts >= rescued.ts) return known;
+  return rescued.text === "" && rescued.uploads.length === 0 ? undefined : rescued;
 }

@@ -1,32 +1,63 @@
 /** What a page that was left in the middle could not write: the next one finds it in the journal. */
-import type { Database } from "./database.ts";
+import type { IDBPTransaction } from "idb";
+import type { Database, Schema } from "./database.ts";
+import { later } from "./drafts.ts";
 import type { Journal } from "./journal.ts";
 import type { Change, DraftRow, OutboxRow } from "./rows.ts";
 
-/** Puts it into the database, and says what changed by that. */
-export async function recover(db: Database, unsent: Journal<OutboxRow>, undrafted: Journal<DraftRow>): Promise<Change | undefined> {
-  const rows = unsent.all();
-  const drafts = undrafted.all();
-  if (rows.length === 0 && drafts.length === 0) return undefined;
-  const tx = db.transaction(["outbox", "drafts"], "readwrite");
-  for (const { value } of rows) {
-    const isThere = (await tx.objectStore("outbox").getKey(value.key)) !== undefined;
-    if (!isThere) await tx.objectStore("outbox").put(value);
-    // The draft that it was, if its end was not written either.
-    if (value.event.kind !== "message") continue;
-    const { text, thread } = value.event;
-    const place = thread === undefined ? value.c : `${value.c}#${thread}`;
-    const draft = await tx.objectStore("drafts").get(place);
-    if (draft?.text.trim() === text) await tx.objectStore("drafts").delete(place);
+export interface Recovered {
+  /** What is in the database now. */
+  readonly change?: Change;
+  /** Messages that could not be written this time either: they, and drafts like them, are still in the journal. */
+  readonly unwritten: readonly OutboxRow[];
+}
+
+type Stores = ["outbox", "drafts"];
+const STORES: Stores = ["outbox", "drafts"];
+
+/** Puts it into the database. A disk that is still full is no reason to show nothing. */
+export async function recover(db: Database, unsent: Journal<OutboxRow>, undrafted: Journal<DraftRow>): Promise<Recovered> {
+  const rows = unsent.all().map(({ value }) => value);
+  const drafts = undrafted.all().map(({ value }) => value);
+  if (rows.length === 0 && drafts.length === 0) return { unwritten: [] };
+  try {
+    await write(db, rows, drafts);
+  } catch {
+    return { unwritten: await missing(db.transaction(STORES), rows) };
   }
-  for (const { key, value } of drafts) {
-    const known = await tx.objectStore("drafts").get(key);
-    if (known && known.ts >= value.ts) continue;
-    if (value.text === "" && value.uploads.length === 0) await tx.objectStore("drafts").delete(key);
-    else await tx.objectStore("drafts").put(value);
-  }
-  await tx.done;
   for (const { key } of rows) unsent.remove(key);
-  for (const { key } of drafts) undrafted.remove(key);
-  return { outbox: true, drafts: drafts.map(({ key }) => key) };
+  for (const { place } of drafts) undrafted.remove(place);
+  return { change: { outbox: true, drafts: drafts.map(({ place }) => place) }, unwritten: [] };
+}
+
+async function write(db: Database, rows: readonly OutboxRow[], drafts: readonly DraftRow[]): Promise<void> {
+  const tx = db.transaction(STORES, "readwrite");
+  const work = async () => {
+    for (const row of await missing(tx, rows)) await tx.objectStore("outbox").put(row);
+    // The drafts that they were, if their end was not written either.
+    for (const { c, event } of rows) {
+      if (event.kind !== "message") continue;
+      const place = event.thread === undefined ? c : `${c}#${event.thread}`;
+      const draft = await tx.objectStore("drafts").get(place);
+      if (draft?.text.trim() === event.text) await tx.objectStore("drafts").delete(place);
+    }
+    for (const rescued of drafts) {
+      const { place } = rescued;
+      const row = later(await tx.objectStore("drafts").get(place), rescued);
+      await (row ? tx.objectStore("drafts").put(row) : tx.objectStore("drafts").delete(place));
+    }
+  };
+  await Promise.all([work(), tx.done]);
+}
+
+/** Those of them that are not in the database. */
+async function missing(
+  tx: IDBPTransaction<Schema, Stores, "readonly" | "readwrite">,
+  rows: readonly OutboxRow[],
+): Promise<OutboxRow[]> {
+  const found: OutboxRow[] = [];
+  for (const row of rows) {
+    if ((await tx.objectStore("outbox").getKey(row.key)) === undefined) found.push(row);
+  }
+  return found;
 }
