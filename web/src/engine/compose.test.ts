@@ -2,16 +2,32 @@ import "fake-indexeddb/auto";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { Composer } from "./compose.ts";
 import type { Core } from "./core.ts";
+import { unknownConversation } from "./counts.ts";
 import { History } from "./history.ts";
 import { Quotes } from "./quotes.ts";
-import { coreOf, endOf } from "./testing.core.ts";
+import { ME, coreOf, endOf } from "./testing.core.ts";
+import { intercepted, until } from "./testing.ts";
 
 let core: Core;
 let composer: Composer;
+/** Runs whenever a draft is about to be read. */
+let beforeRead: () => void = () => {};
 
 beforeEach(async () => {
-  core = await coreOf();
-  composer = new Composer({
+  core = await coreOf(undefined, (db) => intercepted(db, "get", (store) => store === "drafts" && beforeRead()));
+  await core.db.put("conversations", { ...unknownConversation("g.a", ME), role: "member" });
+  core.changed({ conversations: ["g.a"] });
+  await until("oneself is a member", () => core.row("g.a")?.role === "member");
+  composer = compose();
+});
+afterEach(() => {
+  beforeRead = () => {};
+  composer.close();
+  endOf(core);
+});
+
+function compose(): Composer {
+  return new Composer({
     core,
     conversation: "g.a",
     thread: undefined,
@@ -20,11 +36,7 @@ beforeEach(async () => {
     item: () => undefined,
     onSend: () => {},
   });
-});
-afterEach(() => {
-  composer.close();
-  endOf(core);
-});
+}
 
 const attach = (name: string) => composer.attach({ blob: new Blob([name]), name, type: "text/plain" });
 
@@ -38,4 +50,35 @@ test("of thirty files that are chosen at once a message takes twenty, and each o
   composer.detach(composer.draft.get().uploads[0]?.key ?? "");
   await attach("in its place.txt");
   expect(composer.draft.get().uploads.at(-1)?.name).toBe("in its place.txt");
+});
+
+test("what is typed while the end of the draft before is being read stays in the field", async () => {
+  let refreshed = 0;
+  core.add({
+    refresh: ({ drafts }) => {
+      if (drafts) refreshed += 1;
+      composer.refresh();
+    },
+  });
+  composer.setText("hello");
+  await until("it is kept", () => refreshed > 0);
+  // Somebody else has the database for a while: a leader that catches up.
+  let isBusy = true;
+  beforeRead = () => {
+    beforeRead = () => {};
+    const { store } = core.db.transaction("drafts", "readwrite");
+    const hold = (): unknown => isBusy && store.count().then(hold);
+    hold();
+    queueMicrotask(() => {
+      composer.setText("next words");
+      // Which flushes them.
+      composer.close();
+      isBusy = false;
+    });
+  };
+  const before = refreshed;
+  composer.send();
+  await until("both ends of it were read", () => refreshed >= before + 2);
+  expect((await core.db.get("drafts", "g.a"))?.text).toBe("next words");
+  expect(composer.draft.get().text).toBe("next words");
 });

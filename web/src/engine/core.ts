@@ -199,7 +199,7 @@ export class Core {
     this.outbox = [...this.outbox, row];
     // Before it is shown: what is shown is on its way to the disk, whatever happens to the page.
     const written = this.#write(row, draft);
-    if (draft !== undefined) this.drafts.sent(draft);
+    if (draft !== undefined) this.drafts.sent(draft, written);
     this.#show({ outbox: true, conversations: [c] });
     void written;
     return row.key;

@@ -15,6 +15,8 @@ export interface DraftsPorts {
 export class Drafts {
   readonly journal: Journal<DraftRow>;
   readonly #rows = new Map<string, DraftRow>();
+  /** Places that are being written, and how many times at once: what the database says of them is old. */
+  readonly #writing = new Map<string, number>();
 
   constructor(private readonly ports: DraftsPorts) {
     const { platform, me } = ports;
@@ -31,10 +33,11 @@ export class Drafts {
     return this.#rows.get(place);
   }
 
-  /** It is a message now. */
-  sent(place: string): void {
+  /** It is a message now, which is being `written`. */
+  sent(place: string, written: Promise<void>): void {
     this.#rows.delete(place);
     this.journal.remove(place);
+    void this.#during(place, written);
   }
 
   /** The page is being left, or its database is: what was written until now, at once. */
@@ -46,10 +49,7 @@ export class Drafts {
   async put(place: string, row: DraftRow | undefined): Promise<void> {
     this.#set(place, row);
     try {
-      const tx = this.ports.db.transaction("drafts", "readwrite");
-      void (row ? tx.store.put(row) : tx.store.delete(place));
-      tx.commit();
-      await tx.done;
+      await this.#during(place, this.#write(place, row));
     } catch (cause) {
       // The browser closed the database, or it is full: what opens it next finds the words in the journal.
       if (row) this.rescue(row);
@@ -61,7 +61,29 @@ export class Drafts {
 
   /** What another tab has put, or this one. */
   async reread(places: readonly string[]): Promise<void> {
-    for (const place of places) this.#set(place, await this.ports.db.get("drafts", place));
+    for (const place of places) {
+      const row = await this.ports.db.get("drafts", place);
+      // One that is being written says so when it is.
+      if (!this.#writing.has(place)) this.#set(place, row);
+    }
+  }
+
+  async #write(place: string, row: DraftRow | undefined): Promise<void> {
+    const tx = this.ports.db.transaction("drafts", "readwrite");
+    void (row ? tx.store.put(row) : tx.store.delete(place));
+    tx.commit();
+    await tx.done;
+  }
+
+  async #during(place: string, written: Promise<void>): Promise<void> {
+    this.#writing.set(place, (this.#writing.get(place) ?? 0) + 1);
+    try {
+      await written;
+    } finally {
+      const others = (this.#writing.get(place) ?? 1) - 1;
+      if (others > 0) this.#writing.set(place, others);
+      else this.#writing.delete(place);
+    }
   }
 
   #set(place: string, row: DraftRow | undefined): void {
