@@ -3,9 +3,10 @@ import { afterEach, beforeEach, expect, test, vi } from "vitest";
 import { Http } from "../protocol/http.ts";
 import { Core } from "./core.ts";
 import { type Database, openDatabase } from "./database.ts";
+import { ingest } from "./ingest.ts";
 import { Outbox } from "./outbox.ts";
-import type { OutgoingEvent } from "./rows.ts";
-import { Device, intercepted, until } from "./testing.ts";
+import type { OutgoingEvent, UploadRow } from "./rows.ts";
+import { Device, frame, intercepted, until } from "./testing.ts";
 import { Tabs } from "./tabs.ts";
 
 let device: Device;
@@ -38,12 +39,25 @@ async function tab(change: (db: Database) => Database = (db) => db): Promise<Cor
   return core;
 }
 
-/** As when the disk is full. */
+/** As when the disk is full: nothing more can be put into the outbox. */
 function full(db: Database): Database {
   return intercepted(db, "transaction", (stores, mode) => {
-    if (mode === "readwrite" && String(stores).includes("outbox")) throw new DOMException("full", "QuotaExceededError");
+    if (mode === "readwrite" && String(stores).includes("outbox,drafts")) throw new DOMException("full", "QuotaExceededError");
   });
 }
+
+const file: UploadRow = {
+  key: "u",
+  c: "g.a",
+  blob: new Blob(["x"]),
+  name: "x.txt",
+  type: "text/plain",
+  size: 1,
+  state: "done",
+  sent: 1,
+  media: "m",
+  ts: 0,
+};
 
 const say = (text: string) => ({ c: "g.a", event: { kind: "message", text } as const });
 const words = (core: Core) => core.outbox.map(({ event }) => (event as { text: string }).text);
@@ -109,7 +123,7 @@ test("a message is either taken back or sent, and not both", async () => {
 
 test("a file that was taken out of a message while it was about to go is not sent", async () => {
   const core = await tab();
-  await core.putUpload({ key: "u", c: "g.a", blob: new Blob(["x"]), name: "x.txt", type: "text/plain", size: 1, state: "done", sent: 1, media: "m", ts: 0 });
+  await core.putUpload(file);
   const key = await written(core, "without it", ["u"]);
   const went = await sentWhile(core, "uploads", () => core.dropUpload("u"));
   expect(went).toEqual([{ kind: "message", text: "without it" }]);
@@ -136,4 +150,47 @@ test("a disk that is still full keeps nobody out: what was not written stays fai
   const third = await tab();
   expect(words(third)).toEqual(["no room"]);
   expect(third.drafts.get("g.a")?.text, "what only the journal had").toBe("half a thought");
+});
+
+/** Its entry outlives it in the journal: a page ended between the commit and the removal. */
+async function leftInJournal(core: Core, key: string): Promise<void> {
+  const { scope, values } = core.platform;
+  values.set(`${scope}.me.unsent.${key}`, JSON.stringify(await core.db.get("outbox", key)));
+}
+
+test("what is left in the journal of a message that was stored with its file is not sent again without it", async () => {
+  const core = await tab();
+  await core.putUpload(file);
+  const key = await written(core, "with a file", ["u"]);
+  await leftInJournal(core, key);
+  const media = [{ id: "m", name: "x.txt", type: "text/plain", size: 1 }];
+  const stored = frame(1, { kind: "message", text: "with a file", media }, { sender: "me", id: key });
+  await ingest(core.db, core.http, "me", [{ ...stored, type: "event" }]);
+  expect(await core.db.count("uploads"), "the file left with it").toBe(0);
+  const next = await tab();
+  expect(next.outbox).toEqual([]);
+  expect(core.platform.values.keys()).toEqual([]);
+});
+
+test("what is in the journal alone goes out, with its file", async () => {
+  const core = await tab();
+  await core.putUpload(file);
+  const key = await written(core, "with a file", ["u"]);
+  await leftInJournal(core, key);
+  await core.db.delete("outbox", key);
+  const next = await tab();
+  expect(next.outbox).toMatchObject([{ key, uploads: ["u"], state: { kind: "ready" } }]);
+});
+
+test("a file that is taken out of a message the device could not keep takes no words along", async () => {
+  const core = await tab(full);
+  await core.db.put("uploads", file);
+  const key = core.send({ ...say("the words"), uploads: ["u"] }) ?? "";
+  const bare = core.send({ ...say(""), uploads: ["u"] }) ?? "";
+  await until("both failed", () => core.outbox.every(({ state }) => state.kind === "failed"));
+  await core.dropUpload("u");
+  await until("the one that was nothing else is gone", () => core.outbox.every((row) => row.key !== bare));
+  expect(core.outbox).toMatchObject([{ key, uploads: [] }]);
+  const next = await tab();
+  expect(next.outbox).toMatchObject([{ key, uploads: [], state: { kind: "ready" } }]);
 });

@@ -255,9 +255,7 @@ export class Core {
   /** False: it was sent already, or may have been. */
   async discard(key: string): Promise<boolean> {
     if (this.#unwritten.get(key)?.state.kind === "failed") {
-      this.#unwritten.delete(key);
-      // Or the next page would find it there, and send it.
-      this.#unsent.remove(key);
+      this.#dropUnwritten(key);
       this.outbox = this.outbox.filter((row) => row.key !== key);
       this.#show({ outbox: true });
       return true;
@@ -276,6 +274,18 @@ export class Core {
       this.changed({ outbox: true, uploads: row.uploads });
     }
     return isFree;
+  }
+
+  #keepUnwritten(row: OutboxRow): void {
+    this.#unwritten.set(row.key, row);
+    // It has not failed where there is room.
+    this.#unsent.put(row.key, { ...row, state: { kind: "ready" } });
+  }
+
+  #dropUnwritten(key: string): void {
+    this.#unwritten.delete(key);
+    // Or the next page would find it there, and send it.
+    this.#unsent.remove(key);
   }
 
   // ---- reading
@@ -312,12 +322,17 @@ export class Core {
     await tx.objectStore("uploads").delete(key);
     for (const row of await tx.objectStore("outbox").getAll()) {
       // What may have been sent stays as it was sent.
-      if (row.attempted || row.event.kind !== "message" || !row.uploads.includes(key)) continue;
-      const uploads = row.uploads.filter((one) => one !== key);
-      if (uploads.length > 0 || row.event.text !== "") await tx.objectStore("outbox").put({ ...row, uploads });
-      else await tx.objectStore("outbox").delete(row.key);
+      if (row.attempted || !row.uploads.includes(key)) continue;
+      const rest = without(row, key);
+      await (rest ? tx.objectStore("outbox").put(rest) : tx.objectStore("outbox").delete(row.key));
     }
     await tx.done;
+    for (const row of [...this.#unwritten.values()]) {
+      if (row.state.kind !== "failed" || !row.uploads.includes(key)) continue;
+      const rest = without(row, key);
+      if (rest) this.#keepUnwritten(rest);
+      else this.#dropUnwritten(row.key);
+    }
     this.tabs.post({ type: "pull", upload: key, what: "cancel" });
     this.tabs.post({ type: "outbox" });
     this.changed({ outbox: true, uploads: [key] });
@@ -474,4 +489,11 @@ export class Core {
 /** The words stay on screen, as failed: the device could not keep them. */
 function unkept(row: OutboxRow): OutboxRow {
   return { ...row, state: { kind: "failed", code: "unavailable" } };
+}
+
+/** The message without one of its files; `undefined` when nothing is left to say. */
+function without(row: OutboxRow, upload: string): OutboxRow | undefined {
+  const uploads = row.uploads.filter((one) => one !== upload);
+  const isSaying = uploads.length > 0 || row.event.kind !== "message" || row.event.text !== "";
+  return isSaying ? { ...row, uploads } : undefined;
 }

@@ -12,8 +12,8 @@ export interface Recovered {
   readonly unwritten: readonly OutboxRow[];
 }
 
-type Stores = ["outbox", "drafts"];
-const STORES: Stores = ["outbox", "drafts"];
+type Stores = ["outbox", "drafts", "uploads"];
+const STORES: Stores = ["outbox", "drafts", "uploads"];
 
 /** Puts it into the database. A disk that is still full is no reason to show nothing. */
 export async function recover(db: Database, unsent: Journal<OutboxRow>, undrafted: Journal<DraftRow>): Promise<Recovered> {
@@ -50,14 +50,19 @@ async function write(db: Database, rows: readonly OutboxRow[], drafts: readonly 
   await Promise.all([work(), tx.done]);
 }
 
-/** Those of them that are not in the database. */
+/**
+ * Those of them that are not in the database and were not there before. Files are written before their message, and
+ * leave with it: without any of its files a message was there, and has been stored, or taken back.
+ */
 async function missing(
   tx: IDBPTransaction<Schema, Stores, "readonly" | "readwrite">,
   rows: readonly OutboxRow[],
 ): Promise<OutboxRow[]> {
   const found: OutboxRow[] = [];
   for (const row of rows) {
-    if ((await tx.objectStore("outbox").getKey(row.key)) === undefined) found.push(row);
+    if ((await tx.objectStore("outbox").getKey(row.key)) !== undefined) continue;
+    const files = await Promise.all(row.uploads.map((key) => tx.objectStore("uploads").getKey(key)));
+    if (files.length === 0 || files.some((key) => key !== undefined)) found.push(row);
   }
   return found;
 }
