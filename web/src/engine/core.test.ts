@@ -194,3 +194,23 @@ test("a file that is taken out of a message the device could not keep takes no w
   const next = await tab();
   expect(next.outbox).toMatchObject([{ key, uploads: [], state: { kind: "ready" } }]);
 });
+
+test("what was discarded is not found in the journal by the next page", async () => {
+  const core = await tab();
+  const key = await written(core, "better not");
+  await leftInJournal(core, key);
+  expect(await core.discard(key)).toBe(true);
+  expect(words(await tab())).toEqual([]);
+});
+
+test("what goes out again under a new id does not go out under the old one, too", async () => {
+  const core = await tab();
+  const key = await written(core, "again");
+  await leftInJournal(core, key);
+  const row = await core.db.get("outbox", key);
+  await core.db.put("outbox", { ...row!, state: { kind: "failed", code: "slow_down" } });
+  await core.retry(key);
+  // Sent.
+  await core.db.delete("outbox", key);
+  expect(words(await tab())).toEqual([]);
+});

@@ -245,6 +245,8 @@ export class Core {
       await tx.store.put(again);
     }
     await tx.done;
+    // The journal may still have it, under the id that it had.
+    if (row) this.#unsent.remove(key);
     for (const upload of row?.uploads ?? []) {
       if (this.#uploads.get(upload)?.state === "failed") this.tabs.post({ type: "pull", upload, what: "resume" });
     }
@@ -269,6 +271,7 @@ export class Core {
     }
     await tx.done;
     if (isFree) {
+      this.#unsent.remove(key);
       this.tabs.post({ type: "outbox" });
       this.tabs.post({ type: "uploads" });
       this.changed({ outbox: true, uploads: row.uploads });
