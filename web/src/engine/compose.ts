@@ -144,7 +144,8 @@ export class Composer implements Compose {
       ...(thread === undefined ? {} : { thread }),
       ...(mentions.length > 0 ? { mentions } : {}),
     };
-    if (core.send({ c: conversation, event, uploads, draft: this.#place }) === undefined) return;
+    const draft = { place: this.#place, ts: this.#row.ts };
+    if (core.send({ c: conversation, event, uploads, draft }) === undefined) return;
     clearTimeout(this.#timer);
     this.#timer = undefined;
     this.#typedAt = 0;

@@ -5,7 +5,7 @@ import { Core } from "./core.ts";
 import { type Database, openDatabase } from "./database.ts";
 import { ingest } from "./ingest.ts";
 import { Outbox } from "./outbox.ts";
-import type { OutgoingEvent, UploadRow } from "./rows.ts";
+import type { DraftRow, OutgoingEvent, UploadRow } from "./rows.ts";
 import { Device, frame, intercepted, until } from "./testing.ts";
 import { Tabs } from "./tabs.ts";
 
@@ -213,4 +213,58 @@ test("what goes out again under a new id does not go out under the old one, too"
   // Sent.
   await core.db.delete("outbox", key);
   expect(words(await tab())).toEqual([]);
+});
+
+/** A tab that has kept a draft, and whose device had no room when that was sent. */
+async function draftThatFailed(): Promise<{ core: Core; key: string; makeRoom: () => void }> {
+  let isFull = true;
+  const core = await tab((db) =>
+    intercepted(db, "transaction", (stores, mode) => {
+      if (isFull && mode === "readwrite" && String(stores).includes("outbox")) throw new DOMException("full", "QuotaExceededError");
+    }),
+  );
+  // The last letters were not kept any more: they were sent at once.
+  await core.drafts.put("g.a", draft("said onc", 1));
+  const key = core.send({ ...say("said once"), draft: { place: "g.a", ts: 2 } }) ?? "";
+  await until("it failed", () => core.outbox[0]?.state.kind === "failed");
+  return { core, key, makeRoom: () => void (isFull = false) };
+}
+
+const draft = (text: string, ts: number): DraftRow => ({ place: "g.a", c: "g.a", text, uploads: [], ts, tab: "a tab" });
+
+test("what the disk took at the second try is not a draft for the next page", async () => {
+  const { core, key, makeRoom } = await draftThatFailed();
+  makeRoom();
+  await core.retry(key);
+  expect(words(core)).toEqual(["said once"]);
+  expect((await tab()).drafts.get("g.a")).toBeUndefined();
+});
+
+test("what was discarded before the disk took it is not a draft either", async () => {
+  const { core, key, makeRoom } = await draftThatFailed();
+  makeRoom();
+  await core.discard(key);
+  const next = await tab();
+  expect(next.outbox).toEqual([]);
+  expect(next.drafts.get("g.a")).toBeUndefined();
+});
+
+test("what was begun after a send that failed stays a draft", async () => {
+  for (const what of ["retry", "discard", "reload"] as const) {
+    const { core, key, makeRoom } = await draftThatFailed();
+    await core.drafts.put("g.a", draft("next words", 3));
+    makeRoom();
+    if (what !== "reload") await core[what](key);
+    const next = await tab();
+    expect(next.drafts.get("g.a")?.text, what).toBe("next words");
+    if (what !== "discard") await next.discard(key);
+    core.close();
+  }
+});
+
+test("on a disk that is still full the next page does not show what was sent as a draft, too", async () => {
+  await draftThatFailed();
+  const next = await tab(full);
+  expect(words(next)).toEqual(["said once"]);
+  expect(next.drafts.get("g.a")).toBeUndefined();
 });

@@ -8,7 +8,7 @@ import type { ConversationId, Person, Problem, Upload, UserId } from "./api.ts";
 import { Bell, Cell } from "./cell.ts";
 import { readUpTo, unknownConversation } from "./counts.ts";
 import { type Database, ofConversation, readMeta } from "./database.ts";
-import { Drafts } from "./drafts.ts";
+import { Drafts, endDraft } from "./drafts.ts";
 import { uploadItem } from "./items.ts";
 import { Journal } from "./journal.ts";
 import { inOrder } from "./outbox.ts";
@@ -18,6 +18,7 @@ import { recover } from "./recovery.ts";
 import type {
   Change,
   ConversationRow,
+  DraftEnd,
   MessageRow,
   OutboxRow,
   OutgoingEvent,
@@ -39,7 +40,7 @@ export interface View {
 
 export interface Outgoing {
   /** The draft that it was: gone in the same moment. */
-  readonly draft?: string;
+  readonly draft?: DraftEnd;
   readonly c: ConversationId;
   readonly event: OutgoingEvent;
   readonly uploads?: readonly string[];
@@ -92,6 +93,7 @@ export class Core {
     await this.people.start();
     for (const row of await this.db.getAll("conversations")) this.conversations.set(row.id, row);
     await this.drafts.start();
+    for (const { draft } of this.#unwritten.values()) if (draft) this.drafts.hide(draft);
     await this.#readOutbox();
     await this.#readMeta();
   }
@@ -194,29 +196,29 @@ export class Core {
       state: { kind: "ready" },
       ts: this.clock.now(),
       uploads: [...uploads],
+      ...(draft ? { draft } : {}),
     };
     this.#unwritten.set(row.key, row);
     this.outbox = [...this.outbox, row];
     // Before it is shown: what is shown is on its way to the disk, whatever happens to the page.
-    const written = this.#write(row, draft);
-    if (draft !== undefined) this.drafts.sent(draft, written);
+    const written = this.#write(row);
+    if (draft) this.drafts.sent(draft, written);
     this.#show({ outbox: true, conversations: [c] });
     void written;
     return row.key;
   }
 
-  async #write(row: OutboxRow, draft?: string): Promise<void> {
+  async #write(row: OutboxRow): Promise<void> {
+    const { draft } = row;
     this.#unsent.put(row.key, row);
     try {
       const tx = this.db.transaction(["outbox", "drafts"], "readwrite");
-      void tx.objectStore("outbox").put(row);
-      if (draft !== undefined) void tx.objectStore("drafts").delete(draft);
-      tx.commit();
-      await tx.done;
+      // In this order: a row that cannot be put at all leaves its draft.
+      await Promise.all([tx.objectStore("outbox").put(row), draft && endDraft(tx.objectStore("drafts"), draft), tx.done]);
       this.#unsent.remove(row.key);
       this.#unwritten.delete(row.key);
       this.tabs.post({ type: "outbox" });
-      this.changed({ outbox: true, ...(draft === undefined ? {} : { drafts: [draft] }) });
+      this.changed({ outbox: true, ...(draft ? { drafts: [draft.place] } : {}) });
     } catch {
       const failed = unkept(row);
       this.#unwritten.set(row.key, failed);
@@ -256,8 +258,10 @@ export class Core {
 
   /** False: it was sent already, or may have been. */
   async discard(key: string): Promise<boolean> {
-    if (this.#unwritten.get(key)?.state.kind === "failed") {
+    const unwritten = this.#unwritten.get(key);
+    if (unwritten?.state.kind === "failed") {
       this.#dropUnwritten(key);
+      if (unwritten.draft) this.unawaited(this.drafts.end(unwritten.draft));
       this.outbox = this.outbox.filter((row) => row.key !== key);
       this.#show({ outbox: true });
       return true;

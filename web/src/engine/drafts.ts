@@ -2,7 +2,7 @@
 import type { Database } from "./database.ts";
 import { Journal } from "./journal.ts";
 import type { Platform } from "./platform.ts";
-import type { DraftRow } from "./rows.ts";
+import type { DraftEnd, DraftRow } from "./rows.ts";
 import type { Tabs } from "./tabs.ts";
 
 export interface DraftsPorts {
@@ -10,6 +10,12 @@ export interface DraftsPorts {
   readonly me: string;
   readonly platform: Platform;
   readonly tabs: Tabs;
+}
+
+/** The drafts within a transaction. */
+interface DraftStore {
+  get(place: string): Promise<DraftRow | undefined>;
+  delete(place: string): Promise<void>;
 }
 
 export class Drafts {
@@ -34,10 +40,22 @@ export class Drafts {
   }
 
   /** It is a message now, which is being `written`. */
-  sent(place: string, written: Promise<void>): void {
-    this.#rows.delete(place);
-    this.journal.remove(place);
-    void this.#during(place, written);
+  sent(end: DraftEnd, written: Promise<void>): void {
+    this.hide(end);
+    this.journal.remove(end.place);
+    void this.#during(end.place, written);
+  }
+
+  /** Does not show what is sent, or could not be. */
+  hide(end: DraftEnd): void {
+    if (isUpTo(this.#rows.get(end.place), end)) this.#rows.delete(end.place);
+  }
+
+  /** Forgets what became a message that is gone as well. */
+  async end(end: DraftEnd): Promise<void> {
+    const tx = this.ports.db.transaction("drafts", "readwrite");
+    await Promise.all([endDraft(tx.store, end), tx.done]);
+    this.#changed(end.place);
   }
 
   /** The page is being left, or its database is: what was written until now, at once. */
@@ -56,7 +74,7 @@ export class Drafts {
       throw cause;
     }
     this.journal.remove(place);
-    this.ports.tabs.post({ type: "changed", change: { drafts: [place] } });
+    this.#changed(place);
   }
 
   /** What another tab has put, or this one. */
@@ -86,6 +104,10 @@ export class Drafts {
     }
   }
 
+  #changed(place: string): void {
+    this.ports.tabs.post({ type: "changed", change: { drafts: [place] } });
+  }
+
   #set(place: string, row: DraftRow | undefined): void {
     if (row) this.#rows.set(place, row);
     else this.#rows.delete(place);
@@ -96,4 +118,13 @@ export class Drafts {
 export function later(known: DraftRow | undefined, rescued: DraftRow): DraftRow | undefined {
   if (known && known.ts >= rescued.ts) return known;
   return rescued.text === "" && rescued.uploads.length === 0 ? undefined : rescued;
+}
+
+/** Takes a draft that became a message out of the database; what was begun there since then stays. */
+export async function endDraft(store: DraftStore, end: DraftEnd): Promise<void> {
+  if (isUpTo(await store.get(end.place), end)) await store.delete(end.place);
+}
+
+function isUpTo(row: DraftRow | undefined, end: DraftEnd): boolean {
+  return row !== undefined && row.ts <= end.ts;
 }

@@ -1,7 +1,7 @@
 /** What a page that was left in the middle could not write: the next one finds it in the journal. */
 import type { IDBPTransaction } from "idb";
 import type { Database, Schema } from "./database.ts";
-import { later } from "./drafts.ts";
+import { endDraft, later } from "./drafts.ts";
 import type { Journal } from "./journal.ts";
 import type { Change, DraftRow, OutboxRow } from "./rows.ts";
 
@@ -27,7 +27,8 @@ export async function recover(db: Database, unsent: Journal<OutboxRow>, undrafte
   }
   for (const { key } of rows) unsent.remove(key);
   for (const { place } of drafts) undrafted.remove(place);
-  return { change: { outbox: true, drafts: drafts.map(({ place }) => place) }, unwritten: [] };
+  const ended = rows.flatMap(({ draft }) => draft?.place ?? []);
+  return { change: { outbox: true, drafts: [...drafts.map(({ place }) => place), ...ended] }, unwritten: [] };
 }
 
 async function write(db: Database, rows: readonly OutboxRow[], drafts: readonly DraftRow[]): Promise<void> {
@@ -35,12 +36,7 @@ async function write(db: Database, rows: readonly OutboxRow[], drafts: readonly 
   const work = async () => {
     for (const row of await missing(tx, rows)) await tx.objectStore("outbox").put(row);
     // The drafts that they were, if their end was not written either.
-    for (const { c, event } of rows) {
-      if (event.kind !== "message") continue;
-      const place = event.thread === undefined ? c : `${c}#${event.thread}`;
-      const draft = await tx.objectStore("drafts").get(place);
-      if (draft?.text.trim() === event.text) await tx.objectStore("drafts").delete(place);
-    }
+    for (const { draft } of rows) if (draft) await endDraft(tx.objectStore("drafts"), draft);
     for (const rescued of drafts) {
       const { place } = rescued;
       const row = later(await tx.objectStore("drafts").get(place), rescued);
