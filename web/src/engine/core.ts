@@ -5,6 +5,7 @@ import type { LinkState } from "../protocol/link.ts";
 import { Refused } from "../protocol/refusal.ts";
 import type { OwnUser } from "../protocol/types.ts";
 import type { ConversationId, Person, Problem, Upload, UserId } from "./api.ts";
+import { Arrivals } from "./arrivals.ts";
 import { Bell, Cell } from "./cell.ts";
 import { readUpTo, unknownConversation } from "./counts.ts";
 import { type Database, ofConversation, readMeta } from "./database.ts";
@@ -49,6 +50,7 @@ export interface Outgoing {
 export class Core {
   readonly conversations = new Map<ConversationId, ConversationRow>();
   readonly drafts: Drafts;
+  readonly arrivals: Arrivals;
   readonly receipts = new Map<ConversationId, Map<UserId, ReceiptRow>>();
   readonly clock = new ServerClock();
   readonly people: People;
@@ -83,6 +85,10 @@ export class Core {
     this.tab = this.clock.mint();
     this.#unsent = new Journal(platform.values, platform.scope, me, "unsent");
     this.drafts = new Drafts({ db, me, platform, tabs });
+    this.arrivals = new Arrivals({
+      write: (upload) => this.putUpload(upload),
+      leave: (place, { key, c }) => this.drafts.add(place, c, key, this.tab),
+    });
     this.people = new People(db, http, me, (ids) => tabs.post({ type: "changed", change: { people: ids } }));
   }
 

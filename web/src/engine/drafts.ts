@@ -1,4 +1,5 @@
 /** What is being written and not sent, by place; it survives a reload. */
+import type { ConversationId } from "./api.ts";
 import type { Database } from "./database.ts";
 import { Journal } from "./journal.ts";
 import type { Platform } from "./platform.ts";
@@ -77,6 +78,12 @@ export class Drafts {
     this.#changed(place);
   }
 
+  /** A file came when nobody was writing there. */
+  add(place: string, c: ConversationId, upload: string, tab: string): Promise<void> {
+    const row = this.#rows.get(place) ?? emptyDraft(place, c, tab);
+    return this.put(place, { ...row, uploads: [...row.uploads, upload], ts: Date.now(), tab });
+  }
+
   /** What another tab has put, or this one. */
   async reread(places: readonly string[]): Promise<void> {
     for (const place of places) {
@@ -112,6 +119,10 @@ export class Drafts {
     if (row) this.#rows.set(place, row);
     else this.#rows.delete(place);
   }
+}
+
+export function emptyDraft(place: string, c: ConversationId, tab: string): DraftRow {
+  return { place, c, text: "", uploads: [], ts: 0, tab };
 }
 
 /** What stands of a place: the draft that was rescued, unless what is known is as new; `undefined` if nothing is in it. */
