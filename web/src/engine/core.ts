@@ -27,11 +27,10 @@ import type {
   UploadRow,
 } from "./rows.ts";
 import type { Notice, Tabs } from "./tabs.ts";
+import { TYPING_MS, Typing } from "./typing.ts";
 
 /** Unsent rows of a device; more are refused, with the words left where they are. */
 const OUTBOX_MAX = 2_000;
-/** A typing person is shown this long, in milliseconds. */
-const TYPING_MS = 6_000;
 
 /** Whoever shows something of the core. */
 export interface View {
@@ -65,12 +64,11 @@ export class Core {
   outbox: readonly OutboxRow[] = [];
   readonly #uploads = new Map<string, UploadRow>();
   readonly #progress = new Map<string, number>();
-  readonly #typing = new Map<ConversationId, Map<UserId, number>>();
+  readonly #typing = new Typing((id) => this.#show({ conversations: [id] }));
   readonly #views = new Set<View>();
   /** Rows that are shown and not in the database yet. */
   readonly #unwritten = new Map<string, OutboxRow>();
   #turn: Promise<void> = Promise.resolve();
-  #typingTimer: ReturnType<typeof setTimeout> | undefined;
   #ends: (() => void)[] = [];
   #order = 0;
   isClosed = false;
@@ -106,7 +104,7 @@ export class Core {
 
   close(): void {
     this.isClosed = true;
-    clearTimeout(this.#typingTimer);
+    this.#typing.close();
     for (const end of this.#ends) end();
     this.people.close();
   }
@@ -156,10 +154,7 @@ export class Core {
   }
 
   typingIn(id: ConversationId): Person[] {
-    const now = Date.now();
-    const typing = this.#typing.get(id);
-    if (!typing) return [];
-    return [...typing].filter(([, until]) => until > now).map(([user]) => this.people.get(user));
+    return this.#typing.in(id).map((user) => this.people.get(user));
   }
 
   get isOnline(): boolean {
@@ -367,7 +362,7 @@ export class Core {
         this.#show({});
         return;
       case "typing":
-        this.#typed(notice.conversation, notice.user);
+        if (notice.user !== this.me) this.#typing.typed(notice.conversation, notice.user);
         return;
       case "presence":
         this.people.present(notice.people);
@@ -441,44 +436,13 @@ export class Core {
     this.receipts.set(id, of);
   }
 
-  // ---- typing
-
-  #typed(id: ConversationId, user: UserId): void {
-    if (user === this.me) return;
-    const typing = this.#typing.get(id) ?? new Map<UserId, number>();
-    typing.set(user, Date.now() + TYPING_MS);
-    this.#typing.set(id, typing);
-    this.#show({ conversations: [id] });
-    this.#expireTyping();
-  }
-
   /** Whose message is here types no more. */
   async #authorsStopped(id: ConversationId, seqs: number[] | "all" | undefined): Promise<void> {
-    const typing = this.#typing.get(id);
-    if (!typing || typing.size === 0 || !Array.isArray(seqs)) return;
+    if (!Array.isArray(seqs) || this.#typing.in(id).length === 0) return;
     for (const seq of seqs) {
       const row: MessageRow | undefined = await this.db.get("messages", [id, seq]);
-      if (row && row.ts > this.clock.now() - TYPING_MS) typing.delete(row.sender);
+      if (row && row.ts > this.clock.now() - TYPING_MS) this.#typing.stopped(id, row.sender);
     }
-    this.#show({ conversations: [id] });
-  }
-
-  #expireTyping(): void {
-    clearTimeout(this.#typingTimer);
-    const ends = [...this.#typing.values()].flatMap((typing) => [...typing.values()]);
-    if (ends.length === 0) return;
-    this.#typingTimer = setTimeout(
-      () => {
-        const now = Date.now();
-        for (const [id, typing] of this.#typing) {
-          for (const [user, until] of typing) if (until <= now) typing.delete(user);
-          if (typing.size === 0) this.#typing.delete(id);
-          this.#show({ conversations: [id] });
-        }
-        this.#expireTyping();
-      },
-      Math.max(Math.min(...ends) - Date.now(), 0) + 10,
-    );
   }
 
   /** What nobody waits for: a failure is a fault, unless all of this has ended meanwhile. */
