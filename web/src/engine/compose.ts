@@ -1,7 +1,9 @@
 import { Refused } from "../protocol/refusal.ts";
 import type { Attachment, Compose, ConversationId, Draft, MessageItem, Seq } from "./api.ts";
+import type { Taker } from "./arrivals.ts";
 import { Cell } from "./cell.ts";
 import type { Core } from "./core.ts";
+import { emptyDraft } from "./drafts.ts";
 import { kept } from "./items.ts";
 import type { Quotes } from "./quotes.ts";
 import type { DraftRow, OutgoingEvent, UploadRow } from "./rows.ts";
@@ -34,9 +36,10 @@ export class Composer implements Compose {
   #turn = 0;
   #timer: ReturnType<typeof setTimeout> | undefined;
   #typedAt = 0;
-  /** Files that are being written down: each has its place in the draft already. */
-  #arriving = 0;
-  readonly #leave: () => void;
+  /** Sent, once the files that were chosen are there. */
+  #isHeld = false;
+  readonly #taker: Taker;
+  readonly #leave: (() => void)[];
 
   constructor(private readonly ports: ComposerPorts) {
     const { core, conversation, thread } = ports;
@@ -44,16 +47,24 @@ export class Composer implements Compose {
     this.#row = core.drafts.get(this.#place) ?? this.#empty();
     this.#kept = this.#row;
     this.draft = new Cell(this.#shown());
-    this.#leave = core.platform.onChange((what) => {
-      if (what === "hiding" && this.#row !== this.#kept) core.rescueDraft(this.#row);
-      if (what !== "network") this.#flush();
-    });
+    this.#taker = {
+      take: (upload) => this.#take(upload),
+      lost: () => void (this.#isHeld = false),
+      allThere: () => this.#isHeld && this.send(),
+    };
+    this.#leave = [
+      core.arrivals.listen(this.#place, this.#taker),
+      core.platform.onChange((what) => {
+        if (what === "hiding" && this.#row !== this.#kept) core.drafts.rescue(this.#row);
+        if (what !== "network") this.#flush();
+      }),
+    ];
     this.#check();
   }
 
   close(): void {
     this.#flush();
-    this.#leave();
+    for (const leave of this.#leave) leave();
   }
 
   setText(text: string): void {
@@ -86,10 +97,11 @@ export class Composer implements Compose {
   }
 
   async attach(file: Attachment): Promise<void> {
-    if (this.#row.uploads.length + this.#arriving >= UPLOADS_MAX) {
+    const { core, conversation } = this.ports;
+    // Each that is on its way has its place already.
+    if (this.#row.uploads.length + core.arrivals.at(this.#place) >= UPLOADS_MAX) {
       throw new Refused("too_large", `more than ${UPLOADS_MAX} files`, { stored: "no", retry: "never" });
     }
-    const { core, conversation } = this.ports;
     const { blob, name, type, width, height, durationMs, alt, original } = file;
     const row: UploadRow = {
       key: core.clock.mint(),
@@ -107,14 +119,7 @@ export class Composer implements Compose {
       ...(alt === undefined ? {} : { alt }),
       ...(original ? { original } : {}),
     };
-    this.#arriving += 1;
-    try {
-      await core.putUpload(row);
-      this.#change({ uploads: [...this.#row.uploads, row.key] });
-    } finally {
-      this.#arriving -= 1;
-    }
-    this.#flush();
+    await core.arrivals.bring(this.#place, row, this.#taker);
   }
 
   detach(upload: string): void {
@@ -123,7 +128,9 @@ export class Composer implements Compose {
     this.ports.core.unawaited(this.ports.core.dropUpload(upload));
   }
 
+  /** With the files that were chosen: it waits for those that are being written down. */
   send(): void {
+    this.#isHeld = false;
     this.#check();
     if (this.obstacle.get() !== undefined) return;
     const { text, editing, replyTo, uploads, beforeEditing } = this.#row;
@@ -136,6 +143,10 @@ export class Composer implements Compose {
       return;
     }
     const { conversation, thread, core } = this.ports;
+    if (core.arrivals.at(this.#place) > 0) {
+      this.#isHeld = true;
+      return;
+    }
     const mentions = this.ports.mentionsIn(text);
     const event: OutgoingEvent = {
       kind: "message",
@@ -144,7 +155,8 @@ export class Composer implements Compose {
       ...(thread === undefined ? {} : { thread }),
       ...(mentions.length > 0 ? { mentions } : {}),
     };
-    if (core.send({ c: conversation, event, uploads, draft: this.#place }) === undefined) return;
+    const draft = { place: this.#place, ts: this.#row.ts };
+    if (core.send({ c: conversation, event, uploads, draft }) === undefined) return;
     clearTimeout(this.#timer);
     this.#timer = undefined;
     this.#typedAt = 0;
@@ -181,9 +193,17 @@ export class Composer implements Compose {
     if (this.#timer === undefined && (isGone || isOfOther)) {
       this.#row = row ?? this.#empty();
       this.#kept = this.#row;
+      this.#isHeld = false;
       this.#turn += 1;
     }
     this.#show();
+  }
+
+  #take(upload: string): void {
+    const isHeld = this.#isHeld;
+    this.#change({ uploads: [...this.#row.uploads, upload] });
+    this.#isHeld = isHeld;
+    this.#flush();
   }
 
   #change(change: Partial<DraftRow>): void {
@@ -191,6 +211,8 @@ export class Composer implements Compose {
   }
 
   #replace(row: DraftRow): void {
+    // Whoever goes on writing has not finished.
+    this.#isHeld = false;
     this.#row = { ...row, ts: Date.now(), tab: this.ports.core.tab };
     this.#show();
     clearTimeout(this.#timer);
@@ -203,7 +225,7 @@ export class Composer implements Compose {
     this.#timer = undefined;
     const { core } = this.ports;
     const row = this.#row;
-    void core.putDraft(this.#place, isEmpty(row) ? undefined : row).then(
+    void core.drafts.put(this.#place, isEmpty(row) ? undefined : row).then(
       () => void (this.#kept = row),
       () => {},
     );
@@ -237,14 +259,7 @@ export class Composer implements Compose {
   }
 
   #empty(): DraftRow {
-    return {
-      place: this.#place,
-      c: this.ports.conversation,
-      text: "",
-      uploads: [],
-      ts: 0,
-      tab: this.ports.core.tab,
-    };
+    return emptyDraft(this.#place, this.ports.conversation, this.ports.core.tab);
   }
 }
 

@@ -3,9 +3,10 @@ import { afterEach, beforeEach, expect, test, vi } from "vitest";
 import { Http } from "../protocol/http.ts";
 import { Core } from "./core.ts";
 import { type Database, openDatabase } from "./database.ts";
+import { ingest } from "./ingest.ts";
 import { Outbox } from "./outbox.ts";
-import type { OutgoingEvent } from "./rows.ts";
-import { Device, intercepted, until } from "./testing.ts";
+import type { DraftRow, OutgoingEvent, UploadRow } from "./rows.ts";
+import { Device, frame, intercepted, until } from "./testing.ts";
 import { Tabs } from "./tabs.ts";
 
 let device: Device;
@@ -38,12 +39,25 @@ async function tab(change: (db: Database) => Database = (db) => db): Promise<Cor
   return core;
 }
 
-/** As when the disk is full. */
+/** As when the disk is full: nothing more can be put into the outbox. */
 function full(db: Database): Database {
   return intercepted(db, "transaction", (stores, mode) => {
-    if (mode === "readwrite" && String(stores).includes("outbox")) throw new DOMException("full", "QuotaExceededError");
+    if (mode === "readwrite" && String(stores).includes("outbox,drafts")) throw new DOMException("full", "QuotaExceededError");
   });
 }
+
+const file: UploadRow = {
+  key: "u",
+  c: "g.a",
+  blob: new Blob(["x"]),
+  name: "x.txt",
+  type: "text/plain",
+  size: 1,
+  state: "done",
+  sent: 1,
+  media: "m",
+  ts: 0,
+};
 
 const say = (text: string) => ({ c: "g.a", event: { kind: "message", text } as const });
 const words = (core: Core) => core.outbox.map(({ event }) => (event as { text: string }).text);
@@ -109,9 +123,148 @@ test("a message is either taken back or sent, and not both", async () => {
 
 test("a file that was taken out of a message while it was about to go is not sent", async () => {
   const core = await tab();
-  await core.putUpload({ key: "u", c: "g.a", blob: new Blob(["x"]), name: "x.txt", type: "text/plain", size: 1, state: "done", sent: 1, media: "m", ts: 0 });
+  await core.putUpload(file);
   const key = await written(core, "without it", ["u"]);
   const went = await sentWhile(core, "uploads", () => core.dropUpload("u"));
   expect(went).toEqual([{ kind: "message", text: "without it" }]);
   expect(await core.db.get("outbox", key)).toMatchObject({ attempted: true, uploads: [], event: went[0] });
+});
+
+test("a disk that is still full keeps nobody out: what was not written stays failed, and goes out when there is room", async () => {
+  const first = await tab(full);
+  const key = first.send(say("no room")) ?? "";
+  await until("it failed", () => first.outbox[0]?.state.kind === "failed");
+  first.drafts.rescue({ place: "g.a", c: "g.a", text: "half a thought", uploads: [], ts: 1, tab: first.tab });
+  first.close();
+  let isFull = true;
+  const second = await tab((db) =>
+    intercepted(db, "transaction", (_stores, mode) => {
+      if (isFull && mode === "readwrite") throw new DOMException("full", "QuotaExceededError");
+    }),
+  );
+  expect(second.outbox).toMatchObject([{ key, state: { kind: "failed", code: "unavailable" } }]);
+  expect(second.drafts.get("g.a")?.text).toBe("half a thought");
+  isFull = false;
+  await second.retry(key);
+  expect(await second.db.get("outbox", key)).toMatchObject({ event: { text: "no room" }, state: { kind: "ready" } });
+  const third = await tab();
+  expect(words(third)).toEqual(["no room"]);
+  expect(third.drafts.get("g.a")?.text, "what only the journal had").toBe("half a thought");
+});
+
+/** Its entry outlives it in the journal: a page ended between the commit and the removal. */
+async function leftInJournal(core: Core, key: string): Promise<void> {
+  const { scope, values } = core.platform;
+  values.set(`${scope}.me.unsent.${key}`, JSON.stringify(await core.db.get("outbox", key)));
+}
+
+test("what is left in the journal of a message that was stored with its file is not sent again without it", async () => {
+  const core = await tab();
+  await core.putUpload(file);
+  const key = await written(core, "with a file", ["u"]);
+  await leftInJournal(core, key);
+  const media = [{ id: "m", name: "x.txt", type: "text/plain", size: 1 }];
+  const stored = frame(1, { kind: "message", text: "with a file", media }, { sender: "me", id: key });
+  await ingest(core.db, core.http, "me", [{ ...stored, type: "event" }]);
+  expect(await core.db.count("uploads"), "the file left with it").toBe(0);
+  const next = await tab();
+  expect(next.outbox).toEqual([]);
+  expect(core.platform.values.keys()).toEqual([]);
+});
+
+test("what is in the journal alone goes out, with its file", async () => {
+  const core = await tab();
+  await core.putUpload(file);
+  const key = await written(core, "with a file", ["u"]);
+  await leftInJournal(core, key);
+  await core.db.delete("outbox", key);
+  const next = await tab();
+  expect(next.outbox).toMatchObject([{ key, uploads: ["u"], state: { kind: "ready" } }]);
+});
+
+test("a file that is taken out of a message the device could not keep takes no words along", async () => {
+  const core = await tab(full);
+  await core.db.put("uploads", file);
+  const key = core.send({ ...say("the words"), uploads: ["u"] }) ?? "";
+  const bare = core.send({ ...say(""), uploads: ["u"] }) ?? "";
+  await until("both failed", () => core.outbox.every(({ state }) => state.kind === "failed"));
+  await core.dropUpload("u");
+  await until("the one that was nothing else is gone", () => core.outbox.every((row) => row.key !== bare));
+  expect(core.outbox).toMatchObject([{ key, uploads: [] }]);
+  const next = await tab();
+  expect(next.outbox).toMatchObject([{ key, uploads: [], state: { kind: "ready" } }]);
+});
+
+test("what was discarded is not found in the journal by the next page", async () => {
+  const core = await tab();
+  const key = await written(core, "better not");
+  await leftInJournal(core, key);
+  expect(await core.discard(key)).toBe(true);
+  expect(words(await tab())).toEqual([]);
+});
+
+test("what goes out again under a new id does not go out under the old one, too", async () => {
+  const core = await tab();
+  const key = await written(core, "again");
+  await leftInJournal(core, key);
+  const row = await core.db.get("outbox", key);
+  await core.db.put("outbox", { ...row!, state: { kind: "failed", code: "slow_down" } });
+  await core.retry(key);
+  // Sent.
+  await core.db.delete("outbox", key);
+  expect(words(await tab())).toEqual([]);
+});
+
+/** A tab that has kept a draft, and whose device had no room when that was sent. */
+async function draftThatFailed(): Promise<{ core: Core; key: string; makeRoom: () => void }> {
+  let isFull = true;
+  const core = await tab((db) =>
+    intercepted(db, "transaction", (stores, mode) => {
+      if (isFull && mode === "readwrite" && String(stores).includes("outbox")) throw new DOMException("full", "QuotaExceededError");
+    }),
+  );
+  // The last letters were not kept any more: they were sent at once.
+  await core.drafts.put("g.a", draft("said onc", 1));
+  const key = core.send({ ...say("said once"), draft: { place: "g.a", ts: 2 } }) ?? "";
+  await until("it failed", () => core.outbox[0]?.state.kind === "failed");
+  return { core, key, makeRoom: () => void (isFull = false) };
+}
+
+const draft = (text: string, ts: number): DraftRow => ({ place: "g.a", c: "g.a", text, uploads: [], ts, tab: "a tab" });
+
+test("what the disk took at the second try is not a draft for the next page", async () => {
+  const { core, key, makeRoom } = await draftThatFailed();
+  makeRoom();
+  await core.retry(key);
+  expect(words(core)).toEqual(["said once"]);
+  expect((await tab()).drafts.get("g.a")).toBeUndefined();
+});
+
+test("what was discarded before the disk took it is not a draft either", async () => {
+  const { core, key, makeRoom } = await draftThatFailed();
+  makeRoom();
+  await core.discard(key);
+  const next = await tab();
+  expect(next.outbox).toEqual([]);
+  expect(next.drafts.get("g.a")).toBeUndefined();
+});
+
+test("what was begun after a send that failed stays a draft", async () => {
+  for (const what of ["retry", "discard", "reload"] as const) {
+    const { core, key, makeRoom } = await draftThatFailed();
+    await core.drafts.put("g.a", draft("next words", 3));
+    makeRoom();
+    if (what !== "reload") await core[what](key);
+    const next = await tab();
+    expect(next.drafts.get("g.a")?.text, what).toBe("next words");
+    if (what !== "discard") await next.discard(key);
+    core.close();
+  }
+});
+
+test("on a disk that is still full the next page does not show what was sent as a draft, too", async () => {
+  await draftThatFailed();
+  const next = await tab(full);
+  expect(words(next)).toEqual(["said once"]);
+  expect(next.drafts.get("g.a")).toBeUndefined();
 });

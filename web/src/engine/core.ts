@@ -5,18 +5,21 @@ import type { LinkState } from "../protocol/link.ts";
 import { Refused } from "../protocol/refusal.ts";
 import type { OwnUser } from "../protocol/types.ts";
 import type { ConversationId, Person, Problem, Upload, UserId } from "./api.ts";
+import { Arrivals } from "./arrivals.ts";
 import { Bell, Cell } from "./cell.ts";
 import { readUpTo, unknownConversation } from "./counts.ts";
 import { type Database, ofConversation, readMeta } from "./database.ts";
+import { Drafts, endDraft } from "./drafts.ts";
 import { uploadItem } from "./items.ts";
 import { Journal } from "./journal.ts";
 import { inOrder } from "./outbox.ts";
 import { People } from "./people.ts";
 import type { Platform } from "./platform.ts";
+import { recover } from "./recovery.ts";
 import type {
   Change,
   ConversationRow,
-  DraftRow,
+  DraftEnd,
   MessageRow,
   OutboxRow,
   OutgoingEvent,
@@ -24,11 +27,10 @@ import type {
   UploadRow,
 } from "./rows.ts";
 import type { Notice, Tabs } from "./tabs.ts";
+import { TYPING_MS, Typing } from "./typing.ts";
 
 /** Unsent rows of a device; more are refused, with the words left where they are. */
 const OUTBOX_MAX = 2_000;
-/** A typing person is shown this long, in milliseconds. */
-const TYPING_MS = 6_000;
 
 /** Whoever shows something of the core. */
 export interface View {
@@ -38,7 +40,7 @@ export interface View {
 
 export interface Outgoing {
   /** The draft that it was: gone in the same moment. */
-  readonly draft?: string;
+  readonly draft?: DraftEnd;
   readonly c: ConversationId;
   readonly event: OutgoingEvent;
   readonly uploads?: readonly string[];
@@ -46,7 +48,8 @@ export interface Outgoing {
 
 export class Core {
   readonly conversations = new Map<ConversationId, ConversationRow>();
-  readonly drafts = new Map<string, DraftRow>();
+  readonly drafts: Drafts;
+  readonly arrivals: Arrivals;
   readonly receipts = new Map<ConversationId, Map<UserId, ReceiptRow>>();
   readonly clock = new ServerClock();
   readonly people: People;
@@ -56,18 +59,16 @@ export class Core {
   readonly own = new Cell<OwnUser | undefined>(undefined);
   readonly tab: string;
   readonly #unsent: Journal<OutboxRow>;
-  readonly #undrafted: Journal<DraftRow>;
   textBytes = 16_384;
   /** In order. */
   outbox: readonly OutboxRow[] = [];
   readonly #uploads = new Map<string, UploadRow>();
   readonly #progress = new Map<string, number>();
-  readonly #typing = new Map<ConversationId, Map<UserId, number>>();
+  readonly #typing = new Typing((id) => this.#show({ conversations: [id] }));
   readonly #views = new Set<View>();
   /** Rows that are shown and not in the database yet. */
   readonly #unwritten = new Map<string, OutboxRow>();
   #turn: Promise<void> = Promise.resolve();
-  #typingTimer: ReturnType<typeof setTimeout> | undefined;
   #ends: (() => void)[] = [];
   #order = 0;
   isClosed = false;
@@ -81,7 +82,11 @@ export class Core {
   ) {
     this.tab = this.clock.mint();
     this.#unsent = new Journal(platform.values, platform.scope, me, "unsent");
-    this.#undrafted = new Journal(platform.values, platform.scope, me, "draft");
+    this.drafts = new Drafts({ db, me, platform, tabs });
+    this.arrivals = new Arrivals({
+      write: (upload) => this.putUpload(upload),
+      leave: (place, { key, c }) => this.drafts.add(place, c, key, this.tab),
+    });
     this.people = new People(db, http, me, (ids) => tabs.post({ type: "changed", change: { people: ids } }));
   }
 
@@ -91,14 +96,15 @@ export class Core {
     await this.#recover();
     await this.people.start();
     for (const row of await this.db.getAll("conversations")) this.conversations.set(row.id, row);
-    for (const row of await this.db.getAll("drafts")) this.drafts.set(row.place, row);
+    await this.drafts.start();
+    for (const { draft } of this.#unwritten.values()) if (draft) this.drafts.hide(draft);
     await this.#readOutbox();
     await this.#readMeta();
   }
 
   close(): void {
     this.isClosed = true;
-    clearTimeout(this.#typingTimer);
+    this.#typing.close();
     for (const end of this.#ends) end();
     this.people.close();
   }
@@ -106,7 +112,16 @@ export class Core {
   /** The person has logged out: what is still being written is not kept for whoever comes next. */
   forget(): void {
     this.#unsent.close();
-    this.#undrafted.close();
+    this.drafts.journal.close();
+  }
+
+  async #recover(): Promise<void> {
+    const { change, unwritten } = await recover(this.db, this.#unsent, this.drafts.journal);
+    for (const row of unwritten) this.#unwritten.set(row.key, unkept(row));
+    if (!change) return;
+    // Another tab may lead already.
+    this.tabs.post({ type: "outbox" });
+    this.changed(change);
   }
 
   // ---- what is known
@@ -139,10 +154,7 @@ export class Core {
   }
 
   typingIn(id: ConversationId): Person[] {
-    const now = Date.now();
-    const typing = this.#typing.get(id);
-    if (!typing) return [];
-    return [...typing].filter(([, until]) => until > now).map(([user]) => this.people.get(user));
+    return this.#typing.in(id).map((user) => this.people.get(user));
   }
 
   get isOnline(): boolean {
@@ -185,35 +197,31 @@ export class Core {
       state: { kind: "ready" },
       ts: this.clock.now(),
       uploads: [...uploads],
+      ...(draft ? { draft } : {}),
     };
     this.#unwritten.set(row.key, row);
     this.outbox = [...this.outbox, row];
     // Before it is shown: what is shown is on its way to the disk, whatever happens to the page.
-    const written = this.#write(row, draft);
-    if (draft !== undefined) {
-      this.drafts.delete(draft);
-      this.#undrafted.remove(draft);
-    }
+    const written = this.#write(row);
+    if (draft) this.drafts.sent(draft, written);
     this.#show({ outbox: true, conversations: [c] });
     void written;
     return row.key;
   }
 
-  async #write(row: OutboxRow, draft?: string): Promise<void> {
+  async #write(row: OutboxRow): Promise<void> {
+    const { draft } = row;
     this.#unsent.put(row.key, row);
     try {
       const tx = this.db.transaction(["outbox", "drafts"], "readwrite");
-      void tx.objectStore("outbox").put(row);
-      if (draft !== undefined) void tx.objectStore("drafts").delete(draft);
-      tx.commit();
-      await tx.done;
+      // In this order: a row that cannot be put at all leaves its draft.
+      await Promise.all([tx.objectStore("outbox").put(row), draft && endDraft(tx.objectStore("drafts"), draft), tx.done]);
       this.#unsent.remove(row.key);
       this.#unwritten.delete(row.key);
       this.tabs.post({ type: "outbox" });
-      this.changed({ outbox: true, ...(draft === undefined ? {} : { drafts: [draft] }) });
+      this.changed({ outbox: true, ...(draft ? { drafts: [draft.place] } : {}) });
     } catch {
-      // The words stay on screen, as failed: the device could not keep them.
-      const failed: OutboxRow = { ...row, state: { kind: "failed", code: "unavailable" } };
+      const failed = unkept(row);
       this.#unwritten.set(row.key, failed);
       this.outbox = this.outbox.map((one) => (one.key === row.key ? failed : one));
       this.#show({ outbox: true });
@@ -240,6 +248,8 @@ export class Core {
       await tx.store.put(again);
     }
     await tx.done;
+    // The journal may still have it, under the id that it had.
+    if (row) this.#unsent.remove(key);
     for (const upload of row?.uploads ?? []) {
       if (this.#uploads.get(upload)?.state === "failed") this.tabs.post({ type: "pull", upload, what: "resume" });
     }
@@ -249,10 +259,10 @@ export class Core {
 
   /** False: it was sent already, or may have been. */
   async discard(key: string): Promise<boolean> {
-    if (this.#unwritten.get(key)?.state.kind === "failed") {
-      this.#unwritten.delete(key);
-      // Or the next page would find it there, and send it.
-      this.#unsent.remove(key);
+    const unwritten = this.#unwritten.get(key);
+    if (unwritten?.state.kind === "failed") {
+      this.#dropUnwritten(key);
+      if (unwritten.draft) this.unawaited(this.drafts.end(unwritten.draft));
       this.outbox = this.outbox.filter((row) => row.key !== key);
       this.#show({ outbox: true });
       return true;
@@ -266,11 +276,24 @@ export class Core {
     }
     await tx.done;
     if (isFree) {
+      this.#unsent.remove(key);
       this.tabs.post({ type: "outbox" });
       this.tabs.post({ type: "uploads" });
       this.changed({ outbox: true, uploads: row.uploads });
     }
     return isFree;
+  }
+
+  #keepUnwritten(row: OutboxRow): void {
+    this.#unwritten.set(row.key, row);
+    // It has not failed where there is room.
+    this.#unsent.put(row.key, { ...row, state: { kind: "ready" } });
+  }
+
+  #dropUnwritten(key: string): void {
+    this.#unwritten.delete(key);
+    // Or the next page would find it there, and send it.
+    this.#unsent.remove(key);
   }
 
   // ---- reading
@@ -294,59 +317,6 @@ export class Core {
     if (row) this.changed({ conversations: [id] });
   }
 
-  /** What a page that was left in the middle could not write. */
-  async #recover(): Promise<void> {
-    const rows = this.#unsent.all();
-    const drafts = this.#undrafted.all();
-    if (rows.length === 0 && drafts.length === 0) return;
-    const tx = this.db.transaction(["outbox", "drafts"], "readwrite");
-    for (const { value } of rows) {
-      const isThere = (await tx.objectStore("outbox").getKey(value.key)) !== undefined;
-      if (!isThere) await tx.objectStore("outbox").put(value);
-      // The draft that it was, if its end was not written either.
-      if (value.event.kind !== "message") continue;
-      const { text, thread } = value.event;
-      const place = thread === undefined ? value.c : `${value.c}#${thread}`;
-      const draft = await tx.objectStore("drafts").get(place);
-      if (draft?.text.trim() === text) await tx.objectStore("drafts").delete(place);
-    }
-    for (const { key, value } of drafts) {
-      const known = await tx.objectStore("drafts").get(key);
-      if (known && known.ts >= value.ts) continue;
-      if (value.text === "" && value.uploads.length === 0) await tx.objectStore("drafts").delete(key);
-      else await tx.objectStore("drafts").put(value);
-    }
-    await tx.done;
-    for (const { key } of rows) this.#unsent.remove(key);
-    for (const { key } of drafts) this.#undrafted.remove(key);
-    // Another tab may lead already.
-    this.tabs.post({ type: "outbox" });
-    this.changed({ outbox: true, drafts: drafts.map(({ key }) => key) });
-  }
-
-  /** The page is being left, or its database is: what was written until now, at once. */
-  rescueDraft(row: DraftRow): void {
-    this.#undrafted.put(row.place, row);
-  }
-
-  /** Keeps a draft; `undefined`, forgets it. */
-  async putDraft(place: string, row: DraftRow | undefined): Promise<void> {
-    if (row) this.drafts.set(place, row);
-    else this.drafts.delete(place);
-    try {
-      const tx = this.db.transaction("drafts", "readwrite");
-      void (row ? tx.store.put(row) : tx.store.delete(place));
-      tx.commit();
-      await tx.done;
-    } catch (cause) {
-      // The browser closed the database, or it is full: what opens it next finds the words in the journal.
-      if (row) this.rescueDraft(row);
-      throw cause;
-    }
-    this.#undrafted.remove(place);
-    this.changed({ drafts: [place] });
-  }
-
   async putUpload(row: UploadRow): Promise<void> {
     this.#uploads.set(row.key, row);
     await this.db.put("uploads", row);
@@ -360,12 +330,17 @@ export class Core {
     await tx.objectStore("uploads").delete(key);
     for (const row of await tx.objectStore("outbox").getAll()) {
       // What may have been sent stays as it was sent.
-      if (row.attempted || row.event.kind !== "message" || !row.uploads.includes(key)) continue;
-      const uploads = row.uploads.filter((one) => one !== key);
-      if (uploads.length > 0 || row.event.text !== "") await tx.objectStore("outbox").put({ ...row, uploads });
-      else await tx.objectStore("outbox").delete(row.key);
+      if (row.attempted || !row.uploads.includes(key)) continue;
+      const rest = without(row, key);
+      await (rest ? tx.objectStore("outbox").put(rest) : tx.objectStore("outbox").delete(row.key));
     }
     await tx.done;
+    for (const row of [...this.#unwritten.values()]) {
+      if (row.state.kind !== "failed" || !row.uploads.includes(key)) continue;
+      const rest = without(row, key);
+      if (rest) this.#keepUnwritten(rest);
+      else this.#dropUnwritten(row.key);
+    }
     this.tabs.post({ type: "pull", upload: key, what: "cancel" });
     this.tabs.post({ type: "outbox" });
     this.changed({ outbox: true, uploads: [key] });
@@ -387,7 +362,7 @@ export class Core {
         this.#show({});
         return;
       case "typing":
-        this.#typed(notice.conversation, notice.user);
+        if (notice.user !== this.me) this.#typing.typed(notice.conversation, notice.user);
         return;
       case "presence":
         this.people.present(notice.people);
@@ -416,11 +391,7 @@ export class Core {
     if (change.people) await this.people.reread(change.people);
     if (change.outbox) await this.#readOutbox();
     for (const key of change.uploads ?? []) await this.#readUpload(key);
-    for (const place of change.drafts ?? []) {
-      const row = await this.db.get("drafts", place);
-      if (row) this.drafts.set(place, row);
-      else this.drafts.delete(place);
-    }
+    await this.drafts.reread(change.drafts ?? []);
     if (change.meta) await this.#readMeta();
     for (const id of Object.keys(change.messages ?? {})) await this.#authorsStopped(id, change.messages?.[id]);
     this.#show(change);
@@ -465,44 +436,13 @@ export class Core {
     this.receipts.set(id, of);
   }
 
-  // ---- typing
-
-  #typed(id: ConversationId, user: UserId): void {
-    if (user === this.me) return;
-    const typing = this.#typing.get(id) ?? new Map<UserId, number>();
-    typing.set(user, Date.now() + TYPING_MS);
-    this.#typing.set(id, typing);
-    this.#show({ conversations: [id] });
-    this.#expireTyping();
-  }
-
   /** Whose message is here types no more. */
   async #authorsStopped(id: ConversationId, seqs: number[] | "all" | undefined): Promise<void> {
-    const typing = this.#typing.get(id);
-    if (!typing || typing.size === 0 || !Array.isArray(seqs)) return;
+    if (!Array.isArray(seqs) || this.#typing.in(id).length === 0) return;
     for (const seq of seqs) {
       const row: MessageRow | undefined = await this.db.get("messages", [id, seq]);
-      if (row && row.ts > this.clock.now() - TYPING_MS) typing.delete(row.sender);
+      if (row && row.ts > this.clock.now() - TYPING_MS) this.#typing.stopped(id, row.sender);
     }
-    this.#show({ conversations: [id] });
-  }
-
-  #expireTyping(): void {
-    clearTimeout(this.#typingTimer);
-    const ends = [...this.#typing.values()].flatMap((typing) => [...typing.values()]);
-    if (ends.length === 0) return;
-    this.#typingTimer = setTimeout(
-      () => {
-        const now = Date.now();
-        for (const [id, typing] of this.#typing) {
-          for (const [user, until] of typing) if (until <= now) typing.delete(user);
-          if (typing.size === 0) this.#typing.delete(id);
-          this.#show({ conversations: [id] });
-        }
-        this.#expireTyping();
-      },
-      Math.max(Math.min(...ends) - Date.now(), 0) + 10,
-    );
   }
 
   /** What nobody waits for: a failure is a fault, unless all of this has ended meanwhile. */
@@ -521,4 +461,16 @@ export class Core {
       throw cause;
     }
   }
+}
+
+/** The words stay on screen, as failed: the device could not keep them. */
+function unkept(row: OutboxRow): OutboxRow {
+  return { ...row, state: { kind: "failed", code: "unavailable" } };
+}
+
+/** The message without one of its files; `undefined` when nothing is left to say. */
+function without(row: OutboxRow, upload: string): OutboxRow | undefined {
+  const uploads = row.uploads.filter((one) => one !== upload);
+  const isSaying = uploads.length > 0 || row.event.kind !== "message" || row.event.text !== "";
+  return isSaying ? { ...row, uploads } : undefined;
 }

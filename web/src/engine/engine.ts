@@ -416,6 +416,7 @@ class TabEngine implements Engine {
       logOut: async () => {
         try {
           await this.#inTurn(async () => {
+            this.#life?.core.forget();
             await this.#end();
             await sessions.logOut();
           });

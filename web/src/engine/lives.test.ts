@@ -173,6 +173,25 @@ test("what was being written in one tab is gone when another logs out", async ()
   expect(device.tab().values.keys()).toEqual([]);
 });
 
+test("a file that is being written down when one logs out leaves nothing behind", async () => {
+  const { device, engine, id } = await person("sol");
+  const { compose } = engine.open(engine.directWith(id));
+  compose.setText("look");
+  // It is slow: it is there when everything else of the person is gone.
+  const { values } = device.tab();
+  const mark = `lives-sol.${id}.mark`;
+  values.set(mark, "");
+  const uploads = connections.find(({ name }) => name.endsWith(id))?.transaction("uploads", "readwrite").objectStore("uploads");
+  const hold = (): void => {
+    if (uploads && values.get(mark) !== null) uploads.count().onsuccess = hold;
+  };
+  hold();
+  const attaching = compose.attach({ blob: new Blob(["x"]), name: "x.txt", type: "text/plain" }).catch(() => {});
+  await engine.session.logOut();
+  await attaching;
+  expect(values.keys()).toEqual([]);
+});
+
 test("a log-out that cannot be written down fails, and the same person goes on", async () => {
   const { engine, id } = await person("rea");
   terminate((name) => !name.includes("."));

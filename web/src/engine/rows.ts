@@ -90,6 +90,8 @@ export interface OutboxRow {
   ts: number;
   /** Uploads that become its media; it waits for them. */
   uploads: string[];
+  /** The draft that it was. */
+  draft?: DraftEnd;
 }
 
 export type OutgoingEvent =
@@ -106,6 +108,12 @@ export type OutgoingEvent =
   | { kind: "reaction"; target: Seq; emoji: string; op: "add" | "remove" }
   | { kind: "pin"; target: Seq; op: "add" | "remove" };
 
+/** A draft as it was when it was sent: one of the same place with a later `ts` is another one, and stays. */
+export interface DraftEnd {
+  place: string;
+  ts: number;
+}
+
 export interface DraftRow {
   /** The conversation, or conversation#root of a thread. */
   place: string;
@@ -116,6 +124,7 @@ export interface DraftRow {
   /** What was written before editing began. */
   beforeEditing?: string;
   uploads: string[];
+  /** When it was changed last, in milliseconds since the epoch, on the clock of this device. */
   ts: number;
   /** Which tab wrote it. */
   tab: string;
