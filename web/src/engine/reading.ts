@@ -17,8 +17,18 @@ export interface ReadingPorts {
   onChange(): void;
 }
 
+/**
+ * What a window owes whoever reads there, until it is made good; it always owes what is between the last that was read
+ * and its rows, too, which nobody has chosen to pass over.
+ */
+interface Owed {
+  /** The rows are of before a gap: what has happened since is not in them. */
+  readonly isStale?: true;
+}
+
 export class Reading {
   readonly #stretch = new Stretch();
+  #owed: Owed | undefined;
   #loading: WindowState["loading"] = "opening";
   #failure: WindowState["failure"];
   #anchor: WindowState["anchor"];
@@ -36,13 +46,29 @@ export class Reading {
     return this.#stretch.rows;
   }
 
-  /** Nothing is after the last: what is sent belongs there. */
+  /** Nothing is after the last. */
   get atEnd(): boolean {
     return this.#stretch.atEnd;
   }
 
+  /** What is sent belongs after the last, or can be shown nowhere else for now. */
+  get takesSent(): boolean {
+    return this.atEnd || this.#owed?.isStale === true;
+  }
+
   get firstUnread(): Seq | undefined {
     return this.#firstUnread;
+  }
+
+  /** What is on the screen counts as read, and all before it: that was chosen, or follows without a gap on what was read. */
+  get counts(): boolean {
+    return !this.#owed || this.#isJoined;
+  }
+
+  get #isJoined(): boolean {
+    const { core, history } = this.ports;
+    const first = this.rows[0]?.seq ?? Infinity;
+    return this.#stretch.atStart || first <= (core.row(history.id)?.read ?? 0) + 1;
   }
 
   get state(): Omit<WindowState, "items"> {
@@ -67,6 +93,7 @@ export class Reading {
 
   loadOlder(): Promise<void> {
     return this.#enqueue(async () => {
+      if (await this.#makeGood()) return;
       const first = this.rows[0];
       if (!first || this.#stretch.atStart) return;
       await this.#load("older", async () => this.#stretch.prepend(await this.ports.history.before(first.seq)));
@@ -75,6 +102,7 @@ export class Reading {
 
   loadNewer(): Promise<void> {
     return this.#enqueue(async () => {
+      if (await this.#makeGood()) return;
       const last = this.rows.at(-1);
       if (!last || this.#stretch.atEnd) return;
       await this.#load("newer", async () => this.#stretch.append(await this.ports.history.after(last.seq)));
@@ -86,12 +114,21 @@ export class Reading {
     this.#read = seq;
   }
 
-  /** What could not be had offline is tried again: by the view, which stays where it is; here, if it has nothing. */
+  /** What could not be had offline is tried again: here, what is owed; the rest by the view, which stays where it is. */
   async again(): Promise<void> {
-    if (this.rows.length === 0) return this.jumpTo({ kind: "unread" });
-    if (!this.#failure) return;
-    this.#failure = undefined;
-    this.ports.onChange();
+    if (this.rows.length === 0 && !this.#owed) return this.jumpTo({ kind: "unread" });
+    return this.#enqueue(async () => {
+      if ((await this.#makeGood()) || !this.#failure) return;
+      this.#failure = undefined;
+      this.ports.onChange();
+    });
+  }
+
+  /** What is owed comes before anything else. False: there is nothing to do for it. */
+  async #makeGood(): Promise<boolean> {
+    if (!this.#owed?.isStale) return false;
+    await this.#reload();
+    return true;
   }
 
   async #open(place: Place): Promise<void> {
@@ -99,6 +136,7 @@ export class Reading {
     await this.#load("opening", async () => {
       for await (const { slice, at, firstUnread } of openings(history, place, core.row(history.id), core.me)) {
         this.#stretch.take(slice);
+        this.#owed = undefined;
         if (firstUnread !== undefined) this.#firstUnread = firstUnread;
         if (at) this.#anchorAt(at.seq, at.align);
         else this.#anchorAtEnd();
@@ -136,6 +174,9 @@ export class Reading {
       this.#failure = cause.code;
       if (what === "opening") await this.#showWhatIsThere();
     } finally {
+      // What was missed is next to these rows: nothing else may be put there.
+      if (this.#owed?.isStale) this.#stretch.cutOff();
+      else if (this.#isJoined) this.#owed = undefined;
       this.#loading = undefined;
       this.ports.onChange();
     }
@@ -189,9 +230,11 @@ export class Reading {
   /** The same place again, with all that may be on the screen. */
   async #reload(): Promise<void> {
     const { history } = this.ports;
+    this.#owed = { isStale: true };
     await this.#load("newer", async () => {
       const read = this.#read;
       this.#stretch.take(read === undefined ? await history.newest() : await history.around(read, BEFORE_READ));
+      this.#owed = {};
     });
   }
 }

@@ -15,6 +15,8 @@ let core: Core;
 let inbox: Inbox;
 let window: Window;
 let isOnline = true;
+/** The views of the server do not answer in time. */
+let isBusy = false;
 /** The network is slow: what is asked for comes when this resolves. */
 let slow: Promise<void> = Promise.resolve();
 /** The newest that the server has. */
@@ -28,6 +30,7 @@ async function answer(input: Parameters<typeof fetch>[0]): Promise<Response> {
   const url = new URL(String(input), "http://server");
   await slow;
   if (!isOnline) throw new TypeError("no network");
+  if (isBusy) return Response.json({ error: { code: "unavailable", message: "", stored: "unknown", retry: "same_id" } }, { status: 503 });
   if (url.pathname.endsWith("/pins")) return Response.json({ items: [{ ...message(5), state: { pinned: true } }], as_of: head });
   if (!url.pathname.endsWith("/messages")) throw new TypeError("no network");
   const place = (name: string) => (url.searchParams.has(name) ? Number(url.searchParams.get(name)) : undefined);
@@ -42,6 +45,7 @@ async function answer(input: Parameters<typeof fetch>[0]): Promise<Response> {
 
 beforeEach(async () => {
   isOnline = true;
+  isBusy = false;
   core = await coreOf(answer);
   inbox = new Inbox(core);
   await come(300, 340, 299);
@@ -137,6 +141,47 @@ test("after a gap a window is where it was: at what is read, with all that is on
   head = 700;
   await take({ type: "gap", conversation: "g.a", from: 500, to: 700 });
   await shown("it is at the end", () => seqs().at(-1) === 700);
+});
+
+test("after a gap that could not be read over, nothing is put after it, or read, until it is", async () => {
+  const read = () => core.row("g.a")?.read;
+  window.seen(340);
+  await shown("it is read", () => read() === 340);
+  isBusy = true;
+  head = 500;
+  await take({ type: "gap", conversation: "g.a", from: 340, to: 500 });
+  await shown("it could not be had", () => window.state.get().failure === "unavailable");
+  expect(window.state.get()).toMatchObject({ hasOlder: true, hasNewer: true });
+  expect(seqs().at(-1), "what was there stays").toBe(340);
+  await come(501, 501, 500);
+  // What was enqueued before it is done; and that fails, too.
+  await window.loadNewer();
+  expect(seqs().at(-1)).toBe(340);
+  const said = core.send({ c: "g.a", event: { kind: "message", text: "meanwhile" } }) ?? "";
+  expect(window.state.get().items.at(-1)?.key, "what one says meanwhile is there").toBe(said);
+  await window.discard(said);
+  isBusy = false;
+  goOffline();
+  goOnline();
+  await shown("it is at the end", () => seqs().at(-1) === 501 && window.state.get().loading === undefined);
+  expect(window.state.get()).toMatchObject({ failure: undefined, hasNewer: false });
+  window.seen(501);
+  expect(read(), "nobody has seen what is in between").toBe(340);
+  await back(341);
+  window.seen(501);
+  expect(read()).toBe(501);
+});
+
+test("what could not be read over is read when one asks for more, from where one is", async () => {
+  isBusy = true;
+  head = 500;
+  await take({ type: "gap", conversation: "g.a", from: 340, to: 500 });
+  await shown("it could not be had", () => window.state.get().failure === "unavailable");
+  window.stay(340);
+  isBusy = false;
+  await window.loadNewer();
+  expect(seqs(), "what was there, read again, and what comes next").toEqual(Array.from({ length: 210 }, (_, at) => 160 + at));
+  expect(window.state.get()).toMatchObject({ failure: undefined, hasNewer: true });
 });
 
 test("pins that were looked for are there with the next connection, and again after a gap", async () => {
