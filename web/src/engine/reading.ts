@@ -18,17 +18,20 @@ export interface ReadingPorts {
 }
 
 /**
- * What a window owes whoever reads there, until it is made good; it always owes what is between the last that was read
- * and its rows, too, which nobody has chosen to pass over.
+ * What a window owes whoever reads there. As long as it owes anything, nobody has chosen to pass over what is between
+ * the last that was read and its rows: it does not count as read.
  */
 interface Owed {
+  /** What was asked for last: the rows, if there are any, are the end, which stands in for it. */
+  readonly place: Place | undefined;
   /** The rows are of before a gap: what has happened since is not in them. */
-  readonly isStale?: true;
+  readonly isStale: boolean;
 }
 
 export class Reading {
   readonly #stretch = new Stretch();
-  #owed: Owed | undefined;
+  /** `undefined`: the rows are what was asked for. */
+  #owed: Owed | undefined = { place: { kind: "unread" }, isStale: false };
   #loading: WindowState["loading"] = "opening";
   #failure: WindowState["failure"];
   #anchor: WindowState["anchor"];
@@ -115,8 +118,7 @@ export class Reading {
   }
 
   /** What could not be had offline is tried again: here, what is owed; the rest by the view, which stays where it is. */
-  async again(): Promise<void> {
-    if (this.rows.length === 0 && !this.#owed) return this.jumpTo({ kind: "unread" });
+  again(): Promise<void> {
     return this.#enqueue(async () => {
       if ((await this.#makeGood()) || !this.#failure) return;
       this.#failure = undefined;
@@ -126,13 +128,22 @@ export class Reading {
 
   /** What is owed comes before anything else. False: there is nothing to do for it. */
   async #makeGood(): Promise<boolean> {
-    if (!this.#owed?.isStale) return false;
-    await this.#reload();
+    const owed = this.#owed;
+    if (owed?.place && this.#read === undefined) {
+      await this.#open(owed.place);
+    } else if (owed?.isStale) {
+      await this.#reload();
+    } else {
+      // Whoever reads on in what stands in for a place stays there.
+      if (owed) this.#owed = { ...owed, place: undefined };
+      return false;
+    }
     return true;
   }
 
   async #open(place: Place): Promise<void> {
     const { core, history } = this.ports;
+    if (this.#owed?.place) this.#owed = { ...this.#owed, place };
     await this.#load("opening", async () => {
       for await (const { slice, at, firstUnread } of openings(history, place, core.row(history.id), core.me)) {
         this.#stretch.take(slice);
@@ -176,7 +187,7 @@ export class Reading {
     } finally {
       // What was missed is next to these rows: nothing else may be put there.
       if (this.#owed?.isStale) this.#stretch.cutOff();
-      else if (this.#isJoined) this.#owed = undefined;
+      else if (!this.#owed?.place && this.#isJoined) this.#owed = undefined;
       this.#loading = undefined;
       this.ports.onChange();
     }
@@ -188,6 +199,7 @@ export class Reading {
     const cached = await this.ports.history.newestCached();
     if (!cached) return;
     this.#stretch.take(cached);
+    this.#owed = { place: this.#owed?.place, isStale: false };
     this.#anchorAtEnd();
   }
 
@@ -203,9 +215,13 @@ export class Reading {
   /** These changed in the cache, or all of it is gone. */
   follow(changed: readonly Seq[] | "all"): Promise<void> {
     return this.#enqueue(async () => {
-      if (changed === "all") return this.#reload();
-      await this.#reread(changed);
-      this.ports.onChange();
+      if (changed === "all") {
+        this.#owed = { place: this.#owed?.place, isStale: true };
+        await this.#makeGood();
+      } else if (this.rows.length > 0 || !(await this.#makeGood())) {
+        await this.#reread(changed);
+        this.ports.onChange();
+      }
     });
   }
 
@@ -230,11 +246,10 @@ export class Reading {
   /** The same place again, with all that may be on the screen. */
   async #reload(): Promise<void> {
     const { history } = this.ports;
-    this.#owed = { isStale: true };
     await this.#load("newer", async () => {
       const read = this.#read;
       this.#stretch.take(read === undefined ? await history.newest() : await history.around(read, BEFORE_READ));
-      this.#owed = {};
+      this.#owed = { place: undefined, isStale: false };
     });
   }
 }

@@ -2,7 +2,7 @@ import "fake-indexeddb/auto";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import type { EventFrame, ServerFrame } from "../protocol/types.ts";
 import type { LinkState } from "../protocol/link.ts";
-import type { MessageItem } from "./api.ts";
+import type { MessageItem, Place } from "./api.ts";
 import type { Core } from "./core.ts";
 import { Inbox } from "./inbox.ts";
 import { ingest } from "./ingest.ts";
@@ -59,8 +59,18 @@ afterEach(() => {
   endOf(core);
 });
 
-function open(): Window {
-  return new Window("g.a", { core, inbox, members: new Members(core), onClose: () => {} }, { kind: "newest" });
+function open(place: Place = { kind: "newest" }): Window {
+  return new Window("g.a", { core, inbox, members: new Members(core), onClose: () => {} }, place);
+}
+
+/** Another window, of somebody who has read up to 100 and has no connection. */
+async function openOffline(place: Place): Promise<void> {
+  window.close();
+  await core.changeRow("g.a", (row) => ({ ...row, read: 100, unread: 240 }));
+  await shown("it is unread", () => core.row("g.a")?.read === 100);
+  goOffline();
+  window = open(place);
+  await shown("it could not be had", () => window.state.get().failure === "offline" && window.state.get().loading === undefined);
 }
 
 const shown = (what: string, holds: () => boolean) => until(what, holds, 5_000);
@@ -182,6 +192,76 @@ test("what could not be read over is read when one asks for more, from where one
   await window.loadNewer();
   expect(seqs(), "what was there, read again, and what comes next").toEqual(Array.from({ length: 210 }, (_, at) => 160 + at));
   expect(window.state.get()).toMatchObject({ failure: undefined, hasNewer: true });
+});
+
+for (const place of [{ kind: "unread" }, { kind: "message", seq: 50 }] as const) {
+  test(`a place that could not be had offline (${place.kind}) is gone to with the next connection, and nothing counts as read before`, async () => {
+    await openOffline(place);
+    const wanted = place.kind === "unread" ? 101 : place.seq;
+    expect(seqs().at(-1), "what there is stands in for it").toBe(340);
+    window.seen(340);
+    expect(core.row("g.a")?.read).toBe(100);
+    goOnline();
+    await shown("it is there", () => window.state.get().anchor?.key === `s${wanted}`);
+    expect(seqs()).toContain(wanted);
+    await shown("all of it", () => window.state.get().loading === undefined);
+    window.seen(110);
+    expect(core.row("g.a")?.read).toBe(110);
+  });
+}
+
+test("whoever reads on in what stands in for a place stays there, and has read what they get to without a gap", async () => {
+  await openOffline({ kind: "unread" });
+  window.stay(325);
+  const { anchor } = window.state.get();
+  goOnline();
+  await shown("it may be asked again", () => window.state.get().failure === undefined);
+  window.stay(undefined);
+  await window.loadOlder();
+  expect(window.state.get(), "also at the end of it").toMatchObject({ anchor, hasNewer: false });
+  window.seen(325);
+  expect(core.row("g.a")?.read).toBe(100);
+  await back(101);
+  window.seen(325);
+  expect(core.row("g.a")?.read).toBe(325);
+});
+
+test("one who asks again for a place that could not be had, or for another, gets it", async () => {
+  await openOffline({ kind: "unread" });
+  isOnline = true;
+  await window.loadOlder();
+  expect(window.state.get()).toMatchObject({ anchor: { key: "s101" }, failure: undefined });
+  isOnline = false;
+  await window.jumpTo({ kind: "message", seq: 20 });
+  expect(window.state.get()).toMatchObject({ anchor: { key: "s101" }, failure: "offline" });
+  goOnline();
+  await shown("it may be asked again", () => window.state.get().failure === undefined);
+  expect(window.state.get().anchor?.key, "what was there was asked for, too").toBe("s101");
+
+  await openOffline({ kind: "message", seq: 60 });
+  await window.jumpTo({ kind: "message", seq: 20 });
+  goOnline();
+  await shown("the last that was asked for", () => window.state.get().anchor?.key === "s20");
+});
+
+test("of a place of which nothing was there, no message that comes is all", async () => {
+  head = 500;
+  await take({ type: "gap", conversation: "g.a", from: 340, to: 500 });
+  await shown("it is at the end", () => seqs().at(-1) === 500 && window.state.get().loading === undefined);
+  await core.db.clear("messages");
+  await core.changeRow("g.a", (row) => ({ ...row, ranges: [] }));
+  await openOffline({ kind: "unread" });
+  expect(seqs()).toEqual([]);
+  isOnline = true;
+  isBusy = true;
+  await come(501, 501, 500);
+  await shown("it came", () => seqs().at(-1) === 501 && window.state.get().loading === undefined);
+  expect(window.state.get().hasOlder).toBe(true);
+  window.seen(501);
+  expect(core.row("g.a")?.read).toBe(100);
+  isBusy = false;
+  goOnline();
+  await shown("the place is there", () => window.state.get().anchor?.key === "s101");
 });
 
 test("pins that were looked for are there with the next connection, and again after a gap", async () => {
