@@ -244,6 +244,24 @@ test("one who asks again for a place that could not be had, or for another, gets
   await shown("the last that was asked for", () => window.state.get().anchor?.key === "s20");
 });
 
+test("a gap after what stands in for a place is none for the place", async () => {
+  await openOffline({ kind: "unread" });
+  isOnline = true;
+  isBusy = true;
+  head = 500;
+  await take({ type: "gap", conversation: "g.a", from: 340, to: 500 });
+  await shown("that could not be had, either", () => window.state.get().failure === "unavailable");
+  expect(window.state.get()).toMatchObject({ hasOlder: true, hasNewer: true });
+  await come(501, 501, 500);
+  await window.loadNewer();
+  expect(seqs().at(-1)).toBe(340);
+  window.seen(340);
+  expect(core.row("g.a")?.read).toBe(100);
+  isBusy = false;
+  goOnline();
+  await shown("the place is there", () => window.state.get().anchor?.key === "s101");
+});
+
 test("of a place of which nothing was there, no message that comes is all", async () => {
   head = 500;
   await take({ type: "gap", conversation: "g.a", from: 340, to: 500 });
