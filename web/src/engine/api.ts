@@ -356,7 +356,10 @@ export interface ConversationWindow {
   loadNewer(): Promise<void>;
   /** Moves the window; `state.anchor` says where to scroll. Resolves when it is there. */
   jumpTo(place: Place): Promise<void>;
-  /** The last item that the person has on screen, while the page is visible; they have read up to it. */
+  /**
+   * The last item that the person has on screen, while the page is visible: they have read up to it, unless something is
+   * missing between what they had read and what is shown, which they did not choose to pass over.
+   */
   seen(seq: Seq): void;
   /**
    * Where the view is, and stays when messages come, or when all is read again: `seq` is the last on the screen;

@@ -17,8 +17,21 @@ export interface ReadingPorts {
   onChange(): void;
 }
 
+/**
+ * What a window owes whoever reads there. As long as it owes anything, nobody has chosen to pass over what is between
+ * the last that was read and its rows: it does not count as read.
+ */
+interface Owed {
+  /** What was asked for last: the rows, if there are any, are the end, which stands in for it. */
+  readonly place: Place | undefined;
+  /** The rows are of before a gap: what has happened since is not in them. */
+  readonly isStale: boolean;
+}
+
 export class Reading {
   readonly #stretch = new Stretch();
+  /** `undefined`: the rows are what was asked for. */
+  #owed: Owed | undefined = { place: { kind: "unread" }, isStale: false };
   #loading: WindowState["loading"] = "opening";
   #failure: WindowState["failure"];
   #anchor: WindowState["anchor"];
@@ -36,13 +49,29 @@ export class Reading {
     return this.#stretch.rows;
   }
 
-  /** Nothing is after the last: what is sent belongs there. */
+  /** Nothing is after the last. */
   get atEnd(): boolean {
     return this.#stretch.atEnd;
   }
 
+  /** What is sent belongs after the last, or can be shown nowhere else for now. */
+  get takesSent(): boolean {
+    return this.atEnd || this.#owed?.isStale === true;
+  }
+
   get firstUnread(): Seq | undefined {
     return this.#firstUnread;
+  }
+
+  /** What is on the screen counts as read, and all before it: that was chosen, or follows without a gap on what was read. */
+  get counts(): boolean {
+    return !this.#owed || this.#isJoined;
+  }
+
+  get #isJoined(): boolean {
+    const { core, history } = this.ports;
+    const first = this.rows[0]?.seq ?? Infinity;
+    return this.#stretch.atStart || first <= (core.row(history.id)?.read ?? 0) + 1;
   }
 
   get state(): Omit<WindowState, "items"> {
@@ -67,6 +96,7 @@ export class Reading {
 
   loadOlder(): Promise<void> {
     return this.#enqueue(async () => {
+      if (await this.#makeGood()) return;
       const first = this.rows[0];
       if (!first || this.#stretch.atStart) return;
       await this.#load("older", async () => this.#stretch.prepend(await this.ports.history.before(first.seq)));
@@ -75,6 +105,7 @@ export class Reading {
 
   loadNewer(): Promise<void> {
     return this.#enqueue(async () => {
+      if (await this.#makeGood()) return;
       const last = this.rows.at(-1);
       if (!last || this.#stretch.atEnd) return;
       await this.#load("newer", async () => this.#stretch.append(await this.ports.history.after(last.seq)));
@@ -86,19 +117,37 @@ export class Reading {
     this.#read = seq;
   }
 
-  /** What could not be had offline is tried again: by the view, which stays where it is; here, if it has nothing. */
-  async again(): Promise<void> {
-    if (this.rows.length === 0) return this.jumpTo({ kind: "unread" });
-    if (!this.#failure) return;
-    this.#failure = undefined;
-    this.ports.onChange();
+  /** What could not be had offline is tried again: here, what is owed; the rest by the view, which stays where it is. */
+  again(): Promise<void> {
+    return this.#enqueue(async () => {
+      if ((await this.#makeGood()) || !this.#failure) return;
+      this.#failure = undefined;
+      this.ports.onChange();
+    });
+  }
+
+  /** What is owed comes before anything else. False: there is nothing to do for it. */
+  async #makeGood(): Promise<boolean> {
+    const owed = this.#owed;
+    if (owed?.place && this.#read === undefined) {
+      await this.#open(owed.place);
+    } else if (owed?.isStale) {
+      await this.#reload();
+    } else {
+      // Whoever reads on in what stands in for a place stays there.
+      if (owed) this.#owed = { ...owed, place: undefined };
+      return false;
+    }
+    return true;
   }
 
   async #open(place: Place): Promise<void> {
     const { core, history } = this.ports;
+    if (this.#owed?.place) this.#owed = { ...this.#owed, place };
     await this.#load("opening", async () => {
       for await (const { slice, at, firstUnread } of openings(history, place, core.row(history.id), core.me)) {
         this.#stretch.take(slice);
+        this.#owed = undefined;
         if (firstUnread !== undefined) this.#firstUnread = firstUnread;
         if (at) this.#anchorAt(at.seq, at.align);
         else this.#anchorAtEnd();
@@ -136,6 +185,9 @@ export class Reading {
       this.#failure = cause.code;
       if (what === "opening") await this.#showWhatIsThere();
     } finally {
+      // What was missed is next to these rows: nothing else may be put there.
+      if (this.#owed?.isStale) this.#stretch.cutOff();
+      else if (!this.#owed?.place && this.#isJoined) this.#owed = undefined;
       this.#loading = undefined;
       this.ports.onChange();
     }
@@ -147,6 +199,7 @@ export class Reading {
     const cached = await this.ports.history.newestCached();
     if (!cached) return;
     this.#stretch.take(cached);
+    this.#owed = { place: this.#owed?.place, isStale: false };
     this.#anchorAtEnd();
   }
 
@@ -162,9 +215,13 @@ export class Reading {
   /** These changed in the cache, or all of it is gone. */
   follow(changed: readonly Seq[] | "all"): Promise<void> {
     return this.#enqueue(async () => {
-      if (changed === "all") return this.#reload();
-      await this.#reread(changed);
-      this.ports.onChange();
+      if (changed === "all") {
+        this.#owed = { place: this.#owed?.place, isStale: true };
+        await this.#makeGood();
+      } else if (this.rows.length > 0 || !(await this.#makeGood())) {
+        await this.#reread(changed);
+        this.ports.onChange();
+      }
     });
   }
 
@@ -192,6 +249,7 @@ export class Reading {
     await this.#load("newer", async () => {
       const read = this.#read;
       this.#stretch.take(read === undefined ? await history.newest() : await history.around(read, BEFORE_READ));
+      this.#owed = { place: undefined, isStale: false };
     });
   }
 }

@@ -60,3 +60,14 @@ test("in a flood those stay that are around what is read", () => {
   expect(ends(stretch), "near the end all that is new").toEqual([121, ROWS_MAX + 120, ROWS_MAX]);
   expect([stretch.atStart, stretch.atEnd]).toEqual([false, true]);
 });
+
+test("after a gap nothing is known of what is before or after, until it is read again", () => {
+  const stretch = new Stretch();
+  stretch.take({ rows: rows(10, 5), atStart: true, atEnd: true });
+  stretch.cutOff();
+  expect([stretch.atStart, stretch.atEnd]).toEqual([false, false]);
+  expect([9, 10, 14, 15].map((seq) => stretch.holds(seq))).toEqual([false, true, true, false]);
+  stretch.take({ rows: [], atStart: true, atEnd: true });
+  stretch.cutOff();
+  expect(stretch.holds(7)).toBe(false);
+});

@@ -39,6 +39,12 @@ export class Stretch {
     this.#atEnd = atEnd;
   }
 
+  /** What is before and after is no longer known. */
+  cutOff(): void {
+    this.#atStart = false;
+    this.#atEnd = false;
+  }
+
   /** Puts in what is right before; the newest beyond the limit go. */
   prepend({ rows, atStart }: Slice): void {
     const all = [...rows, ...this.#rows];

@@ -61,7 +61,7 @@ async function soon(what: string, holds: () => boolean | Promise<boolean>): Prom
 const state = async (key: string) => (await db.get("uploads", key))?.state;
 const names = () => begun.map(({ options }) => options.name);
 
-for (const code of ["offline", "rate_limited", "unauthorized", "overloaded"]) {
+for (const code of ["offline", "rate_limited", "unauthorized", "overloaded", "unavailable", "internal"]) {
   test(`${code} passes: the file waits half a minute and goes again, once, with the connection as it was`, async () => {
     await put("a");
     uploads.connected();
@@ -82,6 +82,35 @@ for (const code of ["offline", "rate_limited", "unauthorized", "overloaded"]) {
     expect(vi.getTimerCount()).toBe(0);
   });
 }
+
+test("what keeps failing waits longer each time, up to five minutes, until something works or a connection is new", async () => {
+  /** The last that went fails, and goes again after so many seconds. */
+  const failsFor = async (seconds: number): Promise<void> => {
+    const count = begun.length;
+    await soon("it goes", async () => (await state("a")) === "uploading");
+    begun.at(-1)?.options.onFailure("unavailable");
+    await soon("it waits", async () => (await state("a")) === "waiting" && vi.getTimerCount() === 1);
+    vi.advanceTimersByTime(seconds * 1_000 - 1);
+    expect(vi.getTimerCount(), "not yet").toBe(1);
+    vi.advanceTimersByTime(1);
+    expect(vi.getTimerCount()).toBe(0);
+    await soon("it goes again", () => begun.length > count);
+  };
+  await put("a");
+  uploads.connected();
+  await soon("it goes", () => begun.length === 1);
+  for (const seconds of [30, 60, 120, 240, 300, 300]) await failsFor(seconds);
+  uploads.disconnected();
+  uploads.connected();
+  await failsFor(30);
+  await failsFor(60);
+  await put("b");
+  uploads.reload();
+  await soon("another goes", () => names().at(-1) === "b");
+  begun.pop()?.options.onDone("media");
+  await soon("it is there", async () => (await state("b")) === "done");
+  await failsFor(30);
+});
 
 test("what does not pass has failed, and goes again when somebody asks for it", async () => {
   await put("a");

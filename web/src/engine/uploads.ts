@@ -7,10 +7,12 @@ import type { UploadRow } from "./rows.ts";
 const AT_ONCE_MAX = 2;
 /** The database learns of progress at most this often, in milliseconds; tabs are told of each step. */
 const WRITE_EVERY_MS = 1_000;
-/** What did not work for a reason that passes is tried again after this, in milliseconds. */
+/** What did not work for a reason that passes is tried again after this, in milliseconds; then after twice as long. */
 const AGAIN_AFTER_MS = 30_000;
+/** At last, and for ever, it is tried this often, in milliseconds: nobody may be there to ask for it. */
+const AGAIN_AFTER_MAX_MS = 300_000;
 /** Reasons that pass by themselves, also while the connection lives. A token is renewed now and then. */
-const PASSING = new Set(["offline", "overloaded", "rate_limited", "unauthorized"]);
+const PASSING = new Set(["internal", "offline", "overloaded", "rate_limited", "unauthorized", "unavailable"]);
 
 /** Carries a file to the server. */
 export type Carrier = (options: UploadOptions) => RunningUpload;
@@ -32,6 +34,8 @@ export class Uploads {
   #turn: Promise<void> = Promise.resolve();
   /** Until it ends, what did not work rests. */
   #rest: ReturnType<typeof setTimeout> | undefined;
+  /** How long the next such rest is, in milliseconds. */
+  #restMs = AGAIN_AFTER_MS;
   #isOpen = false;
   #isStopped = false;
 
@@ -128,6 +132,7 @@ export class Uploads {
       },
       onDone: (media) => {
         this.#running.delete(row.key);
+        this.#restMs = AGAIN_AFTER_MS;
         void this.#write(row.key, { state: "done", media, sent: row.size }).then(() => {
           this.ports.done();
           this.reload();
@@ -152,13 +157,15 @@ export class Uploads {
     if (this.#isStopped) return;
     this.#rest ??= setTimeout(() => {
       this.#rest = undefined;
+      this.#restMs = Math.min(2 * this.#restMs, AGAIN_AFTER_MAX_MS);
       this.reload();
-    }, AGAIN_AFTER_MS);
+    }, this.#restMs);
   }
 
   #endRest(): void {
     clearTimeout(this.#rest);
     this.#rest = undefined;
+    this.#restMs = AGAIN_AFTER_MS;
   }
 
   async #write(

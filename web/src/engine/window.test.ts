@@ -2,7 +2,7 @@ import "fake-indexeddb/auto";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import type { EventFrame, ServerFrame } from "../protocol/types.ts";
 import type { LinkState } from "../protocol/link.ts";
-import type { MessageItem } from "./api.ts";
+import type { MessageItem, Place } from "./api.ts";
 import type { Core } from "./core.ts";
 import { Inbox } from "./inbox.ts";
 import { ingest } from "./ingest.ts";
@@ -15,6 +15,8 @@ let core: Core;
 let inbox: Inbox;
 let window: Window;
 let isOnline = true;
+/** The views of the server do not answer in time. */
+let isBusy = false;
 /** The network is slow: what is asked for comes when this resolves. */
 let slow: Promise<void> = Promise.resolve();
 /** The newest that the server has. */
@@ -28,6 +30,7 @@ async function answer(input: Parameters<typeof fetch>[0]): Promise<Response> {
   const url = new URL(String(input), "http://server");
   await slow;
   if (!isOnline) throw new TypeError("no network");
+  if (isBusy) return Response.json({ error: { code: "unavailable", message: "", stored: "unknown", retry: "same_id" } }, { status: 503 });
   if (url.pathname.endsWith("/pins")) return Response.json({ items: [{ ...message(5), state: { pinned: true } }], as_of: head });
   if (!url.pathname.endsWith("/messages")) throw new TypeError("no network");
   const place = (name: string) => (url.searchParams.has(name) ? Number(url.searchParams.get(name)) : undefined);
@@ -42,6 +45,7 @@ async function answer(input: Parameters<typeof fetch>[0]): Promise<Response> {
 
 beforeEach(async () => {
   isOnline = true;
+  isBusy = false;
   core = await coreOf(answer);
   inbox = new Inbox(core);
   await come(300, 340, 299);
@@ -55,8 +59,18 @@ afterEach(() => {
   endOf(core);
 });
 
-function open(): Window {
-  return new Window("g.a", { core, inbox, members: new Members(core), onClose: () => {} }, { kind: "newest" });
+function open(place: Place = { kind: "newest" }): Window {
+  return new Window("g.a", { core, inbox, members: new Members(core), onClose: () => {} }, place);
+}
+
+/** Another window, of somebody who has read up to 100 and has no connection. */
+async function openOffline(place: Place): Promise<void> {
+  window.close();
+  await core.changeRow("g.a", (row) => ({ ...row, read: 100, unread: 240 }));
+  await shown("it is unread", () => core.row("g.a")?.read === 100);
+  goOffline();
+  window = open(place);
+  await shown("it could not be had", () => window.state.get().failure === "offline" && window.state.get().loading === undefined);
 }
 
 const shown = (what: string, holds: () => boolean) => until(what, holds, 5_000);
@@ -137,6 +151,135 @@ test("after a gap a window is where it was: at what is read, with all that is on
   head = 700;
   await take({ type: "gap", conversation: "g.a", from: 500, to: 700 });
   await shown("it is at the end", () => seqs().at(-1) === 700);
+});
+
+test("after a gap that could not be read over, nothing is put after it, or read, until it is", async () => {
+  const read = () => core.row("g.a")?.read;
+  window.seen(340);
+  await shown("it is read", () => read() === 340);
+  isBusy = true;
+  head = 500;
+  await take({ type: "gap", conversation: "g.a", from: 340, to: 500 });
+  await shown("it could not be had", () => window.state.get().failure === "unavailable");
+  expect(window.state.get()).toMatchObject({ hasOlder: true, hasNewer: true });
+  expect(seqs().at(-1), "what was there stays").toBe(340);
+  await come(501, 501, 500);
+  // What was enqueued before it is done; and that fails, too.
+  await window.loadNewer();
+  expect(seqs().at(-1)).toBe(340);
+  const said = core.send({ c: "g.a", event: { kind: "message", text: "meanwhile" } }) ?? "";
+  expect(window.state.get().items.at(-1)?.key, "what one says meanwhile is there").toBe(said);
+  await window.discard(said);
+  isBusy = false;
+  goOffline();
+  goOnline();
+  await shown("it is at the end", () => seqs().at(-1) === 501 && window.state.get().loading === undefined);
+  expect(window.state.get()).toMatchObject({ failure: undefined, hasNewer: false });
+  window.seen(501);
+  expect(read(), "nobody has seen what is in between").toBe(340);
+  await back(341);
+  window.seen(501);
+  expect(read()).toBe(501);
+});
+
+test("what could not be read over is read when one asks for more, from where one is", async () => {
+  isBusy = true;
+  head = 500;
+  await take({ type: "gap", conversation: "g.a", from: 340, to: 500 });
+  await shown("it could not be had", () => window.state.get().failure === "unavailable");
+  window.stay(340);
+  isBusy = false;
+  await window.loadNewer();
+  expect(seqs(), "what was there, read again, and what comes next").toEqual(Array.from({ length: 210 }, (_, at) => 160 + at));
+  expect(window.state.get()).toMatchObject({ failure: undefined, hasNewer: true });
+});
+
+for (const place of [{ kind: "unread" }, { kind: "message", seq: 50 }] as const) {
+  test(`a place that could not be had offline (${place.kind}) is gone to with the next connection, and nothing counts as read before`, async () => {
+    await openOffline(place);
+    const wanted = place.kind === "unread" ? 101 : place.seq;
+    expect(seqs().at(-1), "what there is stands in for it").toBe(340);
+    window.seen(340);
+    expect(core.row("g.a")?.read).toBe(100);
+    goOnline();
+    await shown("it is there", () => window.state.get().anchor?.key === `s${wanted}`);
+    expect(seqs()).toContain(wanted);
+    await shown("all of it", () => window.state.get().loading === undefined);
+    window.seen(110);
+    expect(core.row("g.a")?.read).toBe(110);
+  });
+}
+
+test("whoever reads on in what stands in for a place stays there, and has read what they get to without a gap", async () => {
+  await openOffline({ kind: "unread" });
+  window.stay(325);
+  const { anchor } = window.state.get();
+  goOnline();
+  await shown("it may be asked again", () => window.state.get().failure === undefined);
+  window.stay(undefined);
+  await window.loadOlder();
+  expect(window.state.get(), "also at the end of it").toMatchObject({ anchor, hasNewer: false });
+  window.seen(325);
+  expect(core.row("g.a")?.read).toBe(100);
+  await back(101);
+  window.seen(325);
+  expect(core.row("g.a")?.read).toBe(325);
+});
+
+test("one who asks again for a place that could not be had, or for another, gets it", async () => {
+  await openOffline({ kind: "unread" });
+  isOnline = true;
+  await window.loadOlder();
+  expect(window.state.get()).toMatchObject({ anchor: { key: "s101" }, failure: undefined });
+  isOnline = false;
+  await window.jumpTo({ kind: "message", seq: 20 });
+  expect(window.state.get()).toMatchObject({ anchor: { key: "s101" }, failure: "offline" });
+  goOnline();
+  await shown("it may be asked again", () => window.state.get().failure === undefined);
+  expect(window.state.get().anchor?.key, "what was there was asked for, too").toBe("s101");
+
+  await openOffline({ kind: "message", seq: 60 });
+  await window.jumpTo({ kind: "message", seq: 20 });
+  goOnline();
+  await shown("the last that was asked for", () => window.state.get().anchor?.key === "s20");
+});
+
+test("a gap after what stands in for a place is none for the place", async () => {
+  await openOffline({ kind: "unread" });
+  isOnline = true;
+  isBusy = true;
+  head = 500;
+  await take({ type: "gap", conversation: "g.a", from: 340, to: 500 });
+  await shown("that could not be had, either", () => window.state.get().failure === "unavailable");
+  expect(window.state.get()).toMatchObject({ hasOlder: true, hasNewer: true });
+  await come(501, 501, 500);
+  await window.loadNewer();
+  expect(seqs().at(-1)).toBe(340);
+  window.seen(340);
+  expect(core.row("g.a")?.read).toBe(100);
+  isBusy = false;
+  goOnline();
+  await shown("the place is there", () => window.state.get().anchor?.key === "s101");
+});
+
+test("of a place of which nothing was there, no message that comes is all", async () => {
+  head = 500;
+  await take({ type: "gap", conversation: "g.a", from: 340, to: 500 });
+  await shown("it is at the end", () => seqs().at(-1) === 500 && window.state.get().loading === undefined);
+  await core.db.clear("messages");
+  await core.changeRow("g.a", (row) => ({ ...row, ranges: [] }));
+  await openOffline({ kind: "unread" });
+  expect(seqs()).toEqual([]);
+  isOnline = true;
+  isBusy = true;
+  await come(501, 501, 500);
+  await shown("it came", () => seqs().at(-1) === 501 && window.state.get().loading === undefined);
+  expect(window.state.get().hasOlder).toBe(true);
+  window.seen(501);
+  expect(core.row("g.a")?.read).toBe(100);
+  isBusy = false;
+  goOnline();
+  await shown("the place is there", () => window.state.get().anchor?.key === "s101");
 });
 
 test("pins that were looked for are there with the next connection, and again after a gap", async () => {

@@ -155,7 +155,7 @@ export class Window implements ConversationWindow, View {
 
   #show(): void {
     if (this.#isClosed) return;
-    const { rows, atEnd, firstUnread, state } = this.#reading;
+    const { rows, takesSent, firstUnread, state } = this.#reading;
     const own = new Set(rows.flatMap(({ id, sender }) => (id && sender === this.#core.me ? [id] : [])));
     const outbox = new Set(this.#core.outboxOf(this.conversation));
     const { sent, looked } = this.#echoes.of([...outbox], own);
@@ -164,7 +164,7 @@ export class Window implements ConversationWindow, View {
     const items: TimelineItem[] = rows.map((row) => stored(row, scene));
     // What has left the outbox looks as it did: its files have left with it.
     const echo = (one: OutboxRow) => (outbox.has(one) ? pending(one, scene) : this.#items.get(scene.keyOf(one.id)));
-    if (atEnd) items.push(...sent.flatMap((one) => (own.has(one.id) ? [] : (echo(one) ?? []))));
+    if (takesSent) items.push(...sent.flatMap((one) => (own.has(one.id) ? [] : (echo(one) ?? []))));
     const after = laidOut(items, firstUnread).map((item) => kept(this.#items.get(item.key), item));
     this.#items = new Map(after.map((item) => [item.key, item]));
     const before = this.state.get();
@@ -177,7 +177,7 @@ export class Window implements ConversationWindow, View {
   // ---- doing
 
   seen(seq: Seq): void {
-    if (this.#core.platform.isVisible()) this.#core.unawaited(this.#core.read(this.conversation, seq));
+    if (this.#reading.counts && this.#core.platform.isVisible()) this.#core.unawaited(this.#core.read(this.conversation, seq));
   }
 
   async loadPins(): Promise<void> {
