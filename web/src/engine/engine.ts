@@ -43,7 +43,7 @@ import { personOf } from "./people.ts";
 import type { MessageRow } from "./rows.ts";
 import { quoteless, sceneOf } from "./scene.ts";
 import { PeopleSearch, Search } from "./search.ts";
-import { Sessions, type SessionRow } from "./session.ts";
+import { Sessions, type SessionRow, databaseOf } from "./session.ts";
 import { DeviceSettings } from "./settings.ts";
 import { elect, Tabs } from "./tabs.ts";
 import { Thread } from "./thread.ts";
@@ -255,11 +255,12 @@ class TabEngine implements Engine {
   async #begin(row: SessionRow): Promise<void> {
     const { platform } = this;
     const ends = new AbortController();
-    const db = await openDatabase(platform.scope, row.user, (isDeleted) => {
-      if (isDeleted && this.#life?.ends === ends) this.#life.core.forget();
+    const key = databaseOf(row);
+    const db = await openDatabase(platform.scope, key, (isDeleted) => {
+      if (isDeleted) core.forget();
       void this.#gone(ends);
     });
-    const tabs = new Tabs(platform, row.user);
+    const tabs = new Tabs(platform, key);
     const core = new Core(db, this.#sessions.httpOf(row), row.user, platform, tabs);
     try {
       await core.start();
@@ -270,7 +271,7 @@ class TabEngine implements Engine {
       throw cause;
     }
     const members = new Members(core);
-    const leading = elect(platform, row.user, ends.signal, async (signal) => {
+    const leading = elect(platform, key, ends.signal, async (signal) => {
       this.#isLeader.set(true);
       const refreshing = setInterval(() => void this.#sessions.refresh().catch(() => {}), REFRESH_EVERY_MS);
       try {
@@ -422,6 +423,8 @@ class TabEngine implements Engine {
         } finally {
           await this.#follow();
         }
+        // Not in turn: nobody who comes next waits for that.
+        await sessions.forgotten;
       },
       devices: async () => (await sessions.http.sessions()).items,
       revoke: (device) => sessions.http.closeSession(device),

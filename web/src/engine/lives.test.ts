@@ -70,6 +70,24 @@ async function say(engine: Engine, id: string, text: string): Promise<void> {
   notes.close();
 }
 
+/** The names of the databases of people on a device. */
+async function databasesOf(device: Device): Promise<string[]> {
+  const prefix = `${device.tab().scope}.`;
+  return (await indexedDB.databases()).flatMap(({ name }) => (name?.startsWith(prefix) ? [name] : []));
+}
+
+async function recordsOf(db: IDBDatabase): Promise<number> {
+  const tx = db.transaction([...db.objectStoreNames]);
+  const counts = [...db.objectStoreNames].map(
+    (store) =>
+      new Promise<number>((resolve) => {
+        const request = tx.objectStore(store).count();
+        request.onsuccess = () => resolve(request.result);
+      }),
+  );
+  return (await Promise.all(counts)).reduce((sum, count) => sum + count, 0);
+}
+
 for (const [what, which] of [
   ["the database of the person", (name: string) => name.includes(".")],
   ["all databases", () => true],
@@ -171,6 +189,38 @@ test("what was being written in one tab is gone when another logs out", async ()
   await engine.session.logOut();
   await value(other.session.state, "there, too", ({ kind }) => kind === "signed-out");
   expect(device.tab().values.keys()).toEqual([]);
+});
+
+test("a tab that is suspended holds up no log-out: nothing is left to read in it, and the same person is back at once", async () => {
+  const { device, engine, id } = await person("sam");
+  await say(engine, id, "for my eyes only");
+  const other = await openEngine(device.tab());
+  opened.push(other);
+  for (const one of [engine, other]) one.open(engine.directWith(id)).compose.setText("half a thought");
+  const [name = ""] = await databasesOf(device);
+  // As a tab that runs no more: it closes nothing.
+  const suspended = await new Promise<IDBDatabase>((resolve, reject) => {
+    const request = indexedDB.open(name);
+    request.onsuccess = () => resolve(request.result);
+    request.onerror = () => reject(new Error(`not opened: ${name}`));
+  });
+  await engine.session.logOut();
+  expect(engine.session.state.get().kind).toBe("signed-out");
+  expect(await recordsOf(suspended)).toBe(0);
+  await value(other.session.state, "there, too", ({ kind }) => kind === "signed-out");
+  for (const one of [engine, other]) await one.close();
+  expect(await recordsOf(suspended), "nor did the other tab leave anything").toBe(0);
+  expect(device.tab().values.keys()).toEqual([]);
+  // The next page, and the deletion is still waiting.
+  const next = await openEngine(device.tab());
+  opened.push(next);
+  await next.session.logIn({ handle: "sam", password: PASSWORD });
+  await online(next);
+  await say(next, id, "here again");
+  expect(await recordsOf(suspended), "the new life has nothing to do with the old one").toBe(0);
+  suspended.close();
+  await until("what was left is deleted", async () => (await databasesOf(device)).length === 1 && !(await databasesOf(device)).includes(name));
+  await say(next, id, "and still here");
 });
 
 test("a log-out that cannot be written down fails, and the same person goes on", async () => {
