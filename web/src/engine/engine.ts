@@ -70,9 +70,7 @@ export async function openEngine(platform: Platform = browser()): Promise<Engine
 export function beginEngine(platform: Platform = browser()): Engine {
   const engine = new TabEngine(platform);
   void engine.start().catch((cause: unknown) => {
-    // No database, as in some private windows: nobody is logged in, and a log-in says that it fails.
-    console.error("hansard: no database", cause);
-    engine.cannotStart();
+    engine.cannotStart(cause);
   });
   return engine;
 }
@@ -110,6 +108,8 @@ class TabEngine implements Engine {
   #turn: Promise<unknown> = Promise.resolve();
   readonly #reopening = new Backoff(REOPEN_MS, REOPEN_MAX_MS);
   #timer: ReturnType<typeof setTimeout> | undefined;
+  /** A database could not be had, and was not since. */
+  #isFailing = false;
   #leave: (() => void)[] = [];
   #isClosed = false;
 
@@ -135,9 +135,10 @@ class TabEngine implements Engine {
     await this.#turn;
   }
 
-  cannotStart(): void {
+  /** No database now, or never, as in some private windows: a log-in is offered meanwhile, and says that it fails. */
+  cannotStart(cause: unknown): void {
     if (this.#state.get().kind === "starting") this.#state.set({ kind: "signed-out" });
-    this.problems.ring({ code: "unavailable", what: "storage" });
+    this.#failed(cause);
   }
 
   async close(): Promise<void> {
@@ -223,6 +224,7 @@ class TabEngine implements Engine {
       try {
         if (!isSame) await this.#end();
         if (!isSame && row?.token && !this.#isClosed) await this.#begin(row);
+        this.#isFailing = false;
       } catch (cause) {
         this.#failed(cause);
       }
@@ -238,11 +240,12 @@ class TabEngine implements Engine {
     }
   }
 
-  /** A database cannot be had: the person is told, and it is tried again. */
+  /** A database cannot be had: the person is told once, and it is tried again. */
   #failed(cause: unknown): void {
     if (this.#isClosed) return;
     console.error("hansard: no database", cause);
-    this.problems.ring({ code: "unavailable", what: "storage" });
+    if (!this.#isFailing) this.problems.ring({ code: "unavailable", what: "storage" });
+    this.#isFailing = true;
     this.#again();
   }
 
@@ -285,7 +288,8 @@ class TabEngine implements Engine {
             platform,
             tabs,
             token: () => this.#sessions.tokenOf(row),
-            onEnded: (reason) => void this.#sessions.ended(reason, row).catch((cause: unknown) => this.#failed(cause)),
+            // What cannot be written down is heard again by the next life: this one has no connection any more.
+            onEnded: (reason) => void this.#sessions.ended(reason, row).catch((cause: unknown) => this.#gone(ends, cause)),
             onArrivals: (rows) => this.#arrived(core, rows),
           },
           signal,

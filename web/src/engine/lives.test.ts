@@ -4,7 +4,7 @@ import { fileURLToPath } from "node:url";
 import { forceCloseDatabase } from "fake-indexeddb";
 import { afterAll, afterEach, beforeAll, expect, test, vi } from "vitest";
 import type { Engine, SessionState } from "./api.ts";
-import { openEngine } from "./engine.ts";
+import { beginEngine, openEngine } from "./engine.ts";
 import type { Platform } from "./platform.ts";
 import { Device, Server, until, value } from "./testing.ts";
 
@@ -129,6 +129,37 @@ test("a database that cannot be opened is a problem, and is opened when it can b
   await online(engine);
   await say(engine, id, "still here");
   expect(device.sockets).toBeGreaterThan(1);
+});
+
+test("a page that cannot look who is logged in looks again", async () => {
+  const { device, engine: before } = await person("tom");
+  await before.close();
+  const no = () => {
+    throw new DOMException("not now", "UnknownError");
+  };
+  vi.mocked(indexedDB.open).mockImplementationOnce(no).mockImplementationOnce(no);
+  const engine = beginEngine(device.tab());
+  opened.push(engine);
+  const problems: string[] = [];
+  engine.problems.listen(({ code, what }) => problems.push(`${code} ${what}`));
+  await value(engine.session.state, "a log-in is offered meanwhile", ({ kind }) => kind === "signed-out");
+  await value(engine.session.state, "it is him", ({ kind }) => kind === "signed-in", 10_000);
+  expect(problems).toEqual(["unavailable storage"]);
+  await online(engine);
+});
+
+test("a session whose end cannot be written down ends when it can be", async () => {
+  const { device, engine } = await person("uma");
+  const elsewhere = await openEngine(new Device("lives-uma-elsewhere", () => server.url).tab());
+  opened.push(elsewhere);
+  await elsewhere.session.logIn({ handle: "uma", password: PASSWORD });
+  const state = engine.session.state.get();
+  terminate((name) => name === device.tab().scope);
+  vi.mocked(indexedDB.open).mockImplementationOnce(() => {
+    throw new DOMException("not now", "UnknownError");
+  });
+  await elsewhere.session.revoke(state.kind === "signed-in" ? state.device : "");
+  await value(engine.session.state, "it ended", ({ kind }) => kind === "ended", 10_000);
 });
 
 test("a tab that cannot lead says so, and tries again", async () => {
