@@ -323,6 +323,7 @@ class TabEngine implements Engine {
     core.own.subscribe(() => this.#showSession());
     tabs.listen((notice) => {
       if (notice.type === "who") this.#says();
+      if (notice.type === "reset") void this.#gone(ends);
     });
     tabs.post({ type: "who" });
     this.#says();
@@ -348,7 +349,10 @@ class TabEngine implements Engine {
     }
   }
 
-  /** The database was closed under this tab: another one logged out, or the browser had to. Or leading failed: `cause`. */
+  /**
+   * The database was closed under this tab (another one logged out, or the browser had to), or what was read of it is
+   * not true any more. Or leading failed: `cause`.
+   */
   async #gone(ends: AbortController, cause?: unknown): Promise<void> {
     try {
       await this.#inTurn(async () => {

@@ -2,10 +2,12 @@
 import { existsSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { forceCloseDatabase } from "fake-indexeddb";
+import { openDB } from "idb";
 import { afterAll, afterEach, beforeAll, expect, test, vi } from "vitest";
-import type { Engine, SessionState } from "./api.ts";
+import type { ConversationWindow, Engine, SessionState } from "./api.ts";
 import { beginEngine, openEngine } from "./engine.ts";
 import type { Platform } from "./platform.ts";
+import type { ConversationRow, MessageRow } from "./rows.ts";
 import { Device, Server, until, value } from "./testing.ts";
 
 const binary = process.env["WEB_TEST_BINARY"] ?? fileURLToPath(new URL("../../../target/debug/hansard", import.meta.url));
@@ -180,6 +182,47 @@ test("a tab that cannot lead says so, and tries again", async () => {
   await online(engine);
   expect(refused).toBe(2);
   await say(engine, id, "led");
+});
+
+test("the server has another log: every tab begins anew, and shows nothing of the one before", async () => {
+  const { device, engine: before, id } = await person("vic");
+  await say(before, id, "of this log");
+  await before.close();
+  const [name = ""] = await databasesOf(device);
+  const db = await openDB(name);
+  const conversation = [id, id].join(".");
+  const [known] = (await db.getAll("messages", IDBKeyRange.bound([conversation], [conversation, []]))) as MessageRow[];
+  if (!known) throw new Error("nothing is cached");
+  await db.put("messages", { ...known, seq: known.seq + 1, id: "other", event: { kind: "message", text: "of another log" } });
+  const row = (await db.get("conversations", conversation)) as ConversationRow;
+  await db.put("conversations", { ...row, head: row.head + 1, ranges: [{ from: 0, to: row.head + 1 }] });
+  await db.put("conversations", { ...row, id: "g.gone", name: "of another log" });
+  await db.put("meta", "of another log", "cursor");
+  db.close();
+  device.setNetwork(false);
+  const tabs = [await openEngine(device.tab()), await openEngine(device.tab())];
+  opened.push(...tabs);
+  const texts = ({ state }: ConversationWindow) => state.get().items.flatMap((item) => (item.kind === "message" ? [item.text] : []));
+  const kinds = tabs.map((tab) => {
+    const seen: string[] = [];
+    tab.session.state.subscribe(({ kind }) => void (seen.at(-1) !== kind && seen.push(kind)));
+    return seen;
+  });
+  for (const tab of tabs) {
+    const window = tab.open(conversation);
+    await until("what is cached is shown", () => texts(window).join() === "of this log,of another log");
+    expect(tab.inbox.rows.get().map((one) => one.id)).toContain("g.gone");
+  }
+  tabs[0]?.open(conversation).compose.setText("half a thought");
+  device.setNetwork(true);
+  await until("they begin anew", () => kinds.every((seen) => seen.join() === "signed-in,starting,signed-in"), 10_000);
+  for (const tab of tabs) {
+    await online(tab);
+    const window = tab.open(conversation);
+    await until("what the server has is shown", () => texts(window).join() === "of this log", 10_000);
+    expect(window.compose.draft.get().text, "what one writes stays").toBe("half a thought");
+    expect(tab.inbox.rows.get().map((one) => one.id)).not.toContain("g.gone");
+  }
 });
 
 test("whoever logs out sees nothing of theirs while the server is asked", async () => {

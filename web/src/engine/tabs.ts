@@ -21,6 +21,8 @@ export type Notice =
   | { readonly type: "shows"; readonly tab: string; readonly shows: Shows | undefined }
   /** A new leader, or a new tab, asks the others to say what they show, and the leader how the connection is. */
   | { readonly type: "who" }
+  /** The server has another log: what a tab has in memory is not true any more, and it begins anew. */
+  | { readonly type: "reset" }
   /** To the leader. */
   | { readonly type: "retry" }
   | { readonly type: "outbox" }
