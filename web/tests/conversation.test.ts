@@ -209,8 +209,8 @@ test("settings: language, theme, devices; logging out leaves nothing behind", as
   await bo.menu("shell.logout");
   await bo.page.getByRole("dialog").getByRole("button", { name: bo.words("shell.logout") }).click();
   await bo.page.getByLabel(bo.words("field.handle")).waitFor();
-  const left = await bo.page.evaluate(async () => (await indexedDB.databases()).map((database) => database.name));
-  expect(left.filter((name) => name?.startsWith("hansard."))).toEqual([]);
+  const left = () => bo.page.evaluate(async () => (await indexedDB.databases()).map((database) => database.name));
+  await expect.poll(async () => (await left()).filter((name) => name?.startsWith("hansard."))).toEqual([]);
   await bo.logIn("bo");
   await bo.row("Ana Amsel").waitFor();
   await Promise.all([ana.leave(), bo.leave()]);

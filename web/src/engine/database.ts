@@ -1,5 +1,4 @@
-import { type DBSchema, type IDBPDatabase, type IDBPTransaction, deleteDB, openDB } from "idb";
-import type { UserId } from "./api.ts";
+import { type DBSchema, type IDBPDatabase, type IDBPTransaction, type OpenDBCallbacks, deleteDB, openDB } from "idb";
 import type {
   ConversationRow,
   DraftRow,
@@ -50,13 +49,24 @@ export type Writing<S extends StoreName[] = StoreName[]> = IDBPTransaction<Schem
 
 const VERSION = 1;
 
-export function databaseName(scope: string, user: UserId): string {
-  return `${scope}.${user}`;
+/** Of the database of somebody; `key` is theirs on this device until they log out, and nobody's after that. */
+function databaseName(scope: string, key: string): string {
+  return `${scope}.${key}`;
 }
 
 /** `onGone`: another tab deletes it (`true`), or the browser closed it; there is nothing to keep open. */
-export function openDatabase(scope: string, user: UserId, onGone: (isDeleted: boolean) => void): Promise<Database> {
-  return openDB<Schema>(databaseName(scope, user), VERSION, {
+export function openDatabase(scope: string, key: string, onGone: (isDeleted: boolean) => void): Promise<Database> {
+  return opened(scope, key, {
+    blocking(_current, wanted, event) {
+      (event.target as IDBDatabase).close();
+      onGone(wanted === null);
+    },
+    terminated: () => onGone(false),
+  });
+}
+
+function opened(scope: string, key: string, on: Pick<OpenDBCallbacks<Schema>, "blocking" | "terminated">): Promise<Database> {
+  return openDB<Schema>(databaseName(scope, key), VERSION, {
     upgrade(db) {
       db.createObjectStore("meta");
       db.createObjectStore("conversations", { keyPath: "id" });
@@ -72,16 +82,29 @@ export function openDatabase(scope: string, user: UserId, onGone: (isDeleted: bo
       db.createObjectStore("receipts", { keyPath: ["c", "user"] });
       db.createObjectStore("marks", { keyPath: "c" });
     },
-    blocking(_current, wanted, event) {
-      (event.target as IDBDatabase).close();
-      onGone(wanted === null);
-    },
-    terminated: () => onGone(false),
+    ...on,
   });
 }
 
-export function deleteDatabase(scope: string, user: UserId): Promise<void> {
-  return deleteDB(databaseName(scope, user));
+/**
+ * Deletes it, and empties it first: a deletion waits for all who have it open, and a tab may be suspended for days.
+ * Resolves when it is empty; `onDeleted` is called when it is gone.
+ */
+export async function eraseDatabase(scope: string, key: string, onDeleted: () => void): Promise<void> {
+  let told = () => {};
+  const othersAreTold = new Promise<void>((resolve) => (told = resolve));
+  const db = await opened(scope, key, { blocking: told, terminated: told });
+  try {
+    // One that fails leaves it there, empty, for the next who tries.
+    void deleteDB(databaseName(scope, key)).then(onDeleted, told);
+    // Tabs that run have closed theirs by then: nothing is written after it was emptied.
+    await othersAreTold;
+    const tx = db.transaction([...STORES], "readwrite");
+    for (const name of STORES) void tx.objectStore(name).clear();
+    await tx.done;
+  } finally {
+    db.close();
+  }
 }
 
 export async function readMeta<K extends keyof Meta>(db: Database, key: K): Promise<Meta[K] | undefined> {

@@ -43,7 +43,7 @@ import { personOf } from "./people.ts";
 import type { MessageRow } from "./rows.ts";
 import { quoteless, sceneOf } from "./scene.ts";
 import { PeopleSearch, Search } from "./search.ts";
-import { Sessions, type SessionRow } from "./session.ts";
+import { Sessions, type SessionRow, databaseOf } from "./session.ts";
 import { DeviceSettings } from "./settings.ts";
 import { elect, Tabs } from "./tabs.ts";
 import { Thread } from "./thread.ts";
@@ -70,9 +70,7 @@ export async function openEngine(platform: Platform = browser()): Promise<Engine
 export function beginEngine(platform: Platform = browser()): Engine {
   const engine = new TabEngine(platform);
   void engine.start().catch((cause: unknown) => {
-    // No database, as in some private windows: nobody is logged in, and a log-in says that it fails.
-    console.error("hansard: no database", cause);
-    engine.cannotStart();
+    engine.cannotStart(cause);
   });
   return engine;
 }
@@ -110,6 +108,8 @@ class TabEngine implements Engine {
   #turn: Promise<unknown> = Promise.resolve();
   readonly #reopening = new Backoff(REOPEN_MS, REOPEN_MAX_MS);
   #timer: ReturnType<typeof setTimeout> | undefined;
+  /** A database could not be had, and was not since. */
+  #isFailing = false;
   #leave: (() => void)[] = [];
   #isClosed = false;
 
@@ -135,9 +135,10 @@ class TabEngine implements Engine {
     await this.#turn;
   }
 
-  cannotStart(): void {
+  /** No database now, or never, as in some private windows: a log-in is offered meanwhile, and says that it fails. */
+  cannotStart(cause: unknown): void {
     if (this.#state.get().kind === "starting") this.#state.set({ kind: "signed-out" });
-    this.problems.ring({ code: "unavailable", what: "storage" });
+    this.#failed(cause);
   }
 
   async close(): Promise<void> {
@@ -223,6 +224,7 @@ class TabEngine implements Engine {
       try {
         if (!isSame) await this.#end();
         if (!isSame && row?.token && !this.#isClosed) await this.#begin(row);
+        this.#isFailing = false;
       } catch (cause) {
         this.#failed(cause);
       }
@@ -238,11 +240,12 @@ class TabEngine implements Engine {
     }
   }
 
-  /** A database cannot be had: the person is told, and it is tried again. */
+  /** A database cannot be had: the person is told once, and it is tried again. */
   #failed(cause: unknown): void {
     if (this.#isClosed) return;
     console.error("hansard: no database", cause);
-    this.problems.ring({ code: "unavailable", what: "storage" });
+    if (!this.#isFailing) this.problems.ring({ code: "unavailable", what: "storage" });
+    this.#isFailing = true;
     this.#again();
   }
 
@@ -255,11 +258,12 @@ class TabEngine implements Engine {
   async #begin(row: SessionRow): Promise<void> {
     const { platform } = this;
     const ends = new AbortController();
-    const db = await openDatabase(platform.scope, row.user, (isDeleted) => {
-      if (isDeleted && this.#life?.ends === ends) this.#life.core.forget();
+    const key = databaseOf(row);
+    const db = await openDatabase(platform.scope, key, (isDeleted) => {
+      if (isDeleted) core.forget();
       void this.#gone(ends);
     });
-    const tabs = new Tabs(platform, row.user);
+    const tabs = new Tabs(platform, key);
     const core = new Core(db, this.#sessions.httpOf(row), row.user, platform, tabs);
     try {
       await core.start();
@@ -270,7 +274,7 @@ class TabEngine implements Engine {
       throw cause;
     }
     const members = new Members(core);
-    const leading = elect(platform, row.user, ends.signal, async (signal) => {
+    const leading = elect(platform, key, ends.signal, async (signal) => {
       this.#isLeader.set(true);
       const refreshing = setInterval(() => void this.#sessions.refresh().catch(() => {}), REFRESH_EVERY_MS);
       try {
@@ -284,7 +288,8 @@ class TabEngine implements Engine {
             platform,
             tabs,
             token: () => this.#sessions.tokenOf(row),
-            onEnded: (reason) => void this.#sessions.ended(reason, row).catch((cause: unknown) => this.#failed(cause)),
+            // What cannot be written down is heard again by the next life: this one has no connection any more.
+            onEnded: (reason) => void this.#sessions.ended(reason, row).catch((cause: unknown) => this.#gone(ends, cause)),
             onArrivals: (rows) => this.#arrived(core, rows),
           },
           signal,
@@ -318,6 +323,7 @@ class TabEngine implements Engine {
     core.own.subscribe(() => this.#showSession());
     tabs.listen((notice) => {
       if (notice.type === "who") this.#says();
+      if (notice.type === "reset") void this.#gone(ends);
     });
     tabs.post({ type: "who" });
     this.#says();
@@ -343,7 +349,10 @@ class TabEngine implements Engine {
     }
   }
 
-  /** The database was closed under this tab: another one logged out, or the browser had to. Or leading failed: `cause`. */
+  /**
+   * The database was closed under this tab (another one logged out, or the browser had to), or what was read of it is
+   * not true any more. Or leading failed: `cause`.
+   */
   async #gone(ends: AbortController, cause?: unknown): Promise<void> {
     try {
       await this.#inTurn(async () => {
@@ -423,6 +432,8 @@ class TabEngine implements Engine {
         } finally {
           await this.#follow();
         }
+        // Not in turn: nobody who comes next waits for that.
+        await sessions.forgotten;
       },
       devices: async () => (await sessions.http.sessions()).items,
       revoke: (device) => sessions.http.closeSession(device),

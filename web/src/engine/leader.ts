@@ -62,7 +62,6 @@ class Leader {
   readonly #queue: ServerFrame[] = [];
   readonly #typed = new Map<string, number>();
   #isIngesting = false;
-  #isReset = false;
   #isStopped = false;
   #ends: (() => void)[] = [];
 
@@ -219,12 +218,11 @@ class Leader {
   async #batch(frames: readonly ServerFrame[]): Promise<void> {
     const synced = frames.find((frame) => frame.type === "synced");
     if (synced?.reset) {
-      // The cursor was of another log: nothing of the cache is true any more.
+      // The cursor was of another log: nothing of the cache is true any more, nor what tabs made of it.
       await forgetEverythingCached(this.ports.db);
-      this.#isReset = true;
-      this.ports.tabs.post({ type: "changed", change: await everything(this.ports.db) });
       this.#queue.length = 0;
       this.#link.abandon();
+      this.ports.tabs.post({ type: "reset" });
       return;
     }
     const done = await ingest(this.ports.db, this.ports.http, this.ports.me, frames);
@@ -244,8 +242,7 @@ class Leader {
     const change = await sweep(this.ports.db);
     if (change) this.ports.tabs.post({ type: "changed", change });
     const isRead = await readMeta(this.ports.db, "inboxComplete");
-    if (!isRead || this.#isReset) void this.#readInbox().catch((cause) => this.#failed(cause));
-    this.#isReset = false;
+    if (!isRead) void this.#readInbox().catch((cause) => this.#failed(cause));
   }
 
   #arrivals({ arrivals }: Ingested): void {
@@ -345,11 +342,4 @@ class Leader {
       // Another time.
     }
   }
-}
-
-/** All that a tab may have read. */
-async function everything(db: Database) {
-  const conversations = (await db.getAllKeys("conversations")) as string[];
-  const messages = Object.fromEntries(conversations.map((id) => [id, "all" as const]));
-  return { conversations, messages, outbox: true, receipts: conversations };
 }

@@ -2,10 +2,12 @@
 import { existsSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { forceCloseDatabase } from "fake-indexeddb";
+import { openDB } from "idb";
 import { afterAll, afterEach, beforeAll, expect, test, vi } from "vitest";
-import type { Engine, SessionState } from "./api.ts";
-import { openEngine } from "./engine.ts";
+import type { ConversationWindow, Engine, SessionState } from "./api.ts";
+import { beginEngine, openEngine } from "./engine.ts";
 import type { Platform } from "./platform.ts";
+import type { ConversationRow, MessageRow } from "./rows.ts";
 import { Device, Server, until, value } from "./testing.ts";
 
 const binary = process.env["WEB_TEST_BINARY"] ?? fileURLToPath(new URL("../../../target/debug/hansard", import.meta.url));
@@ -70,6 +72,24 @@ async function say(engine: Engine, id: string, text: string): Promise<void> {
   notes.close();
 }
 
+/** The names of the databases of people on a device. */
+async function databasesOf(device: Device): Promise<string[]> {
+  const prefix = `${device.tab().scope}.`;
+  return (await indexedDB.databases()).flatMap(({ name }) => (name?.startsWith(prefix) ? [name] : []));
+}
+
+async function recordsOf(db: IDBDatabase): Promise<number> {
+  const tx = db.transaction([...db.objectStoreNames]);
+  const counts = [...db.objectStoreNames].map(
+    (store) =>
+      new Promise<number>((resolve) => {
+        const request = tx.objectStore(store).count();
+        request.onsuccess = () => resolve(request.result);
+      }),
+  );
+  return (await Promise.all(counts)).reduce((sum, count) => sum + count, 0);
+}
+
 for (const [what, which] of [
   ["the database of the person", (name: string) => name.includes(".")],
   ["all databases", () => true],
@@ -113,6 +133,37 @@ test("a database that cannot be opened is a problem, and is opened when it can b
   expect(device.sockets).toBeGreaterThan(1);
 });
 
+test("a page that cannot look who is logged in looks again", async () => {
+  const { device, engine: before } = await person("tom");
+  await before.close();
+  const no = () => {
+    throw new DOMException("not now", "UnknownError");
+  };
+  vi.mocked(indexedDB.open).mockImplementationOnce(no).mockImplementationOnce(no);
+  const engine = beginEngine(device.tab());
+  opened.push(engine);
+  const problems: string[] = [];
+  engine.problems.listen(({ code, what }) => problems.push(`${code} ${what}`));
+  await value(engine.session.state, "a log-in is offered meanwhile", ({ kind }) => kind === "signed-out");
+  await value(engine.session.state, "it is him", ({ kind }) => kind === "signed-in", 10_000);
+  expect(problems).toEqual(["unavailable storage"]);
+  await online(engine);
+});
+
+test("a session whose end cannot be written down ends when it can be", async () => {
+  const { device, engine } = await person("uma");
+  const elsewhere = await openEngine(new Device("lives-uma-elsewhere", () => server.url).tab());
+  opened.push(elsewhere);
+  await elsewhere.session.logIn({ handle: "uma", password: PASSWORD });
+  const state = engine.session.state.get();
+  terminate((name) => name === device.tab().scope);
+  vi.mocked(indexedDB.open).mockImplementationOnce(() => {
+    throw new DOMException("not now", "UnknownError");
+  });
+  await elsewhere.session.revoke(state.kind === "signed-in" ? state.device : "");
+  await value(engine.session.state, "it ended", ({ kind }) => kind === "ended", 10_000);
+});
+
 test("a tab that cannot lead says so, and tries again", async () => {
   const { device, engine: first, id } = await person("ole");
   await first.close();
@@ -131,6 +182,47 @@ test("a tab that cannot lead says so, and tries again", async () => {
   await online(engine);
   expect(refused).toBe(2);
   await say(engine, id, "led");
+});
+
+test("the server has another log: every tab begins anew, and shows nothing of the one before", async () => {
+  const { device, engine: before, id } = await person("vic");
+  await say(before, id, "of this log");
+  await before.close();
+  const [name = ""] = await databasesOf(device);
+  const db = await openDB(name);
+  const conversation = [id, id].join(".");
+  const [known] = (await db.getAll("messages", IDBKeyRange.bound([conversation], [conversation, []]))) as MessageRow[];
+  if (!known) throw new Error("nothing is cached");
+  await db.put("messages", { ...known, seq: known.seq + 1, id: "other", event: { kind: "message", text: "of another log" } });
+  const row = (await db.get("conversations", conversation)) as ConversationRow;
+  await db.put("conversations", { ...row, head: row.head + 1, ranges: [{ from: 0, to: row.head + 1 }] });
+  await db.put("conversations", { ...row, id: "g.gone", name: "of another log" });
+  await db.put("meta", "of another log", "cursor");
+  db.close();
+  device.setNetwork(false);
+  const tabs = [await openEngine(device.tab()), await openEngine(device.tab())];
+  opened.push(...tabs);
+  const texts = ({ state }: ConversationWindow) => state.get().items.flatMap((item) => (item.kind === "message" ? [item.text] : []));
+  const kinds = tabs.map((tab) => {
+    const seen: string[] = [];
+    tab.session.state.subscribe(({ kind }) => void (seen.at(-1) !== kind && seen.push(kind)));
+    return seen;
+  });
+  for (const tab of tabs) {
+    const window = tab.open(conversation);
+    await until("what is cached is shown", () => texts(window).join() === "of this log,of another log");
+    expect(tab.inbox.rows.get().map((one) => one.id)).toContain("g.gone");
+  }
+  tabs[0]?.open(conversation).compose.setText("half a thought");
+  device.setNetwork(true);
+  await until("they begin anew", () => kinds.every((seen) => seen.join() === "signed-in,starting,signed-in"), 10_000);
+  for (const tab of tabs) {
+    await online(tab);
+    const window = tab.open(conversation);
+    await until("what the server has is shown", () => texts(window).join() === "of this log", 10_000);
+    expect(window.compose.draft.get().text, "what one writes stays").toBe("half a thought");
+    expect(tab.inbox.rows.get().map((one) => one.id)).not.toContain("g.gone");
+  }
 });
 
 test("whoever logs out sees nothing of theirs while the server is asked", async () => {
@@ -181,7 +273,7 @@ test("a file that is being written down when one logs out leaves nothing behind"
   const { values } = device.tab();
   const mark = `lives-sol.${id}.mark`;
   values.set(mark, "");
-  const uploads = connections.find(({ name }) => name.endsWith(id))?.transaction("uploads", "readwrite").objectStore("uploads");
+  const uploads = connections.find(({ name }) => name.includes(id))?.transaction("uploads", "readwrite").objectStore("uploads");
   const hold = (): void => {
     if (uploads && values.get(mark) !== null) uploads.count().onsuccess = hold;
   };
@@ -190,6 +282,38 @@ test("a file that is being written down when one logs out leaves nothing behind"
   await engine.session.logOut();
   await attaching;
   expect(values.keys()).toEqual([]);
+});
+
+test("a tab that is suspended holds up no log-out: nothing is left to read in it, and the same person is back at once", async () => {
+  const { device, engine, id } = await person("sam");
+  await say(engine, id, "for my eyes only");
+  const other = await openEngine(device.tab());
+  opened.push(other);
+  for (const one of [engine, other]) one.open(engine.directWith(id)).compose.setText("half a thought");
+  const [name = ""] = await databasesOf(device);
+  // As a tab that runs no more: it closes nothing.
+  const suspended = await new Promise<IDBDatabase>((resolve, reject) => {
+    const request = indexedDB.open(name);
+    request.onsuccess = () => resolve(request.result);
+    request.onerror = () => reject(new Error(`not opened: ${name}`));
+  });
+  await engine.session.logOut();
+  expect(engine.session.state.get().kind).toBe("signed-out");
+  expect(await recordsOf(suspended)).toBe(0);
+  await value(other.session.state, "there, too", ({ kind }) => kind === "signed-out");
+  for (const one of [engine, other]) await one.close();
+  expect(await recordsOf(suspended), "nor did the other tab leave anything").toBe(0);
+  expect(device.tab().values.keys()).toEqual([]);
+  // The next page, and the deletion is still waiting.
+  const next = await openEngine(device.tab());
+  opened.push(next);
+  await next.session.logIn({ handle: "sam", password: PASSWORD });
+  await online(next);
+  await say(next, id, "here again");
+  expect(await recordsOf(suspended), "the new life has nothing to do with the old one").toBe(0);
+  suspended.close();
+  await until("what was left is deleted", async () => (await databasesOf(device)).length === 1 && !(await databasesOf(device)).includes(name));
+  await say(next, id, "and still here");
 });
 
 test("a log-out that cannot be written down fails, and the same person goes on", async () => {

@@ -5,7 +5,7 @@ import type { ClientFrame, ErrorBody } from "../protocol/types.ts";
 import { type Database, openDatabase } from "./database.ts";
 import { Outbox } from "./outbox.ts";
 import type { OutboxRow } from "./rows.ts";
-import { until } from "./testing.ts";
+import { intercepted, until } from "./testing.ts";
 
 let db: Database;
 let outbox: Outbox;
@@ -73,6 +73,25 @@ test("one unanswered send of a conversation, conversations in parallel", async (
   outbox.settled([first.key]);
   await until("the next goes", () => words().length === 3);
   expect(words()).toEqual(["a1", "b1", "a2"]);
+});
+
+test("what is answered while another one is written down does not go out again", async () => {
+  await write("a", "a1");
+  const answered = await write("b", "b1", { attempted: true });
+  // As the catch-up of a new connection does, which brings its event.
+  const marked = intercepted(db, "transaction", (_stores, mode) => {
+    if (mode === "readwrite") outbox.settled([answered.key]);
+  });
+  const ports = { db: marked, clock, isOpen: () => true, unanswered() {}, changed() {}, problem() {} };
+  const sends = (frame: ClientFrame) => went.push(frame as (typeof went)[number]) > 0;
+  outbox = new Outbox({ ...ports, send: sends });
+  await outbox.reload();
+  expect(words()).toEqual(["a1"]);
+  // Nothing of it is left in its conversation.
+  await db.delete("outbox", answered.key);
+  await write("b", "b2");
+  await outbox.reload();
+  expect(words()).toEqual(["a1", "b2"]);
 });
 
 test("what was unanswered goes out again with the same id", async () => {

@@ -167,6 +167,8 @@ export class Outbox {
         wake = Math.min(wake, lane.notBefore);
         continue;
       }
+      // It may have been answered while the one before was written down.
+      if (!this.#rows.some(({ key }) => key === row.key)) continue;
       lane.inFlight = row.key;
       this.#sentAt.set(row.key, now);
       await this.#transmit(row);

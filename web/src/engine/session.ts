@@ -1,11 +1,11 @@
 /** Who is logged in on this device: kept in the database of this origin, the same in all tabs. */
-import { type DBSchema, type IDBPDatabase, openDB } from "idb";
+import { type DBSchema, type IDBPDatabase, type IDBPObjectStore, openDB } from "idb";
 import { ServerClock } from "../protocol/clock.ts";
 import { Http } from "../protocol/http.ts";
 import { Refused } from "../protocol/refusal.ts";
 import type { SessionState, UserId } from "./api.ts";
 import { Cell } from "./cell.ts";
-import { deleteDatabase, openDatabase } from "./database.ts";
+import { eraseDatabase, openDatabase } from "./database.ts";
 import { Journal } from "./journal.ts";
 import { isUnsent } from "./outbox.ts";
 import type { Channel, Platform } from "./platform.ts";
@@ -25,6 +25,8 @@ export interface SessionRow extends SessionKey {
   token?: string;
   handle: string;
   name: string;
+  /** The key of the database; without it (of an earlier version) the id of the person. */
+  database?: string;
   expiresAt: string;
   ended?: "revoked" | "expired";
 }
@@ -33,18 +35,33 @@ export interface SessionRow extends SessionKey {
 interface KeptRow {
   user: UserId;
   handle: string;
+  /** As in the session. */
+  database?: string;
   /** When they logged in last, in milliseconds since the epoch. */
   at: number;
 }
 
-interface Schema extends DBSchema {
-  /** Under `current` who is logged in; under `kept` and an id, whose database is here. */
-  session: { key: string; value: SessionRow | KeptRow };
+/** A database that nobody opens any more, and that may not be deleted yet. */
+interface LeftRow {
+  user: UserId;
+  database: string;
 }
+
+interface Schema extends DBSchema {
+  /**
+   * Under `current` who is logged in; under `kept` and an id, whose database is here; under `left` and its key, a
+   * database that is to be deleted.
+   */
+  session: { key: string; value: SessionRow | KeptRow | LeftRow };
+}
+
+type Store = IDBPObjectStore<Schema, ["session"], "session", "readwrite">;
 
 const KEY = "current";
 /** What the keys of those begin with whose database is here. */
 const KEPT = "kept.";
+/** What the keys of databases begin with that are to be deleted. */
+const LEFT = "left.";
 /** People whose caches and unsent messages a device keeps. */
 const KEPT_MAX = 4;
 /** What a database says that was closed: between two transactions, and within one. */
@@ -57,6 +74,8 @@ export class Sessions {
   row: SessionRow | undefined;
   readonly http: Http;
   readonly clock = new ServerClock();
+  /** Done when nothing can be read here any more of who logged out last. */
+  forgotten: Promise<void> = Promise.resolve();
   /** Called when another session begins or ends, in whatever tab. */
   onChange: (() => void) | undefined;
   /** Called when another tab has changed it: to be read again. */
@@ -72,12 +91,13 @@ export class Sessions {
   }
 
   async start(): Promise<void> {
-    await this.reread();
-    const { row } = this;
-    if (!row) return;
-    // One who logged in with an earlier version.
-    const key = await this.#using((db) => db.getKey("session", KEPT + row.user));
-    if (key === undefined) await this.#keep(row);
+    await this.#change(async (now, store) => {
+      // One who logged in with an earlier version.
+      if (now && (await store.getKey(KEPT + now.user)) === undefined) await keep(store, now);
+      return now;
+    });
+    const left = (await this.#using((db) => db.getAll("session", all(LEFT)))) as LeftRow[];
+    void this.#forget(left).catch(() => {});
   }
 
   close(): void {
@@ -114,18 +134,25 @@ export class Sessions {
     const opened = await this.http.openSession({ handle, password: credentials.password, device_name });
     const { user, device, token, expires_at } = opened;
     // Not before the password was right: whoever guesses at one must not make the device forget anybody.
-    let leaving: UserId[];
+    let left: LeftRow[] = [];
     try {
-      leaving = await this.#leaving(handle);
-      // What is there of somebody else stays: they may have written what is not sent yet.
-      await this.#keep({ user, handle });
-      await this.#change(() => ({ user, device, token, handle, name: handle, expiresAt: expires_at }));
+      const leaving = await this.#leaving(handle);
+      await this.#change(async (_now, store) => {
+        left = [];
+        for (const one of leaving) left.push(...(await leave(store, one)));
+        // What is there of somebody else stays: they may have written what is not sent yet.
+        const kept = (await store.get(KEPT + user)) as KeptRow | undefined;
+        // Named for the session that begins it: the one before may not be deleted yet.
+        const database = kept ? databaseOf(kept) : `${user}.${device}`;
+        await keep(store, { user, handle, database });
+        return { user, device, token, handle, name: handle, database, expiresAt: expires_at };
+      });
     } catch (cause) {
       await this.#closeUnused(device, token);
       throw cause;
     }
-    // One that cannot be forgotten now is there to be forgotten by the next.
-    for (const one of leaving) await this.#forget(one).catch(() => {});
+    // What cannot be deleted now is there to be deleted by the next page.
+    void this.#forget(left).catch(() => {});
   }
 
   /** A session that could not be kept here. One that cannot be closed either ends by itself. */
@@ -142,6 +169,7 @@ export class Sessions {
     });
   }
 
+  /** Resolves when the session has ended; see `forgotten`. */
   async logOut(): Promise<void> {
     const row = this.row;
     if (!row) return;
@@ -153,9 +181,14 @@ export class Sessions {
         if (!(cause instanceof Refused)) throw cause;
       }
     }
-    await this.#change((now) => (isOf(now, row) ? undefined : now));
-    // Unless they are back already, in another tab.
-    if (this.row?.user !== row.user) await this.#forget(row.user);
+    let left: LeftRow[] = [];
+    await this.#change(async (now, store) => {
+      const isBack = now?.user === row.user && now.device !== row.device;
+      left = isBack ? [] : await leave(store, row.user);
+      return isOf(now, row) ? undefined : now;
+    });
+    this.forgotten = this.#forget(left);
+    this.forgotten.catch(() => {});
   }
 
   /** Exchanges a token that has not long to live. */
@@ -184,33 +217,30 @@ export class Sessions {
     return new Http(this.platform.base, () => token, this.platform.fetch);
   }
 
-  async #keep({ user, handle }: { user: UserId; handle: string }): Promise<void> {
-    await this.#using((db) => db.put("session", { user, handle, at: Date.now() }, KEPT + user));
-  }
-
   /**
    * Who is forgotten when this one comes: those who were here longest ago and have nothing unsent.
    * Throws `quota_exceeded` when all of them have: nobody's words are deleted for somebody else.
    */
   async #leaving(handle: string): Promise<UserId[]> {
-    const rows = (await this.#using((db) => db.getAll("session", IDBKeyRange.bound(KEPT, `${KEPT}\uffff`)))) as KeptRow[];
+    const rows = (await this.#using((db) => db.getAll("session", all(KEPT)))) as KeptRow[];
     const others = rows.filter((row) => row.handle !== handle).sort((a, b) => a.at - b.at);
     const excess = others.length - (KEPT_MAX - 1);
     const leaving: UserId[] = [];
-    for (const { user } of others) {
+    for (const row of others) {
       if (leaving.length >= excess) return leaving;
-      if (!(await this.#hasUnsent(user))) leaving.push(user);
+      if (!(await this.#hasUnsent(row))) leaving.push(row.user);
     }
     if (leaving.length < excess) throw new Refused("quota_exceeded", "everybody whose messages are kept here has unsent ones");
     return leaving;
   }
 
   /** Whether there is anything that they wrote and the server does not have, sent or not. */
-  async #hasUnsent(user: UserId): Promise<boolean> {
+  async #hasUnsent(row: KeptRow): Promise<boolean> {
     const { scope, values } = this.platform;
+    const { user } = row;
     if (new Journal<OutboxRow>(values, scope, user, "unsent").all().length > 0) return true;
     if (new Journal<DraftRow>(values, scope, user, "draft").all().some(({ value }) => hasWords(value))) return true;
-    const db = await openDatabase(scope, user, () => {});
+    const db = await openDatabase(scope, databaseOf(row), () => {});
     try {
       return (await db.getAll("outbox")).some(isUnsent) || (await db.getAll("drafts")).some(hasWords);
     } finally {
@@ -218,20 +248,30 @@ export class Sessions {
     }
   }
 
-  /** Everything of somebody on this device. */
-  async #forget(user: UserId): Promise<void> {
+  /** Everything on this device of those who left. Resolves when nothing of it can be read; it is deleted when it can be. */
+  async #forget(left: readonly LeftRow[]): Promise<void> {
     const { scope, values } = this.platform;
-    for (const key of values.keys()) if (key.startsWith(`${scope}.${user}.`)) values.remove(key);
-    await deleteDatabase(scope, user);
-    await this.#using((db) => db.delete("session", KEPT + user));
+    const kept = await this.#using((db) => db.getAllKeys("session", all(KEPT)));
+    for (const { user } of left) {
+      // Whoever is back has a journal again.
+      if (kept.includes(KEPT + user)) continue;
+      for (const key of values.keys()) if (key.startsWith(`${scope}.${user}.`)) values.remove(key);
+    }
+    const erase = ({ database }: LeftRow) =>
+      eraseDatabase(scope, database, () => {
+        void this.#using((db) => db.delete("session", LEFT + database)).catch(() => {});
+      });
+    await Promise.all(left.map(erase));
   }
 
   /** Another tab may have changed it meanwhile: what it is now decides what it becomes. */
-  async #change(change: (now: SessionRow | undefined) => SessionRow | undefined): Promise<void> {
+  async #change(
+    change: (now: SessionRow | undefined, store: Store) => SessionRow | undefined | Promise<SessionRow | undefined>,
+  ): Promise<void> {
     const [before, after] = await this.#using(async (db) => {
       const tx = db.transaction("session", "readwrite");
       const now = (await tx.store.get(KEY)) as SessionRow | undefined;
-      const next = change(now);
+      const next = await change(now, tx.store);
       if (next === undefined) await tx.store.delete(KEY);
       else if (next !== now) await tx.store.put(next, KEY);
       await tx.done;
@@ -284,6 +324,31 @@ export class Sessions {
 
 function isOf(row: SessionRow | undefined, { user, device }: SessionKey): row is SessionRow {
   return row?.user === user && row.device === device;
+}
+
+/** The key of the database of a person. */
+export function databaseOf({ user, database }: { user: UserId; database?: string }): string {
+  return database ?? user;
+}
+
+async function keep(store: Store, row: Pick<SessionRow, "user" | "handle" | "database">): Promise<void> {
+  const { user, handle } = row;
+  await store.put({ user, handle, database: databaseOf(row), at: Date.now() }, KEPT + user);
+}
+
+/** Nobody opens their database from now on. Nothing, if another tab did the same. */
+async function leave(store: Store, user: UserId): Promise<LeftRow[]> {
+  const kept = (await store.get(KEPT + user)) as KeptRow | undefined;
+  if (!kept) return [];
+  const left = { user, database: databaseOf(kept) };
+  await store.delete(KEPT + user);
+  await store.put(left, LEFT + left.database);
+  return [left];
+}
+
+/** Every key that begins so. */
+function all(prefix: string): IDBKeyRange {
+  return IDBKeyRange.bound(prefix, `${prefix}\uffff`);
 }
 
 function hasWords({ text, beforeEditing, uploads }: DraftRow): boolean {

@@ -21,6 +21,8 @@ export type Notice =
   | { readonly type: "shows"; readonly tab: string; readonly shows: Shows | undefined }
   /** A new leader, or a new tab, asks the others to say what they show, and the leader how the connection is. */
   | { readonly type: "who" }
+  /** The server has another log: what a tab has in memory is not true any more, and it begins anew. */
+  | { readonly type: "reset" }
   /** To the leader. */
   | { readonly type: "retry" }
   | { readonly type: "outbox" }
@@ -45,8 +47,9 @@ export class Tabs {
   readonly #runs = new Set<(notice: Notice) => void>();
   #isClosed = false;
 
-  constructor(platform: Platform, user: string) {
-    this.#channel = platform.channel(`${platform.scope}.${user}`);
+  /** `database`: the key of what these tabs share. */
+  constructor(platform: Platform, database: string) {
+    this.#channel = platform.channel(`${platform.scope}.${database}`);
     this.#channel.onmessage = ({ data }) => this.#hear(data as Notice);
   }
 
@@ -75,12 +78,12 @@ export class Tabs {
 /** Leads while `signal` is not aborted: `lead` is called once no other tab does, and is to end when its signal aborts. */
 export function elect(
   platform: Platform,
-  user: string,
+  database: string,
   signal: AbortSignal,
   lead: (signal: AbortSignal) => Promise<void>,
 ): Promise<void> {
   return platform.locks
-    .request(`${platform.scope}.${user}`, { signal }, () => lead(signal))
+    .request(`${platform.scope}.${database}`, { signal }, () => lead(signal))
     .then(
       () => {},
       (cause: unknown) => {

@@ -38,14 +38,21 @@ export function frame(seq: number, event: object, more: Partial<EventFrame> & { 
   };
 }
 
-/** A lock as browsers have it, within this process. */
+/** A lock as browsers have it, within this process: whoever waits for it can leave. */
 export class OneLock implements Locks {
   #queue: Promise<void> = Promise.resolve();
 
   request(_name: string, { signal }: { signal: AbortSignal }, hold: () => Promise<void>): Promise<void> {
-    const turn = this.#queue.then(() => (signal.aborted ? undefined : hold()));
+    let isHeld = false;
+    const turn = this.#queue.then(() => {
+      isHeld = !signal.aborted;
+      return isHeld ? hold() : undefined;
+    });
     this.#queue = turn.catch(() => {});
-    return turn;
+    const left = new Promise<never>((_resolve, reject) => {
+      signal.addEventListener("abort", () => !isHeld && reject(new DOMException("left", "AbortError")), { once: true });
+    });
+    return Promise.race([turn, left]);
   }
 }
 
