@@ -12,6 +12,8 @@ mod prose;
 mod samples;
 #[path = "documents/schema.rs"]
 mod schema;
+#[path = "documents/types.rs"]
+mod types;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::process::Command;
@@ -76,7 +78,7 @@ fn every_example_of_the_schemas_fits_them_and_is_read_by_the_code() {
 
 /// The code reads the example, and no field of it is lost on the way.
 fn assert_read(schema: &str, example: &Value) {
-    let again = samples::read_and_write(schema, example.clone());
+    let again = types::read_and_write(schema, example.clone());
     let again = again.unwrap_or_else(|error| panic!("{schema}: {error}\n{example}"));
     assert!(is_within(example, &again), "{schema}: read as {again}\nwritten as {example}");
 }

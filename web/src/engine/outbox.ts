@@ -110,7 +110,6 @@ export class Outbox {
     return typeof ref === "string" && ref.startsWith(REF);
   }
 
-
   async refused(ref: string, error: ErrorBody): Promise<void> {
     const key = ref.slice(REF.length);
     const row = this.#rows.find((one) => one.key === key);

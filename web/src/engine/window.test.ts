@@ -81,6 +81,12 @@ async function take(...frames: ServerFrame[]): Promise<void> {
   core.changed(change);
 }
 
+/** Messages that are too many to be told one by one. */
+async function miss(from: number, to: number): Promise<void> {
+  head = to;
+  await take({ type: "gap", conversation: "g.a", from, to });
+}
+
 /** Messages that come, in one batch. */
 async function come(from: number, to: number, prev = from - 1): Promise<void> {
   head = to;
@@ -142,14 +148,12 @@ test("a flood of new ones takes nothing from whoever reads what is older", async
 test("after a gap a window is where it was: at what is read, with all that is on the screen, or at the end", async () => {
   await back(200);
   window.stay(290);
-  head = 500;
-  await take({ type: "gap", conversation: "g.a", from: 340, to: 500 });
+  await miss(340, 500);
   await shown("it is there", () => window.state.get().hasNewer && window.state.get().loading === undefined);
   // The tallest screen shows some 140.
   expect(seqs()).toEqual(Array.from({ length: 210 }, (_, at) => 110 + at));
   await window.jumpTo({ kind: "newest" });
-  head = 700;
-  await take({ type: "gap", conversation: "g.a", from: 500, to: 700 });
+  await miss(500, 700);
   await shown("it is at the end", () => seqs().at(-1) === 700);
 });
 
@@ -158,8 +162,7 @@ test("after a gap that could not be read over, nothing is put after it, or read,
   window.seen(340);
   await shown("it is read", () => read() === 340);
   isBusy = true;
-  head = 500;
-  await take({ type: "gap", conversation: "g.a", from: 340, to: 500 });
+  await miss(340, 500);
   await shown("it could not be had", () => window.state.get().failure === "unavailable");
   expect(window.state.get()).toMatchObject({ hasOlder: true, hasNewer: true });
   expect(seqs().at(-1), "what was there stays").toBe(340);
@@ -184,8 +187,7 @@ test("after a gap that could not be read over, nothing is put after it, or read,
 
 test("what could not be read over is read when one asks for more, from where one is", async () => {
   isBusy = true;
-  head = 500;
-  await take({ type: "gap", conversation: "g.a", from: 340, to: 500 });
+  await miss(340, 500);
   await shown("it could not be had", () => window.state.get().failure === "unavailable");
   window.stay(340);
   isBusy = false;
@@ -248,8 +250,7 @@ test("a gap after what stands in for a place is none for the place", async () =>
   await openOffline({ kind: "unread" });
   isOnline = true;
   isBusy = true;
-  head = 500;
-  await take({ type: "gap", conversation: "g.a", from: 340, to: 500 });
+  await miss(340, 500);
   await shown("that could not be had, either", () => window.state.get().failure === "unavailable");
   expect(window.state.get()).toMatchObject({ hasOlder: true, hasNewer: true });
   await come(501, 501, 500);
@@ -263,8 +264,7 @@ test("a gap after what stands in for a place is none for the place", async () =>
 });
 
 test("of a place of which nothing was there, no message that comes is all", async () => {
-  head = 500;
-  await take({ type: "gap", conversation: "g.a", from: 340, to: 500 });
+  await miss(340, 500);
   await shown("it is at the end", () => seqs().at(-1) === 500 && window.state.get().loading === undefined);
   await core.db.clear("messages");
   await core.changeRow("g.a", (row) => ({ ...row, ranges: [] }));
@@ -294,8 +294,7 @@ test("pins that were looked for are there with the next connection, and again af
   // Nothing of it is said to be all while it is looked for.
   const said: boolean[] = [];
   const leave = window.pins.subscribe(({ complete }) => void said.push(complete));
-  head = 500;
-  await take({ type: "gap", conversation: "g.a", from: 340, to: 500 });
+  await miss(340, 500);
   await shown("they are there again", () => said.length > 1 && pins().complete);
   leave();
   expect(said).toEqual([true, false, true]);
