@@ -9,8 +9,6 @@ export default defineConfig(({ mode }) => ({
     // Each file has a server and browsers; what measures time must not share the processors with another.
     fileParallelism: false,
     testTimeout: 90_000,
-    // A browser on a busy machine; what fails twice in a row has failed.
-    retry: process.env["CI"] ? 1 : 0,
     hookTimeout: 150_000,
     teardownTimeout: 60_000,
     expect: { poll: { timeout: Number(process.env["DEADLINE_MS"] ?? 30_000), interval: 50 } },

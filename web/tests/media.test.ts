@@ -98,16 +98,16 @@ test("pictures are seen large: forth and back, full size, and the focus is where
   expect(await second.locator(`img[src="${address}"]`).count()).toBe(0);
   const zoom = ana.button("media.zoom", {}, second);
   expect(await zoom.getAttribute("aria-disabled")).toBe("true");
-  expect(await zoom.evaluate((one) => one === document.activeElement), "the keyboard is where it was").toBe(true);
+  await expect.poll(() => zoom.evaluate((one) => one === document.activeElement), { message: "the keyboard is where it was" }).toBe(true);
   arrive();
   await expect.poll(() => second.locator("img").evaluate((one: HTMLImageElement) => one.naturalWidth)).toBe(400);
   await ana.page.unroute(addresses);
-  expect(await ana.button("media.next", {}, second).getAttribute("aria-disabled")).toBe("true");
+  await expect.poll(() => ana.button("media.next", {}, second).getAttribute("aria-disabled")).toBe("true");
   await ana.button("media.previous", {}, second).click();
   await lightbox.waitFor();
   await ana.page.keyboard.press("Escape");
   await lightbox.waitFor({ state: "detached" });
-  expect(await tile.evaluate((one) => one === document.activeElement)).toBe(true);
+  await expect.poll(() => tile.evaluate((one) => one === document.activeElement)).toBe(true);
 });
 
 test("a picture is looked at while others come and go, until it goes itself", async () => {
@@ -226,7 +226,7 @@ test("an upload shows how far it is, and can be taken back", async () => {
   await ana.page.keyboard.press("Enter");
   const resume = ana.button("media.upload.resume", { name: "slow.bin" });
   await resume.waitFor();
-  expect(await resume.evaluate((one) => one === document.activeElement)).toBe(true);
+  await expect.poll(() => resume.evaluate((one) => one === document.activeElement)).toBe(true);
   await ana.page.keyboard.press("Enter");
   await ana.button("media.upload.pause", { name: "slow.bin" }).waitFor();
   await ana.button("media.upload.cancel", { name: "slow.bin" }).click();

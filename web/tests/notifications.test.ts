@@ -155,7 +155,7 @@ test("who logs out leaves nothing for whoever comes next, in no tab", async () =
     await expect.poll(() => tab.title()).toBe("Hansard");
     expect(await tab.content()).not.toMatch(/read aloud|Buchfink/);
   }
-  expect(await page.evaluate(() => window.told.every((one) => window.untold.includes(one)))).toBe(true);
+  await expect.poll(() => page.evaluate(() => window.told.every((one) => window.untold.includes(one)))).toBe(true);
   await other.bringToFront();
   await other.getByLabel(seat.words("field.handle")).fill("bo");
   await other.getByLabel(seat.words("field.password")).fill(PASSWORD);

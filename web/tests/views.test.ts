@@ -45,7 +45,7 @@ test("settings: a name that others see, privacy that the server keeps, a device 
   await expect.poll(async () => ((await bo.request("GET", "/v1/users?handle=ana")) as { items: { name: string }[] }).items[0]?.name).toBe("Ana Zaunkönig");
 
   const receipts = main().getByRole("switch", { name: ana.words("settings.readReceipts") });
-  expect(await receipts.isChecked()).toBe(true);
+  await expect.poll(() => receipts.isChecked()).toBe(true);
   await receipts.click();
   await expect.poll(async () => ((await other.request("GET", "/v1/users/me")) as { read_receipts?: string }).read_receipts).toBe("nobody");
   await ana.page.reload();

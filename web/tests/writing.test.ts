@@ -56,7 +56,7 @@ test("a handle that is typed to its end needs no completion: Enter sends", async
   await ana.page.getByRole("option", { name: /Bo/ }).waitFor();
   await ana.composer().press("Enter");
   await ana.log().getByText("Welcome").waitFor();
-  expect(await ana.composer().inputValue()).toBe("");
+  await expect.poll(() => ana.composer().inputValue()).toBe("");
 });
 
 test("bold and italics by keys, and undone", async () => {

@@ -222,11 +222,17 @@ export class Person {
     await dialog.getByRole("button", { name: this.words("conversation.jumpDate.go") }).click();
   }
 
-  /** Goes to the newest message, if it is not on the screen. */
+  /** Goes to the newest message, if it is not on the screen, of a conversation that has some. */
   async toNewest(): Promise<void> {
+    const log = this.log();
     const button = this.button("conversation.toNewest").or(this.button("conversation.toNewest.count"));
-    if (await button.isVisible()) await button.click();
-    await button.waitFor({ state: "detached" });
+    await expect
+      .poll(async () => {
+        // It may go by itself before it is pressed.
+        if (await button.isVisible()) await button.click({ timeout: 1_000 }).catch(() => undefined);
+        return (await log.locator("[data-key]").count()) > 0 && (await log.getAttribute("aria-busy")) === "false" && !(await button.isVisible());
+      })
+      .toBe(true);
   }
 
   /** The line that says that there is no connection. */

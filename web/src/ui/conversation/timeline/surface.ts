@@ -39,6 +39,14 @@ export function firstBelow(surface: Surface, y: number): number {
   return low;
 }
 
+/** Index of the first row that is on the screen from its top to its bottom; of the first that reaches into it where none is. */
+export function firstWhole(surface: Surface): number {
+  const first = firstBelow(surface, 0);
+  if ((surface.row(first)?.top ?? 0) >= 0) return first;
+  const next = surface.row(first + 1);
+  return next && next.bottom <= surface.height ? first + 1 : first;
+}
+
 /** Rows that are the children of `list`, with their `data-key` and `data-seq`, in an element that scrolls. */
 export class ElementSurface implements Surface {
   constructor(
