@@ -3,7 +3,7 @@ import type { Browser, Locator, Page } from "playwright-core";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { Account } from "./harness/api.ts";
 import { Person, launch } from "./harness/browser.ts";
-import { png } from "./harness/files.ts";
+import { png, wav } from "./harness/files.ts";
 import { Server } from "./harness/server.ts";
 
 const LARGE = Buffer.alloc(3 << 20, "x");
@@ -135,16 +135,23 @@ test("a picture whose address is of no use any more is loaded from a new one", a
   await ana.page.route(/\/v1\/media\//, (route) => {
     const request = route.request();
     if (request.resourceType() !== "image") return route.continue();
-    // Of each picture the first address.
-    const { pathname } = new URL(request.url());
-    if (!asked.has(pathname)) refused.add(request.url());
-    asked.add(pathname);
+    // Of each picture, small and large, the first address.
+    const { pathname, searchParams } = new URL(request.url());
+    const picture = `${pathname} ${searchParams.get("variant")}`;
+    if (!asked.has(picture)) refused.add(request.url());
+    asked.add(picture);
     return refused.has(request.url()) ? route.fulfill({ status: 403 }) : route.continue();
   });
   await ana.page.reload();
   const tile = ana.log().getByRole("button", { name: /sea\.png, The sea, calm/ });
   await expect.poll(() => tile.locator("img").evaluate((one: HTMLImageElement) => one.naturalWidth)).toBeGreaterThan(0);
   expect(refused.size).toBeGreaterThan(0);
+  const before = refused.size;
+  await tile.click();
+  const large = ana.page.getByRole("dialog", { name: "sea.png" }).locator("img");
+  await expect.poll(() => large.evaluate((one: HTMLImageElement) => one.naturalWidth)).toBe(2_400);
+  expect(refused.size).toBe(before + 1);
+  await ana.page.keyboard.press("Escape");
   await ana.page.unrouteAll({ behavior: "wait" });
 });
 
@@ -180,6 +187,55 @@ test("a voice note is recorded, sent, and heard by the other", async () => {
   // It ends by itself, and can be heard again.
   await bo.button("media.play", {}, player).waitFor();
   expect(Number(await position.inputValue())).toBe(0);
+});
+
+/** Lets the first address of a file give the first half of it, as if it expired then; counts the addresses. */
+async function expire(page: Page, file: string, bytes: Buffer): Promise<() => number> {
+  let addresses = 0;
+  await page.route(`**/v1/media/${file}/url*`, async (route) => {
+    // Of a file that has just been told of there may be none yet.
+    const response = await route.fetch();
+    if (response.ok()) addresses++;
+    await route.fulfill({ response });
+  });
+  const half = bytes.length >> 1;
+  await page.route(`**/v1/media/${file}?*`, async (route) => {
+    if (addresses > 1) return route.continue();
+    const from = Number(/bytes=(\d+)-/.exec(route.request().headers()["range"] ?? "")?.[1] ?? 0);
+    if (from >= half) return route.fulfill({ status: 401, json: { error: { code: "unauthorized" } } });
+    const headers = { "content-range": `bytes ${from}-${half - 1}/${bytes.length}`, "accept-ranges": "bytes" };
+    await route.fulfill({ status: 206, contentType: "audio/wav", headers, body: bytes.subarray(from, half) });
+  });
+  return () => addresses;
+}
+
+test.each([
+  { name: "tune.wav", type: "audio/wav", tag: "audio" },
+  // Such an element plays a tune, too.
+  { name: "film.webm", type: "video/webm", tag: "video" },
+])("$tag whose address expires while it is played goes on where one is", async ({ name, type, tag }) => {
+  const bytes = wav(60);
+  const id = await boAccount.upload(name, type, bytes);
+  const addresses = await expire(ana.page, id, bytes);
+  await boAccount.send(conversation, { kind: "message", text: name, media: [{ id, name, type, size: bytes.length }] });
+  const message = ana.message(name);
+  await message.getByRole("button", { name: /^Play/ }).click();
+  const element = message.locator(tag);
+  const place = (): Promise<number> =>
+    element.evaluate((one: HTMLMediaElement) => {
+      // By itself a video waits until it is likely to come to its end.
+      if (one.paused) void one.play().catch(() => undefined);
+      return one.currentTime;
+    });
+  await expect.poll(place).toBeGreaterThan(0.2);
+  expect(addresses()).toBe(1);
+  await element.evaluate((one: HTMLMediaElement) => void (one.currentTime = 40));
+  await expect.poll(addresses).toBe(2);
+  await expect.poll(() => element.evaluate((one: HTMLMediaElement) => one.currentTime)).toBeGreaterThan(40.2);
+  const end = element.evaluate((one: HTMLMediaElement) => new Promise<boolean>((ended) => one.addEventListener("ended", () => ended(true))));
+  await element.evaluate((one: HTMLMediaElement) => void (one.currentTime = one.duration - 0.5));
+  expect(await end).toBe(true);
+  expect(addresses()).toBe(2);
 });
 
 test("a new avatar is seen by the other", async () => {

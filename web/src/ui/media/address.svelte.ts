@@ -15,10 +15,11 @@ const RETRY_MS = [1_000, 2_000, 4_000, 8_000, 16_000];
 export class Address {
   /** With the file that it is of: never shown for another one. */
   #found = $state.raw<{ readonly id: string; readonly url: string }>();
-  /** None of the variants is to be had now. */
+  /** None of the variants is to be had: it may be asked for again by itself, and is there then. */
   failed = $state(false);
   #attempt = $state(0);
   #retries = 0;
+  #renewed = false;
   #id: string | undefined;
 
   /** `wanted` is followed; while it is undefined nothing is asked for. */
@@ -30,8 +31,7 @@ export class Address {
     $effect(() => {
       void this.#attempt;
       const now = key === undefined ? undefined : (JSON.parse(key) as { id: string; variants: (MediaVariant | null)[] });
-      this.failed = false;
-      if (now?.id !== this.#id) this.#retries = 0;
+      if (now?.id !== this.#id) [this.#retries, this.#renewed, this.failed] = [0, false, false];
       this.#id = now?.id;
       if (!now) {
         this.#found = undefined;
@@ -44,7 +44,7 @@ export class Address {
         this.#found = url === undefined ? undefined : { id: now.id, url };
         this.failed = url === undefined;
         const pause = this.failed ? RETRY_MS[this.#retries++] : undefined;
-        if (pause !== undefined) timer = setTimeout(() => this.again(), pause);
+        if (pause !== undefined) timer = setTimeout(() => (this.#attempt += 1), pause);
       });
       return () => {
         late = true;
@@ -57,17 +57,20 @@ export class Address {
     return this.#found?.id === this.wanted()?.id ? this.#found?.url : undefined;
   }
 
-  /** Asks for another one: what is at this one cannot be loaded. */
-  renew(): void {
+  /** What is there cannot be loaded, or not to its end: it may have expired. Asks for another one, if that is `worth` it: once. */
+  broken(worth = !this.#renewed): void {
+    this.#renewed = true;
     const id = this.#found?.id;
     if (id !== undefined) this.media.forget(id);
     // An element that has failed loads the same address no more.
     this.#found = undefined;
-    this.again();
+    if (worth) this.again();
+    else this.failed = true;
   }
 
   /** Asks again: the file may be there by now. */
   again(): void {
+    this.failed = false;
     this.#attempt += 1;
   }
 }
