@@ -221,6 +221,7 @@ test.each([
   const message = ana.message(name);
   await message.getByRole("button", { name: /^Play/ }).click();
   const element = message.locator(tag);
+  if (tag === "video") await expect.poll(() => element.evaluate((one) => one === document.activeElement)).toBe(true);
   const place = (): Promise<number> =>
     element.evaluate((one: HTMLMediaElement) => {
       // By itself a video waits until it is likely to come to its end.
@@ -236,6 +237,23 @@ test.each([
   await element.evaluate((one: HTMLMediaElement) => void (one.currentTime = one.duration - 0.5));
   expect(await end).toBe(true);
   expect(addresses()).toBe(2);
+});
+
+test("what could not be had without a connection comes with the next one", async () => {
+  const bytes = wav(2);
+  const id = await boAccount.upload("later.webm", "video/webm", bytes);
+  await boAccount.send(conversation, { kind: "message", text: "later", media: [{ id, name: "later.webm", type: "video/webm", size: bytes.length }] });
+  const message = ana.message("later");
+  await message.waitFor();
+  await ana.context.setOffline(true);
+  await ana.connectionLine().waitFor();
+  await message.getByRole("button", { name: /^Play/ }).click();
+  await message.getByRole("button", { name: /^Not available/ }).waitFor();
+  await ana.composer().fill("meanwhile");
+  await ana.context.setOffline(false);
+  await expect.poll(() => message.locator("video").evaluateAll(([one]) => (one as HTMLVideoElement | undefined)?.currentTime ?? 0)).toBeGreaterThan(0);
+  expect(await ana.composer().evaluate((one) => one === document.activeElement), "nothing is taken from whoever writes").toBe(true);
+  await ana.composer().fill("");
 });
 
 test("a new avatar is seen by the other", async () => {

@@ -554,7 +554,9 @@ export interface MediaApi {
   url(id: string, variant?: MediaVariant): Promise<string>;
   /** Its addresses lead nowhere any more: the next `url` asks for new ones. */
   forget(id: string): void;
-  /** What is known of a file; asks the server once. */
+  /** There is a connection: what could not be had without one may be asked for again. */
+  readonly reachable: Readable<boolean>;
+  /** What is known of a file; asks the server until it is ready, when there is news. */
   info(id: string): Readable<MediaInfo | undefined>;
   /** Uploads a small file at once, as for an avatar; resolves with its media id. */
   store(file: Attachment): Promise<string>;

@@ -1,7 +1,7 @@
 /** Files of messages: signed addresses, what is known of them; and uploads of this tab. */
 import { Refused } from "../protocol/refusal.ts";
 import type { Attachment, MediaApi, MediaInfo, MediaVariant, Upload } from "./api.ts";
-import { Cells } from "./cell.ts";
+import { Cell, Cells } from "./cell.ts";
 import type { Core, View } from "./core.ts";
 import type { Change } from "./rows.ts";
 
@@ -14,6 +14,7 @@ export class Files implements MediaApi, View {
   readonly #urls = new Map<string, { url: Promise<string>; until: number }>();
   readonly #infos: Cells<MediaInfo | undefined>;
   readonly #uploads: Cells<Upload | undefined>;
+  readonly reachable = new Cell(false);
 
   constructor(private readonly core: Core) {
     this.#infos = new Cells<MediaInfo | undefined>(
@@ -25,14 +26,16 @@ export class Files implements MediaApi, View {
     );
     this.#uploads = new Cells((key) => core.upload(key), KNOWN_MAX);
     core.add(this);
+    core.link.subscribe(({ kind }) => {
+      if (kind === "online" && !this.reachable.get()) this.#askAgain();
+      this.reachable.set(kind === "online");
+    });
   }
 
   refresh(change: Change): void {
     for (const key of change.uploads ?? []) this.#uploads.set(key, this.core.upload(key));
     // Processing may be done: what was not known may be now.
-    if (change.messages) {
-      for (const id of this.#infos.used()) if (this.#infos.of(id).get()?.state !== "ready") this.core.unawaited(this.#ask(id));
-    }
+    if (change.messages) this.#askAgain();
   }
 
   upload(key: string) {
@@ -92,6 +95,10 @@ export class Files implements MediaApi, View {
 
   fetch(id: string, variant?: MediaVariant): Promise<Blob> {
     return this.core.http.media(id, variant);
+  }
+
+  #askAgain(): void {
+    for (const id of this.#infos.used()) if (this.#infos.of(id).get()?.state !== "ready") this.core.unawaited(this.#ask(id));
   }
 
   async #ask(id: string): Promise<void> {

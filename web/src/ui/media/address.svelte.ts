@@ -1,3 +1,5 @@
+import { untrack } from "svelte";
+import { fromStore } from "svelte/store";
 import type { MediaApi, MediaVariant } from "../../engine/api.ts";
 
 export interface Wanted {
@@ -15,7 +17,7 @@ const RETRY_MS = [1_000, 2_000, 4_000, 8_000, 16_000];
 export class Address {
   /** With the file that it is of: never shown for another one. */
   #found = $state.raw<{ readonly id: string; readonly url: string }>();
-  /** None of the variants is to be had: it may be asked for again by itself, and is there then. */
+  /** None of the variants is to be had. It is asked for again by itself: a few times, and with each new connection. */
   failed = $state(false);
   #attempt = $state(0);
   #retries = 0;
@@ -28,6 +30,10 @@ export class Address {
     private readonly wanted: () => Wanted | undefined,
   ) {
     const key = $derived(JSON.stringify(wanted()));
+    const reachable = fromStore(media.reachable);
+    $effect(() => {
+      if (reachable.current) untrack(() => this.failed && this.again());
+    });
     $effect(() => {
       void this.#attempt;
       const now = key === undefined ? undefined : (JSON.parse(key) as { id: string; variants: (MediaVariant | null)[] });
@@ -43,7 +49,7 @@ export class Address {
         if (late) return;
         this.#found = url === undefined ? undefined : { id: now.id, url };
         this.failed = url === undefined;
-        const pause = this.failed ? RETRY_MS[this.#retries++] : undefined;
+        const pause = this.failed && reachable.current ? RETRY_MS[this.#retries++] : undefined;
         if (pause !== undefined) timer = setTimeout(() => (this.#attempt += 1), pause);
       });
       return () => {
@@ -59,18 +65,18 @@ export class Address {
 
   /** What is there cannot be loaded, or not to its end: it may have expired. Asks for another one, if that is `worth` it: once. */
   broken(worth = !this.#renewed): void {
-    this.#renewed = true;
     const id = this.#found?.id;
     if (id !== undefined) this.media.forget(id);
     // An element that has failed loads the same address no more.
     this.#found = undefined;
     if (worth) this.again();
     else this.failed = true;
+    this.#renewed = true;
   }
 
   /** Asks again: the file may be there by now. */
   again(): void {
-    this.failed = false;
+    [this.#retries, this.#renewed, this.failed] = [0, false, false];
     this.#attempt += 1;
   }
 }

@@ -19,3 +19,18 @@ test("what breaks off is worth another address as often as it is played on, and 
   expect(playback.broke(12), "somebody went back").toBe(true);
   expect(playback.at).toBe(12);
 });
+
+test("what comes late does not begin by itself", () => {
+  let now = 1_000_000;
+  const playback = new Playback(() => now);
+  playback.begins();
+  now += 29_000;
+  expect(playback.isAwaited()).toBe(true);
+  playback.plays(25);
+  playback.broke(25);
+  now += 29_000;
+  expect(playback.isAwaited(), "it broke off since").toBe(true);
+  playback.broke(25);
+  now += 2_000;
+  expect(playback.isAwaited()).toBe(false);
+});
