@@ -230,7 +230,10 @@ export class Person {
       .poll(async () => {
         // It may go by itself before it is pressed.
         if (await button.isVisible()) await button.click({ timeout: 1_000 }).catch(() => undefined);
-        return (await log.locator("[data-key]").count()) > 0 && (await log.getAttribute("aria-busy")) === "false" && !(await button.isVisible());
+        if ((await log.locator("[data-key]").count()) === 0 || (await log.getAttribute("aria-busy")) !== "false") return false;
+        // The button comes with a frame.
+        await log.evaluate(() => new Promise((painted) => requestAnimationFrame(() => requestAnimationFrame(painted))));
+        return !(await button.isVisible());
       })
       .toBe(true);
   }
