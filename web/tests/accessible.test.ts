@@ -404,6 +404,7 @@ describe("by keys alone", () => {
     await ana.logIn("ana");
     await page.evaluate((hash) => void (location.hash = hash), `#/c/${group}`);
     await ana.log().getByText("مرحبا").waitFor();
+    await ana.composer().waitFor();
     await page.evaluate(() => {
       (document.activeElement as HTMLElement | null)?.blur();
       getSelection()?.removeAllRanges();

@@ -414,8 +414,8 @@ export interface Compose {
   /** Starts to upload a file, and puts it into the draft; `too_large` where that has 20 already. */
   attach(file: Attachment): Promise<void>;
   detach(upload: string): void;
-  /** Why it cannot be sent as it is; undefined when it can. */
-  readonly obstacle: Readable<"empty" | "too_large" | "not_a_member" | undefined>;
+  /** Why it cannot be sent as it is; undefined when it can. `unknown`: the server has not said yet whether one is a member. */
+  readonly obstacle: Readable<"empty" | "too_large" | "not_a_member" | "unknown" | undefined>;
   /** Sends the draft, or the edit of what is being edited, and clears it. Shown at once. */
   send(): void;
 }

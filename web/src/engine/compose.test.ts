@@ -156,3 +156,21 @@ test("whoever goes on writing while a file arrives has not finished, and a file 
   composer.send();
   expect(core.outbox).toMatchObject([{ event: { text: "look" }, uploads: [expect.any(String)] }]);
 });
+
+test("whether one may write in a group is unknown until the server has said it", async () => {
+  const write = async (more: object): Promise<void> => {
+    await core.db.put("conversations", { ...unknownConversation("g.a", ME), ...more });
+    core.changed({ conversations: ["g.a"] });
+  };
+  const told = (obstacle: string): Promise<void> =>
+    until(obstacle, () => {
+      composer.refresh();
+      return composer.obstacle.get() === obstacle;
+    });
+  await write({});
+  await told("unknown");
+  await write({ title: "The house", role: "member" });
+  await told("empty");
+  await write({ title: "The house" });
+  await told("not_a_member");
+});

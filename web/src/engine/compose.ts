@@ -28,7 +28,7 @@ export interface ComposerPorts {
 /** What is being written in one place; it survives a reload. */
 export class Composer implements Compose {
   readonly draft: Cell<Draft>;
-  readonly obstacle = new Cell<"empty" | "too_large" | "not_a_member" | undefined>("empty");
+  readonly obstacle = new Cell<"empty" | "too_large" | "not_a_member" | "unknown" | undefined>("empty");
   readonly #place: string;
   #row: DraftRow;
   /** The one that is in the database. */
@@ -252,7 +252,8 @@ export class Composer implements Compose {
     const { text, uploads, editing } = this.#row;
     const row = core.rowOrUnknown(conversation);
     const hasMedia = uploads.length > 0 || (editing !== undefined && (this.ports.item(editing)?.media.length ?? 0) > 0);
-    if (row.role === undefined) this.obstacle.set("not_a_member");
+    // A group that is only known by what was said in it has no title yet.
+    if (row.role === undefined) this.obstacle.set(row.title === undefined ? "unknown" : "not_a_member");
     else if (text.trim() === "" && !hasMedia) this.obstacle.set("empty");
     else if (new TextEncoder().encode(text.trim()).length > core.textBytes) this.obstacle.set("too_large");
     else this.obstacle.set(undefined);

@@ -70,7 +70,7 @@ export class Thread implements ThreadWindow, View {
   refresh(change: Change): void {
     if (change.messages?.[this.conversation]) this.#core.unawaited(this.#reread());
     else this.#show();
-    if (change.drafts || change.uploads) this.#composer.refresh();
+    if (change.drafts || change.uploads || change.conversations?.includes(this.conversation)) this.#composer.refresh();
   }
 
   async #open(): Promise<void> {
